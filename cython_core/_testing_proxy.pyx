@@ -1,0 +1,309 @@
+"""Python doors to floor 2, for tests; not in the image.
+
+`Box` is one worker's proxy without a worker: frames go in as bytes, what comes out is handed
+back as bytes, and the caller owns the clock.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from cython_core.proxy.burst cimport BURST_FRAMES, Burst, burst_run
+from cython_core.proxy.conntable cimport (
+    CONN_CLIENT_FIN, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_TIMESTAMPS, CONNTABLE_ALIGN,
+    STATE_CLOSED, STATE_ESTABLISHED, STATE_FREE, STATE_HALF_CLOSED, STATE_SYN_SENT,
+    STATE_TIME_WAIT, Connection, ConnTable, conntable_bytes, conntable_entry, conntable_find,
+    conntable_init, conntable_insert, conntable_remove, conntable_words,
+)
+from cython_core.proxy.counters cimport COUNTERS_N, DROP_FIRST, SERVICES_MAX
+from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
+from cython_core.proxy.handshake cimport COMPOSED_BYTES_MAX
+from cython_core.proxy.service cimport (
+    Rule, Service, Snapshot, snapshot_build, snapshot_covers, snapshot_free, snapshot_match,
+)
+from cython_core.proxy.synproxy cimport (
+    NS_PER_MS, OUTBOX_FRAMES, VERDICT_ABSORB, VERDICT_BRIDGE, VERDICT_TO_CLIENT,
+    VERDICT_TO_SERVER, VERDICT_TRANSLATE, Proxy, proxy_clock,
+)
+from cython_core.proxy.tend cimport proxy_tend
+from cython_core.wire.segment cimport Flow
+from cython_core.wire.siphash cimport SIPHASH_WORDS, SipKey, siphash_words
+
+from cython_core.proxy import counters
+
+cdef extern from "<stdlib.h>":
+    void *aligned_alloc(size_t alignment, size_t size) noexcept
+
+cdef enum:
+    ROOM_BYTES = 2048           # a frame's buffer
+    UNTOUCHED = 0xA5
+
+VERDICTS = {
+    VERDICT_BRIDGE: "bridge",
+    VERDICT_TRANSLATE: "translate",
+    VERDICT_TO_CLIENT: "to_client",
+    VERDICT_TO_SERVER: "to_server",
+    VERDICT_ABSORB: "absorb",
+}
+STATES = {
+    STATE_FREE: "free",
+    STATE_SYN_SENT: "syn_sent",
+    STATE_ESTABLISHED: "established",
+    STATE_HALF_CLOSED: "half_closed",
+    STATE_TIME_WAIT: "time_wait",
+    STATE_CLOSED: "closed",
+}
+
+
+cdef class Box:
+    """`services` are dicts with the fields of proxy/service's Service, and `rules`: a list of
+    (16-byte address, bits, first port, last port)."""
+
+    cdef Proxy proxy
+    cdef Burst *burst
+    cdef uint8_t *buffers
+    cdef uint8_t *spares
+    cdef Snapshot *snapshot
+
+    def __cinit__(self, services, uint64_t now_ms, uint32_t connections=1024,
+                  uint32_t half_open=256, master=(1, 2), table_key=(3, 4)):
+        memset(&self.proxy, 0, sizeof(Proxy))
+        self.snapshot = NULL
+        self.burst = <Burst *>calloc(1, sizeof(Burst))
+        self.buffers = <uint8_t *>calloc(BURST_FRAMES, ROOM_BYTES)
+        self.spares = <uint8_t *>calloc(OUTBOX_FRAMES, ROOM_BYTES)
+        self.proxy.rows = <uint64_t *>calloc((SERVICES_MAX + 1) * COUNTERS_N, 8)
+        self.proxy.master.k0, self.proxy.master.k1 = master
+        self.proxy.table_key.k0, self.proxy.table_key.k1 = table_key
+        self.proxy.table = conntable_init(block(conntable_bytes(connections)), connections)
+        self.proxy.half_open = half_open_init(block(half_open_bytes(half_open)), half_open, now_ms)
+        cdef uint32_t i
+        for i in range(OUTBOX_FRAMES):
+            self.proxy.outbox.frame[i] = self.spares + i * ROOM_BYTES
+        self.spare_frames(OUTBOX_FRAMES)
+        self.publish(services)
+        self.set_clock(now_ms)
+
+    def __dealloc__(self):
+        free(self.burst)
+        free(self.buffers)
+        free(self.spares)
+        free(self.proxy.rows)
+        free(self.proxy.table)
+        free(self.proxy.half_open)
+        snapshot_free(self.snapshot)
+
+    def publish(self, services):
+        cdef Snapshot *former = self.snapshot
+        self.snapshot = build(services)
+        self.proxy.snapshot = self.snapshot
+        snapshot_free(former)
+
+    def set_clock(self, uint64_t now_ms):
+        """Milliseconds since 1970."""
+        proxy_clock(&self.proxy, now_ms * NS_PER_MS)
+
+    def spare_frames(self, uint32_t ready):
+        """How many frames the outbox has for each call, 0..64."""
+        self.proxy.outbox.ready = ready
+
+    def run(self, frames, bint from_client):
+        """One burst: (verdict names in order of the frames, [(to_server, frame) sent])."""
+        cdef uint32_t i
+        cdef Burst *burst = self.burst
+        burst.count = len(frames)
+        burst.from_client = from_client
+        memset(self.buffers, UNTOUCHED, BURST_FRAMES * ROOM_BYTES)
+        for i, frame in enumerate(frames):
+            burst.segment[i].frame = self.buffers + i * ROOM_BYTES
+            burst.segment[i].frame_bytes = len(frame)
+            burst.segment[i].room_bytes = ROOM_BYTES
+            memcpy(burst.segment[i].frame, <const uint8_t *>frame, len(frame))
+        burst_run(burst, &self.proxy)
+        return self.verdicts(), self.flush() + self.sent()
+
+    def tend(self, uint32_t steps=64):
+        """`steps` turns of the timers: [(to_server, frame) sent]."""
+        out = []
+        for _ in range(steps):
+            proxy_tend(&self.proxy)
+            out += self.flush()
+        return out
+
+    cdef list verdicts(self):
+        names = []
+        for i in range(self.burst.count):
+            verdict = self.burst.verdict[i]
+            names.append(counters.NAMES[verdict] if verdict >= DROP_FIRST else VERDICTS[verdict])
+        return names
+
+    cdef list sent(self):
+        out = []
+        for i in range(self.burst.count):
+            segment = &self.burst.segment[i]
+            verdict = self.burst.verdict[i]
+            if verdict == VERDICT_BRIDGE or verdict == VERDICT_TRANSLATE:
+                to_server = self.burst.from_client
+            elif verdict == VERDICT_TO_CLIENT or verdict == VERDICT_TO_SERVER:
+                to_server = verdict == VERDICT_TO_SERVER
+            else:
+                continue
+            out.append((bool(to_server), (<char *>segment.frame)[:segment.frame_bytes]))
+        return out
+
+    cdef list flush(self):
+        out = []
+        outbox = &self.proxy.outbox
+        for i in range(outbox.filled):
+            out.append((bool(outbox.to_server[i]),
+                        (<char *>outbox.frame[i])[:outbox.frame_bytes[i]]))
+        outbox.filled = 0
+        memset(self.spares, UNTOUCHED, OUTBOX_FRAMES * ROOM_BYTES)
+        return out
+
+    def counters(self, row=None):
+        """Totals by name, or one row's."""
+        rows = range(SERVICES_MAX + 1) if row is None else [row]
+        return {name: sum(self.proxy.rows[r * COUNTERS_N + i] for r in rows)
+                for i, name in enumerate(counters.NAMES)}
+
+    def gauges(self):
+        return {"connections": self.proxy.table.used, "half_open": self.proxy.half_open.used}
+
+    def connections(self):
+        """Every entry in use, as a dict."""
+        return [describe(conntable_entry(self.proxy.table, i))
+                for i in range(self.proxy.table.fresh)
+                if conntable_entry(self.proxy.table, i).state != STATE_FREE]
+
+    def match(self, bytes address, uint16_t port):
+        """The counter row of the service of an address (16 bytes) and port, or None."""
+        service = snapshot_match(self.snapshot, address, port)
+        return None if service == NULL else service.row
+
+    def covers(self, bytes address):
+        return bool(snapshot_covers(self.snapshot, address))
+
+
+cdef void *block(uint64_t size) except NULL:
+    rounded = (size + CONNTABLE_ALIGN - 1) // CONNTABLE_ALIGN * CONNTABLE_ALIGN
+    memory = aligned_alloc(CONNTABLE_ALIGN, rounded)
+    if memory == NULL:
+        raise MemoryError()
+    memset(memory, 0, rounded)
+    return memory
+
+
+cdef describe(Connection *conn):
+    return {
+        "client": (conn.flow.client_address[:16], conn.flow.client_port),
+        "server": (conn.flow.server_address[:16], conn.flow.server_port),
+        "state": STATES[conn.state],
+        "isn": conn.isn,
+        "seq_offset": conn.seq_offset,
+        "ts_offset": conn.ts_offset,
+        "client_ack": conn.client_ack,
+        "server_ack": conn.server_ack,
+        "active": conn.active,
+        "timestamps": bool(conn.flags & CONN_TIMESTAMPS),
+        "client_fin": bool(conn.flags & CONN_CLIENT_FIN),
+        "server_fin": bool(conn.flags & CONN_SERVER_FIN),
+        "rst_doubtful": bool(conn.flags & CONN_RST_DOUBTFUL),
+        "scales_client": conn.scales_client,
+        "scales_server": conn.scales_server,
+    }
+
+
+cdef Snapshot *build(services) except NULL:
+    rules = sorted(
+        ((rule, index) for index, service in enumerate(services) for rule in service["rules"]),
+        key=lambda item: (-item[0][1], item[0][0]))
+    cdef Service *compiled = <Service *>calloc(len(services) + 1, sizeof(Service))
+    cdef Rule *compiled_rules = <Rule *>calloc(len(rules) + 1, sizeof(Rule))
+    for i, service in enumerate(services):
+        compiled[i] = service_of(service)
+    for i, ((address, bits, low, high), index) in enumerate(rules):
+        memcpy(compiled_rules[i].address, <const uint8_t *>address, 16)
+        compiled_rules[i].bits = bits
+        compiled_rules[i].port_low = low
+        compiled_rules[i].port_high = high
+        compiled_rules[i].service = index
+    snapshot = snapshot_build(1, compiled, len(services), compiled_rules, len(rules))
+    free(compiled)
+    free(compiled_rules)
+    if snapshot == NULL:
+        raise MemoryError()
+    return snapshot
+
+
+cdef Service service_of(fields) except *:
+    cdef Service service
+    memset(&service, 0, sizeof(service))
+    service.row = fields["row"]
+    service.tag = fields["tag"]
+    service.mss = fields["mss"]
+    service.mss_ipv6 = fields["mss_ipv6"]
+    service.wscale = fields["wscale"]
+    service.wscale_former = fields["wscale_former"]
+    service.wscale_former_until = fields["wscale_former_until"]
+    service.sack = fields["sack"]
+    service.timestamps = fields["timestamps"]
+    service.ecn = fields["ecn"]
+    service.syn_retries = fields["syn_retries"]
+    service.syn_timeout_ms = fields["syn_timeout_ms"]
+    service.established_ticks = fields["established_ticks"]
+    service.half_closed_ticks = fields["half_closed_ticks"]
+    service.time_wait_ticks = fields["time_wait_ticks"]
+    service.closed_ticks = fields["closed_ticks"]
+    return service
+
+
+cdef class Table:
+    """A connection table alone; flows are (client, client port, server, server port), the
+    addresses 16 bytes."""
+
+    cdef ConnTable *table
+    cdef SipKey key
+
+    def __cinit__(self, uint32_t capacity):
+        self.table = conntable_init(block(conntable_bytes(capacity)), capacity)
+        self.key.k0 = 5
+        self.key.k1 = 6
+
+    def __dealloc__(self):
+        free(self.table)
+
+    @property
+    def used(self):
+        return self.table.used
+
+    @property
+    def bytes(self):
+        return self.table.bytes
+
+    def insert(self, flow):
+        """False: full."""
+        cdef Flow key = flow_of(flow)
+        return conntable_insert(self.table, self.digest(&key), &key) != NULL
+
+    def find(self, flow):
+        cdef Flow key = flow_of(flow)
+        return conntable_find(self.table, self.digest(&key), &key) != NULL
+
+    def remove(self, flow):
+        cdef Flow key = flow_of(flow)
+        conntable_remove(self.table, self.digest(&key),
+                         conntable_find(self.table, self.digest(&key), &key))
+
+    cdef uint64_t digest(self, const Flow *flow):
+        cdef uint64_t[SIPHASH_WORDS] words
+        conntable_words(words, 1, flow)
+        return siphash_words(words, &self.key)
+
+
+cdef Flow flow_of(flow) except *:
+    cdef Flow key
+    client, key.client_port, server, key.server_port = flow
+    memcpy(key.client_address, <const uint8_t *>client, 16)
+    memcpy(key.server_address, <const uint8_t *>server, 16)
+    return key

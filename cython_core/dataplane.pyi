@@ -1,0 +1,146 @@
+"""The one door from Python to the data plane: start it, publish options to it, read it, stop it.
+
+Thread rule: one control thread calls; the workers run on their own lcores without the GIL.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+# Names in the order of the counters' enumeration, drop reasons last; DROP_REASONS is that tail.
+COUNTERS: tuple[str, ...]
+DROP_REASONS: tuple[str, ...]
+# Help texts of the same names, one sentence each.
+COUNTER_HELP: dict[str, str]
+# The counters that are also kept per service.
+SERVICE_COUNTERS: tuple[str, ...]
+DPDK_VERSION: str
+
+# Bounds that the configuration is held against.
+SERVICES_MAX: int
+PORT_RANGES_MAX: int
+
+class DataplaneError(Exception):
+    """The data plane can't start or go on; the text is one line that says what to do."""
+
+@dataclass(frozen=True)
+class ServiceOptions:
+    """What a service announces to clients, and how long its connections are kept."""
+
+    mss: int = 1460                    # bytes, announced over IPv4
+    mss_ipv6: int = 1440               # bytes, announced over IPv6
+    wscale: int | None = 7             # RFC 7323 shift.cnt 0..14; None announces none
+    sack: bool = True
+    timestamps: bool = True
+    ecn: bool = False
+    syn_retries: int = 5               # SYNs sent to a silent server after the first
+    syn_timeout_ms: int = 1000         # before the first retry; doubles with each
+    established_timeout_s: int = 28800
+    half_closed_timeout_s: int = 3600
+    time_wait_timeout_s: int = 60
+    closed_timeout_s: int = 120        # how long a reset connection's cookie stays refused
+
+@dataclass(frozen=True)
+class ServiceSpec:
+    """One protected service.  `slot` is its stable index < SERVICES_MAX for its counters."""
+
+    slot: int
+    name: str
+    prefixes: Sequence[str]            # canonical "192.0.2.0/24", "2001:db8::/32"
+    ports: Sequence[tuple[int, int]]   # inclusive ranges, 1..65535
+    options: ServiceOptions = field(default_factory=ServiceOptions)
+
+@dataclass(frozen=True)
+class PortSpec:
+    """A DPDK port: `device` is a PCI address ("0000:03:00.0") or vdev arguments
+    ("net_af_xdp0,iface=eth1", "net_pcap0,rx_pcap=a.pcap,infinite_rx=1,tx_drop=1")."""
+
+    device: str
+
+@dataclass(frozen=True)
+class Settings:
+    """What only a restart changes."""
+
+    client_port: PortSpec
+    server_port: PortSpec
+    main_lcore: int = 0
+    worker_lcores: Sequence[int] = (1,)
+    hugepages: bool = True
+    memory_mib: int = 512
+    file_prefix: str = "synproxy"
+    connections: int = 1 << 20         # the table's hard bound, all workers together
+    half_open: int = 1 << 16           # connections waiting for their server's SYN-ACK
+    mbufs: int = 16383                 # per NUMA socket
+    rx_descriptors: int = 1024
+    tx_descriptors: int = 1024
+    eal_log_level: str = "warning"     # EAL's own words: emergency .. debug
+    extra_eal_args: Sequence[str] = ()
+
+@dataclass(frozen=True)
+class WorkerStats:
+    """One worker's view.  `counters` follow COUNTERS; tables are gauges at the time of reading."""
+
+    lcore: int
+    counters: dict[str, int]
+    connections: int                   # entries in use
+    connections_max: int
+    half_open: int
+    half_open_max: int
+    generation: int                    # the newest snapshot this worker has seen
+    turns: int                         # turns of the loop
+    busy_turns: int                    # of them, with at least one frame
+    busy_cycles: int                   # TSC cycles in turns that had work
+    cycles: int                        # TSC cycles since start
+
+@dataclass(frozen=True)
+class PortStats:
+    """rte_eth_stats of one port, role "client" or "server"."""
+
+    role: str
+    device: str
+    driver: str
+    mac: str
+    link_up: bool
+    rx_packets: int
+    tx_packets: int
+    rx_bytes: int
+    tx_bytes: int
+    rx_missed: int
+    rx_errors: int
+    tx_errors: int
+    rx_nombuf: int
+
+@dataclass(frozen=True)
+class MempoolStats:
+    name: str
+    size: int
+    in_use: int
+
+class Dataplane:
+    """EAL, two ports and the workers.  One per process, since EAL initialises only once."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Initialise EAL, ports, pools and tables.  Raises DataplaneError; then everything
+        taken so far has been given back."""
+
+    def publish(self, services: Sequence[ServiceSpec]) -> int:
+        """Compile an immutable snapshot and store-release it; returns its generation.  Raises
+        ValueError where two services overlap with equal precedence, before anything changes."""
+
+    def start(self) -> None:
+        """Launch the workers.  publish() must have been called once."""
+
+    def generation_seen(self) -> int:
+        """The smallest generation over all workers: an update is live once it reaches it.
+        Snapshots older than it are freed by this call."""
+
+    def worker_stats(self) -> list[WorkerStats]: ...
+    def service_counters(self, slot: int) -> dict[str, int]:
+        """Summed over workers; keys SERVICE_COUNTERS."""
+
+    def port_stats(self) -> list[PortStats]: ...
+    def mempool_stats(self) -> list[MempoolStats]: ...
+    def stop(self) -> None:
+        """Stop the workers, then the ports; idempotent.  Stats stay readable until close()."""
+
+    def close(self) -> None:
+        """Release ports, memory and EAL.  Implies stop(); idempotent."""

@@ -1,0 +1,55 @@
+"""The way of a burst: frames that came in one direction, stage by stage.
+
+    parse → admit → hash → match → decide
+
+Each stage is one loop over the burst.  admit finds each segment's service, drops what is
+faulty and lets pass what is nobody's; only the rest take a lane of the hash.  A SYN's lane
+computes its cookie, any other's the table hash, in the same vector instructions.
+"""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from cython_core.proxy.cookie cimport Offer
+from cython_core.proxy.service cimport Service
+from cython_core.proxy.synproxy cimport Proxy
+from cython_core.wire.icmp cimport Quote
+from cython_core.wire.segment cimport Flow, Segment
+from cython_core.wire.siphash cimport SIPHASH_LANES, SIPHASH_WORDS
+
+cdef enum:
+    BURST_FRAMES = SIPHASH_LANES
+
+
+# A segment of a protected service on its way through the hash.
+cdef struct Lane:
+    uint32_t at                 # its frame in the burst
+    bint syn                    # SYN alone, from the client: `offer` and `bits` are valid
+    uint32_t bits               # cookie_bits of the offer
+    const Service *service
+    Flow flow
+    Offer offer
+    Quote quote                 # of an ICMP error
+
+
+cdef struct Burst:
+    uint32_t count              # frames; the caller sets frame, frame_bytes, room_bytes of each
+    bint from_client
+    uint32_t lanes
+    Segment segment[BURST_FRAMES]
+    uint8_t verdict[BURST_FRAMES]
+    Lane lane[BURST_FRAMES]
+    uint64_t words[SIPHASH_WORDS * SIPHASH_LANES]
+    uint64_t key0[SIPHASH_LANES]
+    uint64_t key1[SIPHASH_LANES]
+    uint64_t digest[SIPHASH_LANES]
+
+
+cdef void burst_parse(Burst *burst) noexcept nogil
+cdef void burst_admit(Burst *burst, Proxy *proxy) noexcept nogil
+cdef void burst_hash(Burst *burst, const Proxy *proxy) noexcept nogil
+cdef void burst_match(Burst *burst, const Proxy *proxy) noexcept nogil
+cdef void burst_decide(Burst *burst, Proxy *proxy) noexcept nogil
+
+# All stages.  Afterwards every frame has a verdict, has been counted once as received and
+# once by its fate, and segment.frame_bytes is its length to send.
+cdef void burst_run(Burst *burst, Proxy *proxy) noexcept nogil

@@ -1,0 +1,184 @@
+from cython_core.proxy.conntable cimport (
+    STATE_SYN_SENT, Connection, conntable_find, conntable_prefetch, conntable_words,
+)
+from cython_core.proxy.cookie cimport cookie_bits, cookie_offer, cookie_words
+from cython_core.proxy.counters cimport (
+    BRIDGED, CONSUMED, DROP_FIRST, FRAGMENT, RECEIVED, TCP_CHECKSUM, TRANSLATED, count,
+)
+from cython_core.proxy.from_client cimport client_segment, client_syn
+from cython_core.proxy.from_server cimport server_segment
+from cython_core.proxy.service cimport snapshot_covers, snapshot_match
+from cython_core.proxy.synproxy cimport (
+    VERDICT_BRIDGE, VERDICT_NONE, VERDICT_TRANSLATE,
+)
+from cython_core.wire.icmp cimport icmp_parse_quote, icmp_rewrite_seq
+from cython_core.wire.segment cimport (
+    KIND_FRAGMENT, KIND_ICMP_ERROR, KIND_MALFORMED, KIND_TCP, TCP_ACK, TCP_FIN, TCP_RST,
+    TCP_SYN, segment_flow, segment_parse, segment_verify,
+)
+from cython_core.wire.siphash cimport SipKey, siphash_lanes
+
+
+cdef void burst_run(Burst *burst, Proxy *proxy) noexcept nogil:
+    burst_parse(burst)
+    burst_admit(burst, proxy)
+    burst_hash(burst, proxy)
+    burst_match(burst, proxy)
+    burst_decide(burst, proxy)
+
+
+cdef void burst_parse(Burst *burst) noexcept nogil:
+    cdef uint32_t i
+    for i in range(burst.count):
+        segment_parse(&burst.segment[i])
+
+
+cdef void burst_admit(Burst *burst, Proxy *proxy) noexcept nogil:
+    cdef uint32_t i
+    burst.lanes = 0
+    for i in range(burst.count):
+        burst.lane[burst.lanes].at = i
+        burst.lane[burst.lanes].service = NULL
+        burst.verdict[i] = admit(burst, proxy, &burst.segment[i], &burst.lane[burst.lanes])
+        if burst.verdict[i] == VERDICT_NONE:
+            burst.lanes += 1
+        else:
+            count_fate(proxy, 0 if burst.lane[burst.lanes].service == NULL
+                       else burst.lane[burst.lanes].service.row, burst.verdict[i])
+
+
+# A verdict, or VERDICT_NONE: the lane is filled but for its hash input.
+cdef inline uint8_t admit(Burst *burst, const Proxy *proxy, Segment *segment,
+                          Lane *lane) noexcept nogil:
+    if segment.kind == KIND_TCP:
+        return admit_tcp(burst, proxy, segment, lane)
+    if segment.kind == KIND_MALFORMED:
+        return drop_of_fault(segment)
+    if segment.kind == KIND_FRAGMENT:
+        return <uint8_t>FRAGMENT if is_covered(burst, proxy, segment) else <uint8_t>VERDICT_BRIDGE
+    if segment.kind == KIND_ICMP_ERROR and burst.from_client:
+        return admit_icmp(proxy, segment, lane)
+    return VERDICT_BRIDGE
+
+
+# The drop reason of segment.fault: both enumerations stand in the same order.
+cdef inline uint8_t drop_of_fault(const Segment *segment) noexcept nogil:
+    return <uint8_t>(DROP_FIRST + segment.fault - 1)
+
+
+cdef inline bint is_covered(const Burst *burst, const Proxy *proxy,
+                            const Segment *segment) noexcept nogil:
+    if burst.from_client:
+        return snapshot_covers(proxy.snapshot, segment.destination)
+    return snapshot_covers(proxy.snapshot, segment.source)
+
+
+cdef inline uint8_t admit_tcp(Burst *burst, const Proxy *proxy, Segment *segment,
+                              Lane *lane) noexcept nogil:
+    if segment.fault:
+        # Its ports may be the fault, so its address alone says whether it is ours to judge.
+        return drop_of_fault(segment) if is_covered(burst, proxy, segment) else VERDICT_BRIDGE
+    if burst.from_client:
+        lane.service = snapshot_match(proxy.snapshot, segment.destination, segment.dport)
+    else:
+        lane.service = snapshot_match(proxy.snapshot, segment.source, segment.sport)
+    if lane.service == NULL:
+        return VERDICT_BRIDGE
+    if not segment_verify(segment):
+        return TCP_CHECKSUM
+    segment_flow(segment, burst.from_client, &lane.flow)
+    return VERDICT_NONE
+
+
+# An error that a client's side sends about a server's segment quotes it as we had sent it.
+cdef uint8_t admit_icmp(const Proxy *proxy, const Segment *segment, Lane *lane) noexcept nogil:
+    cdef Segment quoted
+    if not icmp_parse_quote(segment, &lane.quote):
+        return VERDICT_BRIDGE
+    lane.service = snapshot_match(proxy.snapshot, lane.quote.source, lane.quote.sport)
+    if lane.service == NULL:
+        return VERDICT_BRIDGE
+    quoted.source = lane.quote.source
+    quoted.destination = lane.quote.destination
+    quoted.sport = lane.quote.sport
+    quoted.dport = lane.quote.dport
+    segment_flow(&quoted, False, &lane.flow)
+    return VERDICT_NONE
+
+
+cdef void burst_hash(Burst *burst, const Proxy *proxy) noexcept nogil:
+    cdef const SipKey *cookie_key = &proxy.keys.epoch[proxy.keys.number & 1]
+    cdef const SipKey *key
+    cdef const Segment *segment
+    cdef Lane *lane
+    cdef uint32_t i
+    for i in range(burst.lanes):
+        lane = &burst.lane[i]
+        segment = &burst.segment[lane.at]
+        lane.syn = burst.from_client and is_syn(segment)
+        if lane.syn:
+            cookie_offer(&lane.offer, segment, lane.service, &proxy.keys)
+            lane.bits = cookie_bits(&lane.offer, segment.family, proxy.keys.number)
+            cookie_words(&burst.words[i], BURST_FRAMES, &lane.flow, segment.seq,
+                         lane.service.tag, lane.bits)
+            key = cookie_key
+        else:
+            conntable_words(&burst.words[i], BURST_FRAMES, &lane.flow)
+            key = &proxy.table_key
+        burst.key0[i] = key.k0
+        burst.key1[i] = key.k1
+    siphash_lanes(burst.words, burst.key0, burst.key1, burst.digest, burst.lanes)
+
+
+# Only SYN alone is a SYN.
+cdef inline bint is_syn(const Segment *segment) noexcept nogil:
+    return (segment.kind == KIND_TCP
+            and segment.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK) == TCP_SYN)
+
+
+cdef void burst_match(Burst *burst, const Proxy *proxy) noexcept nogil:
+    cdef uint32_t i
+    for i in range(burst.lanes):
+        if not burst.lane[i].syn:
+            conntable_prefetch(proxy.table, burst.digest[i])
+
+
+cdef void burst_decide(Burst *burst, Proxy *proxy) noexcept nogil:
+    cdef uint8_t verdict
+    cdef Lane *lane
+    cdef uint32_t i
+    for i in range(burst.lanes):
+        lane = &burst.lane[i]
+        verdict = decide(burst, proxy, lane, burst.digest[i])
+        burst.verdict[lane.at] = verdict
+        count_fate(proxy, lane.service.row, verdict)
+
+
+# The table is asked here and not in `match`: an earlier frame of the burst may have changed it.
+cdef inline uint8_t decide(Burst *burst, Proxy *proxy, Lane *lane, uint64_t digest) noexcept nogil:
+    cdef Segment *segment = &burst.segment[lane.at]
+    cdef Connection *conn
+    if lane.syn:
+        return client_syn(proxy, segment, &lane.flow, lane.service, &lane.offer, lane.bits,
+                          digest)
+    conn = conntable_find(proxy.table, digest, &lane.flow)
+    if segment.kind == KIND_ICMP_ERROR:
+        if conn == NULL or conn.state == STATE_SYN_SENT:
+            return VERDICT_BRIDGE
+        icmp_rewrite_seq(segment, &lane.quote, lane.quote.seq - conn.seq_offset)
+        return VERDICT_TRANSLATE
+    if burst.from_client:
+        return client_segment(proxy, segment, &lane.flow, lane.service, digest, conn)
+    return server_segment(proxy, segment, &lane.flow, lane.service, conn)
+
+
+cdef inline void count_fate(Proxy *proxy, uint32_t row, uint8_t verdict) noexcept nogil:
+    count(proxy.rows, row, RECEIVED)
+    if verdict >= DROP_FIRST:
+        count(proxy.rows, row, verdict)
+    elif verdict == VERDICT_BRIDGE:
+        count(proxy.rows, row, BRIDGED)
+    elif verdict == VERDICT_TRANSLATE:
+        count(proxy.rows, row, TRANSLATED)
+    else:
+        count(proxy.rows, row, CONSUMED)

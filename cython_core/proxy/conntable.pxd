@@ -1,0 +1,110 @@
+"""The connection table of one worker: bounded, one writer, no locks, no pointers inside.
+
+A table is one contiguous block, so that it can lie in hugepages or in a file that a new
+process maps: header, then buckets, then entries.  A bucket is one cache line of eight
+(tag, entry) pairs; a flow has two buckets it may stand in, the second found from the first
+and the tag alone.  A lookup reads two lines at most, and an entry only where 32 bits agree.
+Keys are SipHash digests under a secret, so that collisions can't be aimed.
+
+Full is defined: `conntable_insert` gives NULL once `capacity` entries are in use, or where
+neither bucket has room or an occupant that can move (rare: buckets are at most 3/4 full).
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from cython_core.wire.segment cimport Flow
+
+cdef enum:
+    CONNTABLE_VERSION = 1
+    BUCKET_SLOTS = 8            # of 8 bytes: one cache line
+    CONNTABLE_ALIGN = 64        # bytes; a cache line
+    ACTIVITY_TICK_S = 4         # 16 bits of 4 s: idle times up to 72 hours can be told
+    CONN_FREE_END = 0xFFFFFFFF
+
+
+cdef enum ConnState:
+    STATE_FREE
+    STATE_SYN_SENT               # our SYN is on its way to the server
+    STATE_ESTABLISHED
+    STATE_HALF_CLOSED            # one side's FIN has passed
+    STATE_TIME_WAIT              # both FINs have passed
+    STATE_CLOSED                 # a RST has passed; kept so that its cookie opens nothing again
+
+
+cdef enum ConnFlag:
+    CONN_CLIENT_FIN = 0x01
+    CONN_SERVER_FIN = 0x02
+    CONN_TIMESTAMPS = 0x04      # both ends send them: translate
+    CONN_RST_DOUBTFUL = 0x08    # a RST in window but not exact has passed (RFC 5961 §3.2)
+
+
+# One connection.  The halves of `scales_*` are shift counts, high nibble first.
+cdef struct Connection:
+    Flow flow                   # 36 bytes
+    uint32_t seq_offset         # our ISN - server's ISN
+    uint32_t ts_offset          # server's TSval - our TSval
+    uint32_t isn                # our ISN toward the client: the cookie that opened this
+    uint32_t client_ack         # highest ACK of the client, in the server's numbers; while
+                                # STATE_SYN_SENT: index of its HalfOpen
+    uint32_t server_ack         # highest ACK of the server
+    uint16_t active             # activity clock at the last segment in window
+    uint8_t state               # a ConnState
+    uint8_t flags               # ConnFlag
+    uint8_t scales_client       # the client's scale | what the server takes it for
+    uint8_t scales_server       # the server's scale | what the client takes it for
+    uint8_t client_window_log2  # widest window of the client, rounded up to 2^n bytes
+    uint8_t server_window_log2
+
+
+cdef struct BucketSlot:
+    uint32_t tag
+    uint32_t entry              # index + 1; 0: empty
+
+
+cdef struct ConnTable:
+    uint32_t version
+    uint32_t entry_bytes        # sizeof(Connection): guards a mapped file
+    uint32_t capacity
+    uint32_t bucket_mask        # buckets less one
+    uint32_t used
+    uint32_t fresh              # entries from here on were never used
+    uint32_t free_head          # chain of freed entries through seq_offset, or CONN_FREE_END
+    uint32_t sweep_at           # the next entry that expiry looks at
+    uint64_t bytes              # the whole block
+
+
+# The least block for `capacity` entries.
+cdef uint64_t conntable_bytes(uint32_t capacity) noexcept nogil
+
+# Make `block` (zeroed, CONNTABLE_ALIGN aligned, conntable_bytes long) an empty table.
+cdef ConnTable *conntable_init(void *block, uint32_t capacity) noexcept nogil
+
+# The hash input of a flow: six words, `stride` apart.
+cdef void conntable_words(uint64_t *words, uint32_t stride, const Flow *flow) noexcept nogil
+
+cdef void conntable_prefetch(const ConnTable *table, uint64_t digest) noexcept nogil
+cdef Connection *conntable_find(const ConnTable *table, uint64_t digest,
+                                const Flow *flow) noexcept nogil
+
+# A zeroed entry with its flow set, or NULL: full.  The flow must not be in the table.
+cdef Connection *conntable_insert(ConnTable *table, uint64_t digest,
+                                  const Flow *flow) noexcept nogil
+cdef void conntable_remove(ConnTable *table, uint64_t digest, Connection *conn) noexcept nogil
+
+# The next entry in use at or after the sweep's hand among at most `steps`, else NULL; the
+# hand moves on.
+cdef Connection *conntable_sweep(ConnTable *table, uint32_t *steps) noexcept nogil
+
+
+cdef inline BucketSlot *conntable_buckets(const ConnTable *table) noexcept nogil:
+    return <BucketSlot *>(<uint8_t *>table + CONNTABLE_ALIGN)
+
+
+cdef inline Connection *conntable_entry(const ConnTable *table, uint32_t index) noexcept nogil:
+    cdef uint64_t buckets_bytes = <uint64_t>(table.bucket_mask + 1) * 64
+    return <Connection *>(<uint8_t *>table + CONNTABLE_ALIGN + buckets_bytes) + index
+
+
+cdef inline uint32_t conntable_index(const ConnTable *table,
+                                     const Connection *conn) noexcept nogil:
+    return <uint32_t>(conn - conntable_entry(table, 0))

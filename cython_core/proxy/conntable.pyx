@@ -1,0 +1,179 @@
+from libc.string cimport memcmp, memset
+
+from cython_core.wire.byteorder cimport load64_raw
+
+cdef extern from *:
+    void __builtin_prefetch(const void *) noexcept nogil
+
+if sizeof(Connection) != 64 or sizeof(ConnTable) > CONNTABLE_ALIGN:
+    raise ImportError("conntable: an entry and the header must each fit one cache line")
+
+
+cdef uint64_t conntable_bytes(uint32_t capacity) noexcept nogil:
+    return (CONNTABLE_ALIGN + <uint64_t>buckets_for(capacity) * BUCKET_SLOTS * sizeof(BucketSlot)
+            + <uint64_t>capacity * sizeof(Connection))
+
+
+# A power of two of buckets, at most 3/4 full with `capacity` entries.
+cdef uint32_t buckets_for(uint32_t capacity) noexcept nogil:
+    cdef uint32_t buckets = 1
+    while <uint64_t>buckets * BUCKET_SLOTS * 3 < <uint64_t>capacity * 4:
+        buckets *= 2
+    return buckets
+
+
+cdef ConnTable *conntable_init(void *block, uint32_t capacity) noexcept nogil:
+    cdef ConnTable *table = <ConnTable *>block
+    table.version = CONNTABLE_VERSION
+    table.entry_bytes = sizeof(Connection)
+    table.capacity = capacity
+    table.bucket_mask = buckets_for(capacity) - 1
+    table.used = 0
+    table.fresh = 0
+    table.free_head = CONN_FREE_END
+    table.sweep_at = 0
+    table.bytes = conntable_bytes(capacity)
+    return table
+
+
+cdef void conntable_words(uint64_t *words, uint32_t stride, const Flow *flow) noexcept nogil:
+    words[0] = load64_raw(flow.client_address)
+    words[stride] = load64_raw(flow.client_address + 8)
+    words[2 * stride] = load64_raw(flow.server_address)
+    words[3 * stride] = load64_raw(flow.server_address + 8)
+    words[4 * stride] = <uint64_t>flow.client_port << 16 | flow.server_port
+    words[5 * stride] = 0
+
+
+cdef inline uint32_t tag_of(uint64_t digest) noexcept nogil:
+    return <uint32_t>(digest >> 32)
+
+
+cdef inline BucketSlot *bucket_first(const ConnTable *table, uint64_t digest) noexcept nogil:
+    return conntable_buckets(table) + <uint64_t>(<uint32_t>digest & table.bucket_mask) * BUCKET_SLOTS
+
+
+# The other bucket that an entry with this tag may stand in.
+cdef inline BucketSlot *bucket_other(const ConnTable *table, const BucketSlot *bucket,
+                                     uint32_t tag) noexcept nogil:
+    cdef uint32_t at = <uint32_t>((bucket - conntable_buckets(table)) // BUCKET_SLOTS)
+    at = (at ^ tag * <uint32_t>0x9E3779B1) & table.bucket_mask
+    return conntable_buckets(table) + <uint64_t>at * BUCKET_SLOTS
+
+
+cdef void conntable_prefetch(const ConnTable *table, uint64_t digest) noexcept nogil:
+    cdef BucketSlot *bucket = bucket_first(table, digest)
+    __builtin_prefetch(bucket)
+    __builtin_prefetch(bucket_other(table, bucket, tag_of(digest)))
+
+
+cdef inline bint flow_equal(const Flow *a, const Flow *b) noexcept nogil:
+    return memcmp(a, b, sizeof(Flow)) == 0
+
+
+cdef inline Connection *bucket_find(const ConnTable *table, const BucketSlot *bucket, uint32_t tag,
+                                    const Flow *flow) noexcept nogil:
+    cdef Connection *conn
+    cdef uint32_t i
+    for i in range(BUCKET_SLOTS):
+        if bucket[i].tag == tag and bucket[i].entry != 0:
+            conn = conntable_entry(table, bucket[i].entry - 1)
+            if flow_equal(&conn.flow, flow):
+                return conn
+    return NULL
+
+
+cdef Connection *conntable_find(const ConnTable *table, uint64_t digest,
+                                const Flow *flow) noexcept nogil:
+    cdef BucketSlot *bucket = bucket_first(table, digest)
+    cdef Connection *conn = bucket_find(table, bucket, tag_of(digest), flow)
+    if conn != NULL:
+        return conn
+    return bucket_find(table, bucket_other(table, bucket, tag_of(digest)), tag_of(digest), flow)
+
+
+cdef inline BucketSlot *bucket_vacancy(BucketSlot *bucket) noexcept nogil:
+    cdef uint32_t i
+    for i in range(BUCKET_SLOTS):
+        if bucket[i].entry == 0:
+            return &bucket[i]
+    return NULL
+
+
+# Make room in a full bucket by moving one occupant to its other bucket; NULL if none can.
+cdef BucketSlot *bucket_displace(ConnTable *table, BucketSlot *bucket) noexcept nogil:
+    cdef BucketSlot *vacancy
+    cdef uint32_t i
+    for i in range(BUCKET_SLOTS):
+        vacancy = bucket_vacancy(bucket_other(table, bucket, bucket[i].tag))
+        if vacancy != NULL:
+            vacancy[0] = bucket[i]
+            bucket[i].entry = 0
+            return &bucket[i]
+    return NULL
+
+
+cdef BucketSlot *slot_find_room(ConnTable *table, uint64_t digest) noexcept nogil:
+    cdef BucketSlot *first = bucket_first(table, digest)
+    cdef BucketSlot *other = bucket_other(table, first, tag_of(digest))
+    cdef BucketSlot *slot = bucket_vacancy(first)
+    if slot == NULL:
+        slot = bucket_vacancy(other)
+    if slot == NULL:
+        slot = bucket_displace(table, first)
+    if slot == NULL:
+        slot = bucket_displace(table, other)
+    return slot
+
+
+cdef Connection *conntable_insert(ConnTable *table, uint64_t digest,
+                                  const Flow *flow) noexcept nogil:
+    cdef Connection *conn
+    cdef BucketSlot *slot
+    cdef uint32_t index
+    if table.used == table.capacity:
+        return NULL
+    slot = slot_find_room(table, digest)
+    if slot == NULL:
+        return NULL
+    if table.free_head != CONN_FREE_END:
+        index = table.free_head
+        table.free_head = conntable_entry(table, index).seq_offset
+    else:
+        index = table.fresh
+        table.fresh += 1
+    table.used += 1
+    conn = conntable_entry(table, index)
+    memset(conn, 0, sizeof(Connection))
+    conn.flow = flow[0]
+    slot.tag = tag_of(digest)
+    slot.entry = index + 1
+    return conn
+
+
+cdef void conntable_remove(ConnTable *table, uint64_t digest, Connection *conn) noexcept nogil:
+    cdef uint32_t index = conntable_index(table, conn)
+    cdef BucketSlot *bucket = bucket_first(table, digest)
+    cdef uint32_t i, side
+    for side in range(2):
+        for i in range(BUCKET_SLOTS):
+            if bucket[i].entry == index + 1:
+                bucket[i].entry = 0
+        bucket = bucket_other(table, bucket, tag_of(digest))
+    conn.state = STATE_FREE
+    conn.seq_offset = table.free_head
+    table.free_head = index
+    table.used -= 1
+
+
+cdef Connection *conntable_sweep(ConnTable *table, uint32_t *steps) noexcept nogil:
+    cdef Connection *conn
+    while steps[0] > 0 and table.fresh > 0:
+        steps[0] -= 1
+        if table.sweep_at >= table.fresh:
+            table.sweep_at = 0
+        conn = conntable_entry(table, table.sweep_at)
+        table.sweep_at += 1
+        if conn.state != STATE_FREE:
+            return conn
+    return NULL

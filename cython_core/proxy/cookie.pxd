@@ -1,0 +1,102 @@
+"""SYN cookies: the client's handshake, remembered in what we send.
+
+Reading list: RFC 4987 §3.6; RFC 7323 §5.4.  Pure: no clock, no table; callers pass `now_s`
+and keys.
+
+The MAC is SipHash-2-4 under the epoch's key over 48 bytes:
+
+    | client address 128 | server address 128 | client port 16 server port 16 ISN 32 |
+    | service tag 32  announced wscale 4  epoch's parity 1  timestamps 1  option word 26 |
+
+The address family needs no field: IPv4 addresses are hashed behind ::ffff:0:0/96.
+
+With timestamps our TSval may be any 32 bits, since it is translated for ever after:
+
+    ISN   : | MAC 63..32                                     32 |
+    TSval : | MAC 31..23  9 | epoch 1 | ECN 1 | SACK 1 | wscale 4 | MSS 16 |
+
+    Blind ACK accepted: its TSecr names epoch and options, the MAC has 41 bits: 2^-41,
+    and 2^-40 while two announced scales are live (below).
+
+Without timestamps the ISN carries all:
+
+    ISN   : | MAC 63..38  26 | epoch 1 | option word 5 |
+
+    Blind ACK accepted: each of the 2^32 ISNs names one epoch and one option word, 2^-26 of
+    them carry the right MAC: 2^6 x 2^-32 = 2^-26.
+
+The option word is one of 32 rows: five MSS classes, each about 4 % above the next, times
+six sets of SACK and wscale, and two rows for an MSS below.  Rounding is down, so that no
+segment grows too long and no window opens too far.
+
+What we announce as our own wscale is not carried but hashed, for it is the service's.  When
+an operator changes it, cookies under the former one stay good: with timestamps both are
+tried; without, where a second try would cost a bit, the change is announced from the next
+epoch on, so that an epoch has one scale.
+
+Two epochs of COOKIE_EPOCH_S are live: a cookie is accepted for at least one epoch and at
+most two.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from cython_core.proxy.service cimport Service
+from cython_core.wire.segment cimport Flow, Segment
+from cython_core.wire.siphash cimport SipKey
+
+cdef enum:
+    COOKIE_EPOCH_S = 60         # design/protocol §3: at most 60 s an epoch
+    COOKIE_CLASSES = 5          # MSS classes that keep SACK and wscale
+    COOKIE_SETS = 6             # sets of SACK and wscale
+
+
+# The keys of two epochs, by the parity of their number.
+cdef struct CookieKeys:
+    SipKey epoch[2]
+    uint32_t number             # the current epoch: now_s // COOKIE_EPOCH_S
+
+
+# What a client had offered, as far as we had answered it.
+cdef struct Offer:
+    uint16_t mss                # bytes; RFC 9293 §3.7.1's default where there was no option
+    uint8_t wscale              # shift.cnt, or WSCALE_ABSENT
+    bint sack
+    bint timestamps
+    bint ecn                    # remembered only together with timestamps
+    uint8_t announced_wscale    # what we had announced, or WSCALE_ABSENT
+
+
+# One end's numbers in the SYN-ACK.
+cdef struct Cookie:
+    uint32_t isn
+    uint32_t tsval              # meaningful with timestamps
+
+
+# Keys of the epoch of `now_s` (seconds since 1970, so that boxes agree) and the one before.
+cdef void cookie_keys_derive(CookieKeys *keys, const SipKey *master, uint64_t now_s) noexcept nogil
+
+# The number of the epoch with that parity: the current one, or the one before.
+cdef inline uint32_t cookie_epoch(const CookieKeys *keys, uint32_t parity) noexcept nogil:
+    return keys.number - ((keys.number ^ parity) & 1)
+
+# What of a SYN's offer `service` answers and the cookie can keep: the SYN-ACK says just this.
+cdef void cookie_offer(Offer *offer, const Segment *syn, const Service *service,
+                       const CookieKeys *keys) noexcept nogil
+
+# The option word with the flags beside it, as hashed, in the epoch with that parity.
+cdef uint32_t cookie_bits(const Offer *offer, uint8_t family, uint32_t parity) noexcept nogil
+
+# The MAC's input as six words, `stride` words apart (siphash_lanes wants lanes).  `bits` is
+# what cookie_bits returned.
+cdef void cookie_words(uint64_t *words, uint32_t stride, const Flow *flow, uint32_t isn,
+                       uint32_t service_tag, uint32_t bits) noexcept nogil
+
+# The numbers to send: from the MAC and the bits that it was made with.
+cdef void cookie_from_mac(Cookie *cookie, uint64_t mac, uint32_t bits) noexcept nogil
+
+# Whether `cookie` was sent to `flow`, whose ISN was `isn`, in a live epoch; then `offer` says
+# what the client had offered.  `timestamps`: the ACK carries the option, cookie.tsval is its
+# TSecr.
+cdef bint cookie_check(const Cookie *cookie, bint timestamps, const Flow *flow, uint8_t family,
+                       uint32_t isn, const Service *service, const CookieKeys *keys,
+                       Offer *offer) noexcept nogil

@@ -1,0 +1,73 @@
+"""One counter per fate: what happened to every frame, and why.
+
+A worker counts into one row per service (row 0: frames of no service), so its total is the
+sum of its rows and nothing is counted twice.  Every received frame has exactly one fate:
+
+    received = bridged + translated + consumed + sum of the drop reasons
+    sent + tx_full = bridged + translated + originated
+
+Names follow /proc/net/stat/synproxy where netfilter has the name.
+"""
+
+from libc.stdint cimport uint32_t, uint64_t
+
+cpdef enum Counter:
+    # Fates of frames.
+    RECEIVED
+    BRIDGED
+    TRANSLATED
+    CONSUMED
+    ORIGINATED
+    SENT
+    TX_FULL
+    # The handshake with the client.
+    SYN_RECEIVED
+    SYNACK_SENT
+    COOKIE_VALID
+    COOKIE_RETRANS
+    CONN_REOPENED
+    # The handshake with the server.
+    SERVER_SYN_SENT
+    SERVER_SYN_RETRANS
+    SERVER_ESTABLISHED
+    SERVER_REFUSED
+    SERVER_TIMEOUT
+    SERVER_CHALLENGED
+    SERVER_RST_SENT
+    # The end of connections.
+    CONN_CLOSED
+    CONN_EXPIRED
+    CONN_EVICTED
+    # Drop reasons, to the end.  The first eleven stand in the order of wire/segment's Fault.
+    FRAME_TRUNCATED
+    IP_MALFORMED
+    IP_CHECKSUM
+    EXTENSION_MALFORMED
+    TCP_TRUNCATED
+    TCP_MALFORMED
+    TCP_OPTIONS
+    TCP_CHECKSUM
+    PORT_ZERO
+    LAND
+    MARTIAN
+    FRAGMENT
+    FLAGS_INVALID
+    COOKIE_INVALID
+    NO_CONNECTION
+    RST_OUT_OF_WINDOW
+    SERVER_NOT_READY
+    SYNACK_UNEXPECTED
+    TABLE_FULL
+    HALF_OPEN_FULL
+    NO_BUFFER
+    COUNTERS_N
+
+
+cdef enum:
+    DROP_FIRST = FRAME_TRUNCATED
+    SERVICES_MAX = 4096     # rows are allocated for all: 4096 x 44 x 8 bytes = 1.4 MiB a worker
+
+
+# `rows` holds SERVICES_MAX + 1 rows of COUNTERS_N; a service in slot s counts in row s + 1.
+cdef inline void count(uint64_t *rows, uint32_t row, uint32_t counter) noexcept nogil:
+    rows[row * COUNTERS_N + counter] += 1

@@ -1,0 +1,232 @@
+from libc.stdint cimport uint16_t, uint32_t
+from libc.string cimport memset
+
+from cython_core.proxy.conntable cimport (
+    CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_TIMESTAMPS, STATE_CLOSED, STATE_ESTABLISHED,
+    STATE_SYN_SENT,
+)
+from cython_core.proxy.counters cimport (
+    FLAGS_INVALID, NO_BUFFER, NO_CONNECTION, ORIGINATED, RST_OUT_OF_WINDOW, SERVER_CHALLENGED,
+    SERVER_ESTABLISHED, SERVER_REFUSED, SERVER_SYN_RETRANS, SYNACK_UNEXPECTED,
+    count,
+)
+from cython_core.proxy.half_open cimport HalfOpen, half_open_release
+from cython_core.proxy.handshake cimport (
+    Envelope, Tcp, compose, envelope_reverse, envelope_take,
+)
+from cython_core.proxy.seqadj cimport seqadj_to_client
+from cython_core.proxy.synproxy cimport (
+    VERDICT_BRIDGE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, VERDICT_TRANSLATE, client_rst_compose,
+    connection_close, connection_fin, outbox_peek, outbox_push, server_rst_push,
+    server_syn_compose, window_log2,
+)
+from cython_core.wire.options cimport WSCALE_ABSENT
+from cython_core.wire.segment cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
+from cython_core.wire.seq cimport seq_max, seq_within
+
+
+cdef uint8_t server_segment(Proxy *proxy, Segment *segment, const Flow *flow,
+                            const Service *service, Connection *conn) noexcept nogil:
+    cdef uint8_t flags = segment.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)
+    if flags == TCP_SYN and conn == NULL:
+        return VERDICT_BRIDGE       # the server opens a connection of its own
+    if flags not in (TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST, TCP_RST | TCP_ACK, TCP_SYN | TCP_ACK):
+        return FLAGS_INVALID
+    if conn == NULL:
+        return SYNACK_UNEXPECTED if flags & TCP_SYN else NO_CONNECTION
+    if conn.state == STATE_SYN_SENT:
+        return server_answers(proxy, segment, flow, service, conn)
+    if flags & TCP_SYN:
+        return server_repeats_synack(proxy, segment, flow, service, conn)
+    return server_connected(proxy, segment, service, conn)
+
+
+# RFC 9293 §3.10.7.3, in its order: ACK, RST, SYN.
+cdef uint8_t server_answers(Proxy *proxy, Segment *segment, const Flow *flow,
+                            const Service *service, Connection *conn) noexcept nogil:
+    cdef HalfOpen *record = &proxy.half_open.records[conn.client_ack]
+    cdef bint acks_our_syn = (segment.flags & TCP_ACK
+                              and segment.ack == record.client_isn + 1)
+    if segment.flags & TCP_RST:
+        if not acks_our_syn:
+            return RST_OUT_OF_WINDOW
+        return server_refuses(proxy, segment, flow, service, conn, record)
+    if not acks_our_syn:
+        return server_challenges(proxy, segment, flow, service, conn, record)
+    if not segment.flags & TCP_SYN:
+        return SYNACK_UNEXPECTED
+    return server_accepts(proxy, segment, flow, service, conn, record)
+
+
+cdef uint8_t server_refuses(Proxy *proxy, Segment *segment, const Flow *flow,
+                            const Service *service, Connection *conn,
+                            HalfOpen *record) noexcept nogil:
+    cdef Envelope envelope
+    envelope_take(&envelope, segment)
+    segment.frame_bytes = client_rst_compose(segment.frame, &envelope, conn)
+    half_open_release(proxy.half_open, record)
+    connection_close(proxy, conn, service.row)
+    count(proxy.rows, service.row, SERVER_REFUSED)
+    count(proxy.rows, service.row, ORIGINATED)
+    return VERDICT_TO_CLIENT
+
+
+# It acknowledges what we never sent: it holds an older connection of these ports.  RST, and
+# our SYN at once again, within the same bound as by time.
+cdef uint8_t server_challenges(Proxy *proxy, Segment *segment, const Flow *flow,
+                               const Service *service, Connection *conn,
+                               HalfOpen *record) noexcept nogil:
+    if outbox_peek(proxy) == NULL:
+        return NO_BUFFER
+    if record.syns_sent > record.syn_retries:
+        return SYNACK_UNEXPECTED
+    server_rst_push(proxy, &record.envelope, flow, segment.ack, service.row)
+    record.syns_sent += 1
+    segment.frame_bytes = server_syn_compose(segment.frame, record, flow)
+    count(proxy.rows, service.row, SERVER_CHALLENGED)
+    count(proxy.rows, service.row, SERVER_SYN_RETRANS)
+    count(proxy.rows, service.row, ORIGINATED)
+    return VERDICT_TO_SERVER
+
+
+cdef uint8_t server_accepts(Proxy *proxy, Segment *segment, const Flow *flow,
+                            const Service *service, Connection *conn,
+                            HalfOpen *record) noexcept nogil:
+    cdef uint8_t *spare = outbox_peek(proxy)
+    cdef uint16_t spare_bytes
+    if spare == NULL:
+        return NO_BUFFER            # the server says it again
+    connection_fix(proxy, segment, conn, record)
+    spare_bytes = server_ack_compose(spare, segment, flow, conn, record)
+    segment.frame_bytes = window_update_compose(segment, flow, conn, record)
+    outbox_push(proxy, spare_bytes, True, service.row)
+    half_open_release(proxy.half_open, record)
+    count(proxy.rows, service.row, SERVER_ESTABLISHED)
+    count(proxy.rows, service.row, ORIGINATED)
+    return VERDICT_TO_CLIENT
+
+
+# From the server's SYN-ACK: the offsets, for the life of the connection, and the scales.
+cdef void connection_fix(Proxy *proxy, const Segment *synack, Connection *conn,
+                         const HalfOpen *record) noexcept nogil:
+    cdef uint8_t client_scale = record.offer.wscale
+    cdef uint8_t server_scale = synack.options.wscale
+    cdef bint scaled = client_scale != WSCALE_ABSENT and server_scale != WSCALE_ABSENT
+    if client_scale == WSCALE_ABSENT:
+        client_scale = 0
+    conn.state = STATE_ESTABLISHED
+    conn.active = proxy.now_active
+    conn.seq_offset = conn.isn - synack.seq
+    conn.client_ack = synack.seq + 1
+    if record.offer.timestamps and synack.options.timestamps:
+        conn.flags |= CONN_TIMESTAMPS
+        conn.ts_offset = synack.options.tsval - record.our_tsval
+    # RFC 7323 §2.2: a server that sends no scale neither scales nor expects it.
+    conn.scales_client = <uint8_t>(client_scale << 4 | (client_scale if scaled else 0))
+    conn.scales_server = <uint8_t>(server_scale << 4 if scaled else 0)
+    if record.offer.announced_wscale != WSCALE_ABSENT:
+        conn.scales_server |= record.offer.announced_wscale
+    conn.client_window_log2 = window_log2(record.client_window, client_scale)
+    conn.server_window_log2 = window_log2(synack.window, 0)
+
+
+cdef uint16_t server_ack_compose(uint8_t *frame, const Segment *synack, const Flow *flow,
+                                 const Connection *conn,
+                                 const HalfOpen *record) noexcept nogil:
+    cdef uint32_t window = <uint32_t>record.client_window << (conn.scales_client >> 4)
+    window >>= conn.scales_client & 15
+    return ack_compose(frame, &record.envelope, synack, flow, conn, window)
+
+
+# An ACK of the server's SYN-ACK, in the client's name.
+cdef uint16_t ack_compose(uint8_t *frame, const Envelope *envelope, const Segment *synack,
+                          const Flow *flow, const Connection *conn,
+                          uint32_t window) noexcept nogil:
+    cdef Tcp tcp
+    memset(&tcp, 0, sizeof(tcp))
+    tcp.seq = synack.ack
+    tcp.ack = synack.seq + 1
+    tcp.flags = TCP_ACK
+    tcp.window = <uint16_t>(window if window < 0xFFFF else 0xFFFF)
+    tcp.options.wscale = WSCALE_ABSENT
+    tcp.options.timestamps = conn.flags & CONN_TIMESTAMPS
+    tcp.options.tsval = synack.options.tsecr
+    tcp.options.tsecr = synack.options.tsval
+    return compose(frame, envelope, flow, True, &tcp)
+
+
+# Opens the window that our SYN-ACK had kept shut; the SYN-ACK's own window is unscaled.
+cdef uint16_t window_update_compose(Segment *synack, const Flow *flow, const Connection *conn,
+                                    const HalfOpen *record) noexcept nogil:
+    cdef uint16_t window = synack.window >> (conn.scales_server & 15)
+    cdef Envelope envelope
+    cdef Tcp tcp
+    memset(&tcp, 0, sizeof(tcp))
+    tcp.seq = conn.isn + 1
+    tcp.ack = record.client_isn + 1
+    tcp.flags = TCP_ACK
+    tcp.window = 1 if window == 0 and synack.window > 0 else window
+    tcp.options.wscale = WSCALE_ABSENT
+    tcp.options.timestamps = record.offer.timestamps
+    tcp.options.tsval = record.our_tsval
+    tcp.options.tsecr = record.client_tsval
+    envelope_take(&envelope, synack)
+    return compose(synack.frame, &envelope, flow, False, &tcp)
+
+
+# Our ACK was lost: say it again.  A SYN-ACK with another ISN answers an older SYN.
+cdef uint8_t server_repeats_synack(Proxy *proxy, Segment *segment, const Flow *flow,
+                                   const Service *service, Connection *conn) noexcept nogil:
+    cdef Envelope envelope
+    cdef uint32_t window = (1u << conn.client_window_log2) - 1
+    if segment.seq + conn.seq_offset != conn.isn:
+        return SYNACK_UNEXPECTED
+    envelope_take(&envelope, segment)
+    envelope_reverse(&envelope)
+    segment.frame_bytes = ack_compose(segment.frame, &envelope, segment, flow, conn,
+                                      window >> (conn.scales_client & 15))
+    count(proxy.rows, service.row, ORIGINATED)
+    return VERDICT_TO_SERVER
+
+
+cdef uint8_t server_connected(Proxy *proxy, Segment *segment, const Service *service,
+                              Connection *conn) noexcept nogil:
+    cdef bint in_window = server_in_window(segment, conn)
+    if segment.flags & TCP_RST and not in_window:
+        return RST_OUT_OF_WINDOW
+    if in_window:
+        server_note(proxy, segment, service, conn)
+    seqadj_to_client(segment, conn)
+    return VERDICT_TRANSLATE
+
+
+# As client_in_window, with the sides exchanged.
+cdef bint server_in_window(const Segment *segment, const Connection *conn) noexcept nogil:
+    cdef uint32_t server_window = 1u << conn.server_window_log2
+    cdef uint32_t client_window = 1u << conn.client_window_log2
+    cdef uint32_t back = 0 if segment.flags & TCP_RST else client_window
+    if not seq_within(segment.seq, conn.client_ack - back, conn.client_ack + client_window):
+        return False
+    return not segment.flags & TCP_ACK or seq_within(
+        segment.ack, conn.server_ack - server_window, conn.server_ack + server_window)
+
+
+# What a segment in window tells of the connection.
+cdef void server_note(Proxy *proxy, const Segment *segment, const Service *service,
+                      Connection *conn) noexcept nogil:
+    cdef uint8_t width = window_log2(segment.window, conn.scales_server >> 4)
+    if conn.state == STATE_CLOSED:
+        return
+    conn.active = proxy.now_active
+    if segment.flags & TCP_RST:
+        if segment.seq == conn.client_ack:
+            connection_close(proxy, conn, service.row)
+        else:
+            conn.flags |= CONN_RST_DOUBTFUL
+        return
+    conn.flags &= <uint8_t>~CONN_RST_DOUBTFUL
+    conn.server_ack = seq_max(conn.server_ack, segment.ack)
+    if width > conn.server_window_log2:
+        conn.server_window_log2 = width
+    if segment.flags & TCP_FIN:
+        connection_fin(proxy, conn, CONN_SERVER_FIN, service.row)

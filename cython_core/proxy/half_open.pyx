@@ -1,0 +1,81 @@
+from libc.string cimport memset
+
+
+cdef uint64_t half_open_bytes(uint32_t capacity) noexcept nogil:
+    return sizeof(HalfOpenPool) + <uint64_t>capacity * sizeof(HalfOpen)
+
+
+cdef HalfOpenPool *half_open_init(void *block, uint32_t capacity, uint64_t now_ms) noexcept nogil:
+    cdef HalfOpenPool *pool = <HalfOpenPool *>block
+    pool.records = <HalfOpen *>(pool + 1)
+    pool.capacity = capacity
+    pool.used = 0
+    pool.fresh = 0
+    pool.free_head = HALF_OPEN_NONE
+    pool.tick = <uint32_t>(now_ms // WHEEL_TICK_MS)
+    memset(pool.wheel, 0xFF, sizeof(pool.wheel))    # HALF_OPEN_NONE in every ring
+    return pool
+
+
+cdef HalfOpen *half_open_take(HalfOpenPool *pool) noexcept nogil:
+    cdef HalfOpen *record
+    if pool.free_head != HALF_OPEN_NONE:
+        record = &pool.records[pool.free_head]
+        pool.free_head = record.next
+    elif pool.fresh < pool.capacity:
+        record = &pool.records[pool.fresh]
+        pool.fresh += 1
+    else:
+        return NULL
+    pool.used += 1
+    memset(record, 0, sizeof(HalfOpen))
+    return record
+
+
+cdef void half_open_release(HalfOpenPool *pool, HalfOpen *record) noexcept nogil:
+    if record.armed:
+        ring_remove(pool, record)
+    record.next = pool.free_head
+    pool.free_head = half_open_index(pool, record)
+    pool.used -= 1
+
+
+cdef void half_open_arm(HalfOpenPool *pool, HalfOpen *record, uint64_t now_ms,
+                        uint32_t delay_ms) noexcept nogil:
+    cdef uint32_t index = half_open_index(pool, record)
+    cdef uint32_t ticks = delay_ms // WHEEL_TICK_MS + 1
+    cdef uint32_t *head
+    if ticks > WHEEL_SLOTS - 2:
+        ticks = WHEEL_SLOTS - 2
+    record.deadline_tick = <uint32_t>(now_ms // WHEEL_TICK_MS) + ticks
+    head = &pool.wheel[record.deadline_tick % WHEEL_SLOTS]
+    record.previous = HALF_OPEN_NONE
+    record.next = head[0]
+    if head[0] != HALF_OPEN_NONE:
+        pool.records[head[0]].previous = index
+    head[0] = index
+    record.armed = True
+
+
+# Unlink an armed record.
+cdef void ring_remove(HalfOpenPool *pool, HalfOpen *record) noexcept nogil:
+    if record.previous == HALF_OPEN_NONE:
+        pool.wheel[record.deadline_tick % WHEEL_SLOTS] = record.next
+    else:
+        pool.records[record.previous].next = record.next
+    if record.next != HALF_OPEN_NONE:
+        pool.records[record.next].previous = record.previous
+    record.armed = False
+
+
+cdef HalfOpen *half_open_wake(HalfOpenPool *pool, uint64_t now_ms, uint32_t *ticks) noexcept nogil:
+    cdef uint32_t now_tick = <uint32_t>(now_ms // WHEEL_TICK_MS)
+    cdef uint32_t index
+    while pool.tick != now_tick and ticks[0] > 0:
+        index = pool.wheel[pool.tick % WHEEL_SLOTS]
+        if index != HALF_OPEN_NONE:
+            ring_remove(pool, &pool.records[index])
+            return &pool.records[index]
+        pool.tick += 1
+        ticks[0] -= 1
+    return NULL

@@ -1,0 +1,71 @@
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from cython_core.proxy.conntable cimport CONN_TIMESTAMPS
+from cython_core.wire.byteorder cimport load32, store16, store32
+from cython_core.wire.checksum cimport checksum_apply, checksum_delta16, checksum_delta32
+from cython_core.wire.segment cimport TCP_ACK, TCP_BYTES, TCP_RST
+
+
+cdef void seqadj_to_client(Segment *segment, const Connection *conn) noexcept nogil:
+    cdef uint8_t *l4 = segment.frame + segment.l4
+    cdef uint64_t delta = replace32(l4, 4, segment.seq, segment.seq + conn.seq_offset)
+    delta += replace_window(l4, segment, conn.scales_server)
+    if segment.options.timestamps and conn.flags & CONN_TIMESTAMPS:
+        delta += replace32(l4, TCP_BYTES + segment.options.tsval_at, segment.options.tsval,
+                           segment.options.tsval - conn.ts_offset)
+    checksum_apply(l4 + 16, delta)
+
+
+cdef void seqadj_to_server(Segment *segment, const Connection *conn) noexcept nogil:
+    cdef uint8_t *l4 = segment.frame + segment.l4
+    cdef uint64_t delta = replace_window(l4, segment, conn.scales_client)
+    if segment.flags & TCP_ACK:
+        delta += replace32(l4, 8, segment.ack, segment.ack - conn.seq_offset)
+    if segment.options.timestamps and conn.flags & CONN_TIMESTAMPS and echoes(segment):
+        delta += replace32(l4, TCP_BYTES + segment.options.tsval_at + 4, segment.options.tsecr,
+                           segment.options.tsecr + conn.ts_offset)
+    if segment.options.sack_blocks:
+        delta += replace_sack(l4, segment, conn.seq_offset)
+    checksum_apply(l4 + 16, delta)
+
+
+# TSecr is valid only with ACK set, and a RST may carry a zero instead: RFC 7323 §3.2.
+cdef inline bint echoes(const Segment *segment) noexcept nogil:
+    return segment.flags & TCP_ACK and not (segment.flags & TCP_RST
+                                            and segment.options.tsecr == 0)
+
+
+# Store `new` at an offset of the TCP header; what that adds to its sum.
+cdef inline uint64_t replace32(uint8_t *l4, uint32_t at, uint32_t old,
+                               uint32_t new) noexcept nogil:
+    store32(l4 + at, new)
+    return checksum_delta32(old, new, at & 1)
+
+
+# The edges of every SACK block: they count the server's bytes.
+cdef uint64_t replace_sack(uint8_t *l4, const Segment *segment,
+                           uint32_t seq_offset) noexcept nogil:
+    cdef uint32_t first = TCP_BYTES + segment.options.sack_at
+    cdef uint64_t delta = 0
+    cdef uint32_t i, edge
+    for i in range(2 * segment.options.sack_blocks):
+        edge = load32(l4 + first + 4 * i)
+        delta += replace32(l4, first + 4 * i, edge, edge - seq_offset)
+    return delta
+
+
+# From the sender's scale (high nibble) to what the receiver takes it for (low nibble).
+cdef inline uint64_t replace_window(uint8_t *l4, const Segment *segment,
+                                    uint8_t scales) noexcept nogil:
+    cdef uint32_t real = scales >> 4
+    cdef uint32_t taken = scales & 15
+    cdef uint32_t window
+    if real == taken or segment.window == 0:
+        return 0
+    window = (<uint32_t>segment.window << real) >> taken
+    if window > 0xFFFF:
+        window = 0xFFFF
+    elif window == 0:
+        window = 1
+    store16(l4 + 14, <uint16_t>window)
+    return checksum_delta16(segment.window, <uint16_t>window)

@@ -1,0 +1,97 @@
+"""One worker's proxy: its state, and the words in which floor 2 answers.
+
+Contract of the whole floor: frames in, frames out.  No clock, no DPDK, no send: the caller
+sets the time, hands over a burst, and reads a verdict for each frame and what was written to
+the outbox.  The way of a segment stands in burst.pyx; what a client's segments meet in
+from_client.pyx, a server's in from_server.pyx, time in tend.pyx.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from cython_core.proxy.conntable cimport Connection, ConnTable
+from cython_core.proxy.cookie cimport CookieKeys
+from cython_core.proxy.half_open cimport HalfOpen, HalfOpenPool
+from cython_core.proxy.handshake cimport Envelope
+from cython_core.proxy.service cimport Snapshot
+from cython_core.wire.segment cimport Flow
+from cython_core.wire.siphash cimport SipKey
+
+cdef enum:
+    OUTBOX_FRAMES = 64          # a frame makes at most one more; bursts have 64
+    NS_PER_S = 1000000000
+    NS_PER_MS = 1000000
+
+
+# What becomes of a frame.  Values from DROP_FIRST (proxy/counters) on are drops, by reason.
+cdef enum Verdict:
+    VERDICT_NONE                # not decided yet
+    VERDICT_BRIDGE              # to the other side, untouched
+    VERDICT_TRANSLATE           # to the other side, translated
+    VERDICT_TO_CLIENT           # the frame has become one of ours
+    VERDICT_TO_SERVER
+    VERDICT_ABSORB              # ended here, as intended
+
+
+# Spare frames of the caller's, COMPOSED_BYTES_MAX long or more.  The first `filled` of them
+# have been written and must be sent before the burst's own, so that a RST goes before a SYN.
+cdef struct Outbox:
+    uint32_t ready              # spare frames there are
+    uint32_t filled
+    uint8_t *frame[OUTBOX_FRAMES]
+    uint16_t frame_bytes[OUTBOX_FRAMES]
+    bint to_server[OUTBOX_FRAMES]
+
+
+cdef struct Proxy:
+    ConnTable *table
+    HalfOpenPool *half_open
+    uint64_t *rows              # counters: see proxy/counters
+    const Snapshot *snapshot
+    SipKey master               # of the cookies; the same on boxes that share load
+    SipKey table_key            # of the table's hashes; this process's own
+    CookieKeys keys
+    uint64_t now_ns             # since 1970
+    uint64_t now_ms
+    uint16_t now_active         # ticks of ACTIVITY_TICK_S
+    uint16_t sweep_tick         # the tick whose sweep goes on
+    uint32_t sweep_left         # entries that it has still to look at
+    Outbox outbox
+
+
+# Set the time; derives the cookie keys anew where an epoch has begun.
+cdef void proxy_clock(Proxy *proxy, uint64_t now_ns) noexcept nogil
+
+# A spare frame to write, or NULL; outbox_push says that it has been written.
+cdef uint8_t *outbox_peek(Proxy *proxy) noexcept nogil
+cdef void outbox_push(Proxy *proxy, uint16_t frame_bytes, bint to_server,
+                      uint32_t row) noexcept nogil
+
+# The least n with 2^n >= `window` << `scale`: how windows are remembered.
+cdef uint8_t window_log2(uint32_t window, uint8_t scale) noexcept nogil
+
+# Note a segment in window with FIN: one side's, or the second one's.
+cdef void connection_fin(Proxy *proxy, Connection *conn, uint8_t side_flag,
+                         uint32_t row) noexcept nogil
+
+# A RST has ended it, or its server never answered: keep it as a tombstone.
+cdef void connection_close(Proxy *proxy, Connection *conn, uint32_t row) noexcept nogil
+
+# Forget it.
+cdef void connection_remove(Proxy *proxy, Connection *conn) noexcept nogil
+
+# Room for one more connection where the table is full: a closed one goes early, if there is
+# any among the next few.  False where there is none.
+cdef bint connection_evict(Proxy *proxy) noexcept nogil
+
+# Write the SYN to the server that `record` remembers; returns the frame's length.
+cdef uint16_t server_syn_compose(uint8_t *frame, const HalfOpen *record,
+                                 const Flow *flow) noexcept nogil
+
+# Write the RST that ends a client's connection to a server that refuses or is silent; in the
+# client's own sequence space.  `envelope` is that of frames to the client.
+cdef uint16_t client_rst_compose(uint8_t *frame, const Envelope *envelope,
+                                 const Connection *conn) noexcept nogil
+
+# Write a RST to the server with that sequence number into a spare frame, if there is one.
+cdef void server_rst_push(Proxy *proxy, const Envelope *envelope, const Flow *flow,
+                          uint32_t seq, uint32_t row) noexcept nogil

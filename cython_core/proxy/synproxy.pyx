@@ -1,0 +1,126 @@
+from libc.string cimport memset
+
+from cython_core.proxy.conntable cimport (
+    ACTIVITY_TICK_S, CONN_CLIENT_FIN, CONN_SERVER_FIN, STATE_CLOSED, STATE_HALF_CLOSED,
+    STATE_TIME_WAIT, conntable_remove, conntable_sweep, conntable_words,
+)
+from cython_core.proxy.cookie cimport COOKIE_EPOCH_S, cookie_keys_derive
+from cython_core.proxy.counters cimport CONN_CLOSED, CONN_EVICTED, ORIGINATED, SERVER_RST_SENT, count
+from cython_core.proxy.handshake cimport Tcp, compose
+from cython_core.wire.options cimport WSCALE_ABSENT
+from cython_core.wire.segment cimport TCP_ACK, TCP_CWR, TCP_ECE, TCP_RST, TCP_SYN
+from cython_core.wire.siphash cimport SIPHASH_WORDS, siphash_words
+
+cdef enum:
+    EVICT_STEPS = 64            # entries looked at for one that may go
+
+cdef extern from *:
+    int __builtin_clz(unsigned int) noexcept nogil
+
+
+cdef void proxy_clock(Proxy *proxy, uint64_t now_ns) noexcept nogil:
+    cdef uint64_t now_s = now_ns // NS_PER_S
+    proxy.now_ns = now_ns
+    proxy.now_ms = now_ns // NS_PER_MS
+    proxy.now_active = <uint16_t>(now_s // ACTIVITY_TICK_S)
+    if <uint32_t>(now_s // COOKIE_EPOCH_S) != proxy.keys.number:
+        cookie_keys_derive(&proxy.keys, &proxy.master, now_s)
+
+
+cdef uint8_t *outbox_peek(Proxy *proxy) noexcept nogil:
+    if proxy.outbox.filled == proxy.outbox.ready:
+        return NULL
+    return proxy.outbox.frame[proxy.outbox.filled]
+
+
+cdef void outbox_push(Proxy *proxy, uint16_t frame_bytes, bint to_server,
+                      uint32_t row) noexcept nogil:
+    proxy.outbox.frame_bytes[proxy.outbox.filled] = frame_bytes
+    proxy.outbox.to_server[proxy.outbox.filled] = to_server
+    proxy.outbox.filled += 1
+    count(proxy.rows, row, ORIGINATED)
+
+
+cdef uint8_t window_log2(uint32_t window, uint8_t scale) noexcept nogil:
+    cdef uint32_t window_bytes = window << scale
+    if window_bytes <= 1:
+        return 0
+    return <uint8_t>(32 - __builtin_clz(window_bytes - 1))
+
+
+cdef void connection_fin(Proxy *proxy, Connection *conn, uint8_t side_flag,
+                         uint32_t row) noexcept nogil:
+    conn.flags |= side_flag
+    if conn.flags & (CONN_CLIENT_FIN | CONN_SERVER_FIN) != CONN_CLIENT_FIN | CONN_SERVER_FIN:
+        conn.state = STATE_HALF_CLOSED
+    elif conn.state != STATE_TIME_WAIT:
+        conn.state = STATE_TIME_WAIT
+        count(proxy.rows, row, CONN_CLOSED)
+
+
+cdef void connection_close(Proxy *proxy, Connection *conn, uint32_t row) noexcept nogil:
+    if conn.state != STATE_TIME_WAIT:
+        count(proxy.rows, row, CONN_CLOSED)
+    conn.state = STATE_CLOSED
+    conn.active = proxy.now_active
+
+
+cdef void connection_remove(Proxy *proxy, Connection *conn) noexcept nogil:
+    cdef uint64_t[SIPHASH_WORDS] words
+    conntable_words(words, 1, &conn.flow)
+    conntable_remove(proxy.table, siphash_words(words, &proxy.table_key), conn)
+
+
+cdef bint connection_evict(Proxy *proxy) noexcept nogil:
+    cdef uint32_t steps = EVICT_STEPS
+    cdef Connection *conn = conntable_sweep(proxy.table, &steps)
+    while conn != NULL:
+        if conn.state >= STATE_TIME_WAIT:
+            connection_remove(proxy, conn)
+            count(proxy.rows, 0, CONN_EVICTED)
+            return True
+        conn = conntable_sweep(proxy.table, &steps)
+    return False
+
+
+cdef uint16_t server_syn_compose(uint8_t *frame, const HalfOpen *record,
+                                 const Flow *flow) noexcept nogil:
+    cdef Tcp tcp
+    cdef uint32_t window = record.client_window
+    memset(&tcp, 0, sizeof(tcp))
+    if record.offer.wscale != WSCALE_ABSENT:
+        window <<= record.offer.wscale
+    tcp.seq = record.client_isn
+    tcp.window = <uint16_t>(window if window < 0xFFFF else 0xFFFF)
+    tcp.flags = TCP_SYN | TCP_ECE | TCP_CWR if record.offer.ecn else TCP_SYN
+    tcp.options.mss = record.offer.mss
+    tcp.options.wscale = record.offer.wscale
+    tcp.options.sack_permitted = record.offer.sack
+    tcp.options.timestamps = record.offer.timestamps
+    tcp.options.tsval = record.client_tsval
+    return compose(frame, &record.envelope, flow, True, &tcp)
+
+
+cdef uint16_t client_rst_compose(uint8_t *frame, const Envelope *envelope,
+                                 const Connection *conn) noexcept nogil:
+    cdef Tcp tcp
+    memset(&tcp, 0, sizeof(tcp))
+    tcp.options.wscale = WSCALE_ABSENT
+    tcp.seq = conn.isn + 1
+    tcp.ack = conn.server_ack
+    tcp.flags = TCP_RST | TCP_ACK
+    return compose(frame, envelope, &conn.flow, False, &tcp)
+
+
+cdef void server_rst_push(Proxy *proxy, const Envelope *envelope, const Flow *flow, uint32_t seq,
+                          uint32_t row) noexcept nogil:
+    cdef uint8_t *frame = outbox_peek(proxy)
+    cdef Tcp tcp
+    if frame == NULL:
+        return
+    memset(&tcp, 0, sizeof(tcp))
+    tcp.options.wscale = WSCALE_ABSENT
+    tcp.seq = seq
+    tcp.flags = TCP_RST
+    outbox_push(proxy, compose(frame, envelope, flow, True, &tcp), True, row)
+    count(proxy.rows, row, SERVER_RST_SENT)

@@ -1,0 +1,40 @@
+"""The Internet checksum: whole (RFC 1071) and incremental (RFC 1624).
+
+Sums are kept in 32 or 64 bits in *wire order* (bytes as they lie, RFC 1071 §2(B): the sum
+does not care), and folded once at the end.  A difference that starts at an odd offset of
+its header is byte-swapped before it joins the sum.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+
+# One's complement sum of `length` bytes added to `sum`; unfolded.  An odd last byte is
+# padded with zero, so only the last piece of a message may have an odd length.
+cdef uint64_t checksum_add(const uint8_t *data, uint32_t length, uint64_t sum) noexcept nogil
+
+
+# 64-bit sum to 16 bits, not complemented.
+cdef inline uint16_t checksum_fold(uint64_t sum) noexcept nogil:
+    sum = <uint64_t><uint32_t>sum + (sum >> 32)
+    sum = <uint64_t><uint32_t>sum + (sum >> 32)
+    sum = (sum & 0xFFFF) + (sum >> 16)
+    sum = (sum & 0xFFFF) + (sum >> 16)
+    sum = (sum & 0xFFFF) + (sum >> 16)
+    return <uint16_t>sum
+
+
+# The sum of the TCP (or ICMPv6) pseudo-header.  `addresses` are the source and destination
+# as they lie in the IP header: 8 bytes (IPv4) or 32 (IPv6); RFC 9293 §3.1, RFC 8200 §8.1.
+cdef uint64_t checksum_pseudo(const uint8_t *addresses, uint32_t addresses_bytes,
+                              uint32_t l4_bytes, uint8_t protocol) noexcept nogil
+
+
+# What replacing `old` by `new` (host order) adds to a header's sum: RFC 1624 eqn 3's
+# ~m + m'.  `odd` where the field starts at an odd offset from the header's first byte.
+cdef uint64_t checksum_delta32(uint32_t old, uint32_t new, bint odd) noexcept nogil
+cdef uint64_t checksum_delta16(uint16_t old, uint16_t new) noexcept nogil
+
+
+# Apply a sum of deltas to the 16-bit checksum field at `field`: HC' = ~(~HC + ~m + m').
+# No delta, no change: the field's bytes stay what they were (mind the two zeros).
+cdef void checksum_apply(uint8_t *field, uint64_t delta) noexcept nogil

@@ -1,0 +1,44 @@
+"""TCP options: one walker for every use, and one writer.
+
+Reading list: RFC 9293 §3.1 (kinds 0-2), RFC 7323 §2-3 (window scale, timestamps), RFC 2018
+(SACK).  A list is well formed when every option but END and NOP has a length >= 2 that ends
+inside the header; a known kind with a wrong length makes the list malformed, too.
+Duplicates: the last wins.  Window scale > 14 reads as 14 (RFC 7323 §2.3).
+Unknown kinds (TFO, MPTCP, MD5, AO) are stepped over.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+
+cdef enum:
+    TCP_OPTION_END = 0
+    TCP_OPTION_NOP = 1
+    TCP_OPTION_MSS = 2
+    TCP_OPTION_WSCALE = 3
+    TCP_OPTION_SACK_PERMITTED = 4
+    TCP_OPTION_SACK = 5
+    TCP_OPTION_TIMESTAMPS = 8
+    WSCALE_MAX = 14         # RFC 7323 §2.3
+    WSCALE_ABSENT = 15      # no window scale option; scale 0 is not 'absent'
+    OPTIONS_BYTES_MAX = 40  # RFC 9293 §3.1: data offset is 4 bits of 32-bit words
+
+
+cdef struct TcpOptions:
+    uint16_t mss            # bytes; 0 where the option is absent
+    uint8_t wscale          # shift.cnt, or WSCALE_ABSENT
+    bint sack_permitted
+    bint timestamps         # the option is present; tsval and tsecr are valid
+    uint32_t tsval
+    uint32_t tsecr
+    uint8_t tsval_at        # offset of TSval from the option list's first byte; 0 where absent
+    uint8_t sack_at         # offset of the first SACK block, likewise; 0 where absent
+    uint8_t sack_blocks     # 0..4
+
+
+# False where the list is malformed; `options` then holds nothing to rely on.
+cdef bint options_parse(const uint8_t *list, uint32_t length, TcpOptions *options) noexcept nogil
+
+
+# Write mss, SACK-permitted, timestamps and wscale, as far as `options` has them, padded to
+# a multiple of 4 by NOPs in front; the order and packing is Linux's (tcp_options_write), so
+# that the list is never longer than a client's with the same options.  Returns its length.
+cdef uint32_t options_write(uint8_t *list, const TcpOptions *options) noexcept nogil
