@@ -1,7 +1,7 @@
 """Python doors to floor 2, for tests; not in the image.
 
 `Box` is one worker's proxy without a worker: frames go in as bytes, what comes out is handed
-back as bytes, and the caller owns the clock.
+back as bytes, and the caller owns the clock.  `Table` and `Cookies` are its parts alone.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
@@ -11,13 +11,15 @@ from libc.string cimport memcpy, memset
 from cython_core.proxy.burst cimport BURST_FRAMES, Burst, burst_run
 from cython_core.proxy.conntable cimport (
     CONN_CLIENT_FIN, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_TIMESTAMPS, CONNTABLE_ALIGN,
-    STATE_CLOSED, STATE_ESTABLISHED, STATE_FREE, STATE_HALF_CLOSED, STATE_SYN_SENT,
+    STATE_CLOSED, STATE_ESTABLISHED, STATE_FREE, STATE_HALF_CLOSED, STATE_REFUSED, STATE_SYN_SENT,
     STATE_TIME_WAIT, Connection, ConnTable, conntable_bytes, conntable_entry, conntable_find,
     conntable_init, conntable_insert, conntable_remove, conntable_words,
 )
+from cython_core.proxy.cookie cimport (
+    Cookie, CookieKeys, Offer, cookie_check, cookie_keys_derive,
+)
 from cython_core.proxy.counters cimport COUNTERS_N, DROP_FIRST, SERVICES_MAX
 from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
-from cython_core.proxy.handshake cimport COMPOSED_BYTES_MAX
 from cython_core.proxy.service cimport (
     Rule, Service, Snapshot, snapshot_build, snapshot_covers, snapshot_free, snapshot_match,
 )
@@ -52,6 +54,7 @@ STATES = {
     STATE_HALF_CLOSED: "half_closed",
     STATE_TIME_WAIT: "time_wait",
     STATE_CLOSED: "closed",
+    STATE_REFUSED: "refused",
 }
 
 
@@ -299,6 +302,48 @@ cdef class Table:
         cdef uint64_t[SIPHASH_WORDS] words
         conntable_words(words, 1, flow)
         return siphash_words(words, &self.key)
+
+
+cdef class Cookies:
+    """What one service accepts as its cookies at one time; flows are as in Table."""
+
+    cdef Service service
+    cdef CookieKeys keys
+
+    def __cinit__(self, service, uint64_t now_s, master=(1, 2)):
+        cdef SipKey key
+        key.k0, key.k1 = master
+        self.service = service_of(service)
+        cookie_keys_derive(&self.keys, &key, now_s)
+
+    def check(self, flow, uint8_t family, uint32_t client_isn, uint32_t isn, tsval=None):
+        """What the client had offered, as a dict, or None.  `tsval`: of our SYN-ACK."""
+        cdef Flow key = flow_of(flow)
+        cdef Offer offer
+        cdef Cookie cookie
+        cookie.isn = isn
+        cookie.tsval = 0 if tsval is None else tsval
+        if not cookie_check(&cookie, tsval is not None, &key, family, client_isn, &self.service,
+                            &self.keys, &offer):
+            return None
+        return {"mss": offer.mss, "wscale": offer.wscale, "sack": bool(offer.sack),
+                "ecn": bool(offer.ecn), "announced_wscale": offer.announced_wscale}
+
+    def count(self, flow, uint8_t family, uint32_t client_isn, uint32_t first, uint32_t step,
+              uint32_t n, tsval=None):
+        """How many of the `n` ISNs first, first + step, ... are cookies."""
+        cdef Flow key = flow_of(flow)
+        cdef bint timestamps = tsval is not None
+        cdef uint32_t i
+        cdef uint32_t good = 0
+        cdef Offer offer
+        cdef Cookie cookie
+        cookie.tsval = 0 if tsval is None else tsval
+        for i in range(n):
+            cookie.isn = first + i * step
+            good += cookie_check(&cookie, timestamps, &key, family, client_isn, &self.service,
+                                 &self.keys, &offer)
+        return good
 
 
 cdef Flow flow_of(flow) except *:

@@ -1,5 +1,5 @@
 from cython_core.proxy.conntable cimport (
-    STATE_SYN_SENT, Connection, conntable_find, conntable_prefetch, conntable_words,
+    STATE_REFUSED, STATE_SYN_SENT, Connection, conntable_find, conntable_prefetch, conntable_words,
 )
 from cython_core.proxy.cookie cimport cookie_bits, cookie_offer, cookie_words
 from cython_core.proxy.counters cimport (
@@ -13,8 +13,8 @@ from cython_core.proxy.synproxy cimport (
 )
 from cython_core.wire.icmp cimport icmp_parse_quote, icmp_rewrite_seq
 from cython_core.wire.segment cimport (
-    KIND_FRAGMENT, KIND_ICMP_ERROR, KIND_MALFORMED, KIND_TCP, TCP_ACK, TCP_FIN, TCP_RST,
-    TCP_SYN, segment_flow, segment_parse, segment_verify,
+    FAULT_EXTENSION_MALFORMED, KIND_FRAGMENT, KIND_ICMP_ERROR, KIND_MALFORMED, KIND_TCP, TCP_ACK,
+    TCP_FIN, TCP_RST, TCP_SYN, segment_flow, segment_parse, segment_verify,
 )
 from cython_core.wire.siphash cimport SipKey, siphash_lanes
 
@@ -53,6 +53,8 @@ cdef inline uint8_t admit(Burst *burst, const Proxy *proxy, Segment *segment,
     if segment.kind == KIND_TCP:
         return admit_tcp(burst, proxy, segment, lane)
     if segment.kind == KIND_MALFORMED:
+        if segment.fault == FAULT_EXTENSION_MALFORMED and not is_covered(burst, proxy, segment):
+            return VERDICT_BRIDGE
         return drop_of_fault(segment)
     if segment.kind == KIND_FRAGMENT:
         return <uint8_t>FRAGMENT if is_covered(burst, proxy, segment) else <uint8_t>VERDICT_BRIDGE
@@ -98,6 +100,8 @@ cdef uint8_t admit_icmp(const Proxy *proxy, const Segment *segment, Lane *lane) 
     lane.service = snapshot_match(proxy.snapshot, lane.quote.source, lane.quote.sport)
     if lane.service == NULL:
         return VERDICT_BRIDGE
+    if segment.fault:
+        return drop_of_fault(segment)
     quoted.source = lane.quote.source
     quoted.destination = lane.quote.destination
     quoted.sport = lane.quote.sport
@@ -163,13 +167,13 @@ cdef inline uint8_t decide(Burst *burst, Proxy *proxy, Lane *lane, uint64_t dige
                           digest)
     conn = conntable_find(proxy.table, digest, &lane.flow)
     if segment.kind == KIND_ICMP_ERROR:
-        if conn == NULL or conn.state == STATE_SYN_SENT:
+        if conn == NULL or conn.state == STATE_SYN_SENT or conn.state == STATE_REFUSED:
             return VERDICT_BRIDGE
         icmp_rewrite_seq(segment, &lane.quote, lane.quote.seq - conn.seq_offset)
         return VERDICT_TRANSLATE
     if burst.from_client:
         return client_segment(proxy, segment, &lane.flow, lane.service, digest, conn)
-    return server_segment(proxy, segment, &lane.flow, lane.service, conn)
+    return server_segment(proxy, segment, &lane.flow, lane.service, digest, conn)
 
 
 cdef inline void count_fate(Proxy *proxy, uint32_t row, uint8_t verdict) noexcept nogil:

@@ -24,11 +24,12 @@ cdef enum:
 
 cdef enum ConnState:
     STATE_FREE
-    STATE_SYN_SENT               # our SYN is on its way to the server
+    STATE_SYN_SENT              # our SYN is on its way to the server
     STATE_ESTABLISHED
-    STATE_HALF_CLOSED            # one side's FIN has passed
-    STATE_TIME_WAIT              # both FINs have passed
-    STATE_CLOSED                 # a RST has passed; kept so that its cookie opens nothing again
+    STATE_HALF_CLOSED           # one side's FIN has passed
+    STATE_TIME_WAIT             # both FINs have passed
+    STATE_CLOSED                # at its end; kept so that its cookie opens nothing again
+    STATE_REFUSED               # never established: refused, silent, or given up by its client
 
 
 cdef enum ConnFlag:
@@ -36,6 +37,7 @@ cdef enum ConnFlag:
     CONN_SERVER_FIN = 0x02
     CONN_TIMESTAMPS = 0x04      # both ends send them: translate
     CONN_RST_DOUBTFUL = 0x08    # a RST in window but not exact has passed (RFC 5961 §3.2)
+    CONN_BY_SERVER = 0x10       # the server opened it from a protected port: all numbers pass
 
 
 # One connection.  The halves of `scales_*` are shift counts, high nibble first.
@@ -44,8 +46,9 @@ cdef struct Connection:
     uint32_t seq_offset         # our ISN - server's ISN
     uint32_t ts_offset          # server's TSval - our TSval
     uint32_t isn                # our ISN toward the client: the cookie that opened this
-    uint32_t client_ack         # highest ACK of the client, in the server's numbers; while
-                                # STATE_SYN_SENT: index of its HalfOpen
+    # Highest ACK of the client, in the server's numbers; in STATE_SYN_SENT, the index of its
+    # HalfOpen.
+    uint32_t client_ack
     uint32_t server_ack         # highest ACK of the server
     uint16_t active             # activity clock at the last segment in window
     uint8_t state               # a ConnState

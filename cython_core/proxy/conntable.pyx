@@ -50,7 +50,8 @@ cdef inline uint32_t tag_of(uint64_t digest) noexcept nogil:
 
 
 cdef inline BucketSlot *bucket_first(const ConnTable *table, uint64_t digest) noexcept nogil:
-    return conntable_buckets(table) + <uint64_t>(<uint32_t>digest & table.bucket_mask) * BUCKET_SLOTS
+    cdef uint64_t at = <uint32_t>digest & table.bucket_mask
+    return conntable_buckets(table) + at * BUCKET_SLOTS
 
 
 # The other bucket that an entry with this tag may stand in.
@@ -154,8 +155,8 @@ cdef Connection *conntable_insert(ConnTable *table, uint64_t digest,
 cdef void conntable_remove(ConnTable *table, uint64_t digest, Connection *conn) noexcept nogil:
     cdef uint32_t index = conntable_index(table, conn)
     cdef BucketSlot *bucket = bucket_first(table, digest)
-    cdef uint32_t i, side
-    for side in range(2):
+    cdef uint32_t i, _side
+    for _side in range(2):
         for i in range(BUCKET_SLOTS):
             if bucket[i].entry == index + 1:
                 bucket[i].entry = 0

@@ -34,6 +34,7 @@ cpdef enum Counter:
     SERVER_TIMEOUT
     SERVER_CHALLENGED
     SERVER_RST_SENT
+    SERVER_OPENED
     # The end of connections.
     CONN_CLOSED
     CONN_EXPIRED
@@ -65,7 +66,7 @@ cpdef enum Counter:
 
 cdef enum:
     DROP_FIRST = FRAME_TRUNCATED
-    SERVICES_MAX = 4096     # rows are allocated for all: 4096 x 44 x 8 bytes = 1.4 MiB a worker
+    SERVICES_MAX = 4096     # rows are allocated for all: 4096 x 45 x 8 bytes = 1.4 MiB a worker
 
 
 # `rows` holds SERVICES_MAX + 1 rows of COUNTERS_N; a service in slot s counts in row s + 1.

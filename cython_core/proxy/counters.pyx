@@ -20,6 +20,7 @@ MEANINGS = {
     Counter.SERVER_TIMEOUT: "Connections given up since the server never answered.",
     Counter.SERVER_CHALLENGED: "Server ACKs for an older connection that were answered by RST.",
     Counter.SERVER_RST_SENT: "RSTs sent to servers to end what a client has left.",
+    Counter.SERVER_OPENED: "Connections that a server opened from a protected port; they pass.",
     Counter.CONN_CLOSED: "Connections closed by both FINs or a RST.",
     Counter.CONN_EXPIRED: "Table entries removed by their timeout.",
     Counter.CONN_EVICTED: "Closed connections removed early to make room.",

@@ -1,8 +1,9 @@
 from libc.string cimport memset
 
 from cython_core.proxy.conntable cimport (
-    CONN_CLIENT_FIN, CONN_RST_DOUBTFUL, STATE_CLOSED, STATE_ESTABLISHED, STATE_HALF_CLOSED,
-    STATE_SYN_SENT, STATE_TIME_WAIT, conntable_index, conntable_insert,
+    CONN_BY_SERVER, CONN_CLIENT_FIN, CONN_RST_DOUBTFUL, STATE_CLOSED, STATE_ESTABLISHED,
+    STATE_HALF_CLOSED, STATE_REFUSED, STATE_SYN_SENT, STATE_TIME_WAIT, conntable_index,
+    conntable_insert,
 )
 from cython_core.proxy.cookie cimport Cookie, cookie_check, cookie_from_mac
 from cython_core.proxy.counters cimport (
@@ -18,10 +19,10 @@ from cython_core.proxy.handshake cimport (
 )
 from cython_core.proxy.seqadj cimport seqadj_to_server
 from cython_core.proxy.synproxy cimport (
-    VERDICT_ABSORB, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, VERDICT_TRANSLATE, connection_close,
-    connection_evict, connection_fin, server_rst_push, server_syn_compose, window_log2,
+    VERDICT_ABSORB, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, VERDICT_TRANSLATE,
+    client_rst_compose, connection_close, connection_evict, connection_fin, connection_pass,
+    server_rst_push, server_syn_compose, window_log2,
 )
-from cython_core.wire.options cimport WSCALE_ABSENT
 from cython_core.wire.segment cimport TCP_ACK, TCP_ECE, TCP_FIN, TCP_RST, TCP_SYN
 from cython_core.wire.seq cimport seq_max, seq_within
 
@@ -57,12 +58,16 @@ cdef uint8_t client_segment(Proxy *proxy, Segment *segment, const Flow *flow,
                             const Service *service, uint64_t digest,
                             Connection *conn) noexcept nogil:
     cdef uint8_t flags = segment.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)
+    if conn != NULL and conn.flags & CONN_BY_SERVER and conn.state < STATE_TIME_WAIT:
+        return connection_pass(proxy, segment, conn, CONN_CLIENT_FIN, service.row)
     if flags not in (TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST, TCP_RST | TCP_ACK):
         return FLAGS_INVALID
     if conn == NULL:
         return client_stranger(proxy, segment, flow, service, digest)
     if conn.state == STATE_SYN_SENT:
         return client_while_server_awaited(proxy, segment, flow, service, conn)
+    if conn.state == STATE_REFUSED:
+        return client_refused(proxy, segment, flow, service, conn)
     return client_connected(proxy, segment, flow, service, conn)
 
 
@@ -160,8 +165,23 @@ cdef uint8_t client_gives_up(Proxy *proxy, Segment *segment, const Flow *flow,
         return RST_OUT_OF_WINDOW
     server_rst_push(proxy, &record.envelope, flow, record.client_isn + 1, service.row)
     half_open_release(proxy.half_open, record)
-    connection_close(proxy, conn, service.row)
+    connection_close(proxy, conn, STATE_REFUSED, service.row)
     return VERDICT_ABSORB
+
+
+# The RST that told the client was lost; say it again, unless the ports are used anew.
+cdef uint8_t client_refused(Proxy *proxy, Segment *segment, const Flow *flow,
+                            const Service *service, Connection *conn) noexcept nogil:
+    cdef Envelope envelope
+    if segment.flags & TCP_RST:
+        return NO_CONNECTION
+    if segment.ack != conn.isn + 1:
+        return client_reopens(proxy, segment, flow, service, conn, COOKIE_INVALID)
+    envelope_take(&envelope, segment)
+    envelope_reverse(&envelope)
+    segment.frame_bytes = client_rst_compose(segment.frame, &envelope, conn)
+    count(proxy.rows, service.row, ORIGINATED)
+    return VERDICT_TO_CLIENT
 
 
 # The same ports again: if the ACK proves a new handshake, it replaces the old connection,
@@ -227,7 +247,7 @@ cdef void client_note(Proxy *proxy, const Segment *segment, const Service *servi
     conn.active = proxy.now_active
     if segment.flags & TCP_RST:
         if segment.seq == conn.server_ack:
-            connection_close(proxy, conn, service.row)
+            connection_close(proxy, conn, STATE_CLOSED, service.row)
         else:
             conn.flags |= CONN_RST_DOUBTFUL
         return

@@ -4,17 +4,19 @@
                          RST → the client is refused, in its own sequence space
                          anything else → RST, and our SYN again (it holds an older connection)
     afterwards           → translated; a repeated SYN-ACK is acknowledged again
+    SYN of its own       → passes, and so does all that follows of that connection
 
 Reading list: RFC 9293 §3.10.7.3 (SYN-SENT), §3.5.2 (half-open connections); RFC 5961 §3.
 """
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint64_t
 
 from cython_core.proxy.conntable cimport Connection
 from cython_core.proxy.service cimport Service
 from cython_core.proxy.synproxy cimport Proxy
 from cython_core.wire.segment cimport Flow, Segment
 
-# `conn` is the flow's entry, or NULL.
+# `digest` is the flow's hash, `conn` its entry or NULL.
 cdef uint8_t server_segment(Proxy *proxy, Segment *segment, const Flow *flow,
-                            const Service *service, Connection *conn) noexcept nogil
+                            const Service *service, uint64_t digest,
+                            Connection *conn) noexcept nogil

@@ -1,13 +1,13 @@
-from libc.stdint cimport uint16_t, uint32_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from cython_core.proxy.conntable cimport (
-    CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_TIMESTAMPS, STATE_CLOSED, STATE_ESTABLISHED,
-    STATE_SYN_SENT,
+    CONN_BY_SERVER, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_TIMESTAMPS, STATE_CLOSED,
+    STATE_ESTABLISHED, STATE_REFUSED, STATE_SYN_SENT, STATE_TIME_WAIT, conntable_insert,
 )
 from cython_core.proxy.counters cimport (
     FLAGS_INVALID, NO_BUFFER, NO_CONNECTION, ORIGINATED, RST_OUT_OF_WINDOW, SERVER_CHALLENGED,
-    SERVER_ESTABLISHED, SERVER_REFUSED, SERVER_SYN_RETRANS, SYNACK_UNEXPECTED,
+    SERVER_ESTABLISHED, SERVER_OPENED, SERVER_REFUSED, SERVER_SYN_RETRANS, SYNACK_UNEXPECTED,
     count,
 )
 from cython_core.proxy.half_open cimport HalfOpen, half_open_release
@@ -16,9 +16,9 @@ from cython_core.proxy.handshake cimport (
 )
 from cython_core.proxy.seqadj cimport seqadj_to_client
 from cython_core.proxy.synproxy cimport (
-    VERDICT_BRIDGE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, VERDICT_TRANSLATE, client_rst_compose,
-    connection_close, connection_fin, outbox_peek, outbox_push, server_rst_push,
-    server_syn_compose, window_log2,
+    VERDICT_ABSORB, VERDICT_BRIDGE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, VERDICT_TRANSLATE,
+    client_rst_compose, connection_close, connection_fin, connection_pass, outbox_peek,
+    outbox_push, server_rst_push, server_syn_compose, window_log2,
 )
 from cython_core.wire.options cimport WSCALE_ABSENT
 from cython_core.wire.segment cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
@@ -26,19 +26,53 @@ from cython_core.wire.seq cimport seq_max, seq_within
 
 
 cdef uint8_t server_segment(Proxy *proxy, Segment *segment, const Flow *flow,
-                            const Service *service, Connection *conn) noexcept nogil:
+                            const Service *service, uint64_t digest,
+                            Connection *conn) noexcept nogil:
     cdef uint8_t flags = segment.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)
-    if flags == TCP_SYN and conn == NULL:
-        return VERDICT_BRIDGE       # the server opens a connection of its own
+    if flags == TCP_SYN and (conn == NULL or conn.state >= STATE_TIME_WAIT):
+        return server_opens(proxy, flow, service, digest, conn)
+    if conn != NULL and conn.flags & CONN_BY_SERVER:
+        return connection_pass(proxy, segment, conn, CONN_SERVER_FIN, service.row)
     if flags not in (TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST, TCP_RST | TCP_ACK, TCP_SYN | TCP_ACK):
         return FLAGS_INVALID
     if conn == NULL:
         return SYNACK_UNEXPECTED if flags & TCP_SYN else NO_CONNECTION
     if conn.state == STATE_SYN_SENT:
         return server_answers(proxy, segment, flow, service, conn)
+    if conn.state == STATE_REFUSED:
+        return server_comes_late(proxy, segment, flow, service)
     if flags & TCP_SYN:
         return server_repeats_synack(proxy, segment, flow, service, conn)
     return server_connected(proxy, segment, service, conn)
+
+
+# A connection of the server's own, from a protected port: it has no cookie, and its segments
+# pass as they are.  Where the table is full this SYN passes all the same, its answer won't.
+cdef uint8_t server_opens(Proxy *proxy, const Flow *flow, const Service *service,
+                          uint64_t digest, Connection *conn) noexcept nogil:
+    if conn == NULL:
+        conn = conntable_insert(proxy.table, digest, flow)
+    if conn != NULL:
+        conn.state = STATE_ESTABLISHED
+        conn.flags = CONN_BY_SERVER
+        conn.seq_offset = 0             # of the connection that had the ports before
+        conn.scales_client = 0
+        conn.scales_server = 0
+        conn.active = proxy.now_active
+        count(proxy.rows, service.row, SERVER_OPENED)
+    return VERDICT_BRIDGE
+
+
+# It answers a SYN whose client has gone: RFC 9293 §3.10.7.1, as if there were no connection.
+cdef uint8_t server_comes_late(Proxy *proxy, Segment *segment, const Flow *flow,
+                               const Service *service) noexcept nogil:
+    cdef Envelope envelope
+    if not segment.flags & TCP_SYN or outbox_peek(proxy) == NULL:
+        return NO_CONNECTION
+    envelope_take(&envelope, segment)
+    envelope_reverse(&envelope)
+    server_rst_push(proxy, &envelope, flow, segment.ack, service.row)
+    return VERDICT_ABSORB
 
 
 # RFC 9293 §3.10.7.3, in its order: ACK, RST, SYN.
@@ -65,7 +99,7 @@ cdef uint8_t server_refuses(Proxy *proxy, Segment *segment, const Flow *flow,
     envelope_take(&envelope, segment)
     segment.frame_bytes = client_rst_compose(segment.frame, &envelope, conn)
     half_open_release(proxy.half_open, record)
-    connection_close(proxy, conn, service.row)
+    connection_close(proxy, conn, STATE_REFUSED, service.row)
     count(proxy.rows, service.row, SERVER_REFUSED)
     count(proxy.rows, service.row, ORIGINATED)
     return VERDICT_TO_CLIENT
@@ -178,13 +212,15 @@ cdef uint16_t window_update_compose(Segment *synack, const Flow *flow, const Con
 cdef uint8_t server_repeats_synack(Proxy *proxy, Segment *segment, const Flow *flow,
                                    const Service *service, Connection *conn) noexcept nogil:
     cdef Envelope envelope
-    cdef uint32_t window = (1u << conn.client_window_log2) - 1
+    # Half of what log2 was rounded up to: no more than the client has, and no false zero.
+    cdef uint32_t window = (1u << conn.client_window_log2 >> 1) >> (conn.scales_client & 15)
     if segment.seq + conn.seq_offset != conn.isn:
         return SYNACK_UNEXPECTED
     envelope_take(&envelope, segment)
     envelope_reverse(&envelope)
-    segment.frame_bytes = ack_compose(segment.frame, &envelope, segment, flow, conn,
-                                      window >> (conn.scales_client & 15))
+    if window == 0 and conn.client_window_log2 > 0:
+        window = 1
+    segment.frame_bytes = ack_compose(segment.frame, &envelope, segment, flow, conn, window)
     count(proxy.rows, service.row, ORIGINATED)
     return VERDICT_TO_SERVER
 
@@ -220,7 +256,7 @@ cdef void server_note(Proxy *proxy, const Segment *segment, const Service *servi
     conn.active = proxy.now_active
     if segment.flags & TCP_RST:
         if segment.seq == conn.client_ack:
-            connection_close(proxy, conn, service.row)
+            connection_close(proxy, conn, STATE_CLOSED, service.row)
         else:
             conn.flags |= CONN_RST_DOUBTFUL
         return

@@ -2,6 +2,10 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from cython_core.wire.byteorder cimport load64_raw
+from cython_core.wire.ip cimport ip_is_mapped
+
+cdef enum:
+    MAPPED_BITS = 96            # of ::ffff:0:0/96, where IPv4 lies
 
 
 cdef Snapshot *snapshot_build(uint64_t generation, const Service *services, uint32_t service_count,
@@ -77,6 +81,16 @@ cdef inline Prefix *prefix_slot(const Snapshot *snapshot, uint64_t high, uint64_
         at = (at + 1) & snapshot.prefix_mask
 
 
+# How many of the lengths can hold that address: an IPv6 prefix so short that ::ffff:0:0/96 lies
+# in it, as ::/0, is none of IPv4's.
+cdef inline uint32_t lengths_of(const Snapshot *snapshot, const uint8_t *address) noexcept nogil:
+    cdef uint32_t lengths = snapshot.length_count
+    if ip_is_mapped(address):
+        while lengths > 0 and snapshot.lengths[lengths - 1].bits < MAPPED_BITS:
+            lengths -= 1
+    return lengths
+
+
 cdef const Service *snapshot_match(const Snapshot *snapshot, const uint8_t *address,
                                    uint16_t port) noexcept nogil:
     cdef uint64_t high = load64_raw(address)
@@ -85,7 +99,7 @@ cdef const Service *snapshot_match(const Snapshot *snapshot, const uint8_t *addr
     cdef const Prefix *prefix
     cdef const PortRange *ports
     cdef uint32_t i, j
-    for i in range(snapshot.length_count):
+    for i in range(lengths_of(snapshot, address)):
         length = &snapshot.lengths[i]
         prefix = prefix_slot(snapshot, high & length.mask[0], low & length.mask[1], length.bits)
         for j in range(prefix.range_count):
@@ -100,7 +114,7 @@ cdef bint snapshot_covers(const Snapshot *snapshot, const uint8_t *address) noex
     cdef uint64_t low = load64_raw(address + 8)
     cdef const PrefixLength *length
     cdef uint32_t i
-    for i in range(snapshot.length_count):
+    for i in range(lengths_of(snapshot, address)):
         length = &snapshot.lengths[i]
         if prefix_slot(snapshot, high & length.mask[0], low & length.mask[1],
                        length.bits).range_count:

@@ -13,7 +13,7 @@ from cython_core.proxy.cookie cimport CookieKeys
 from cython_core.proxy.half_open cimport HalfOpen, HalfOpenPool
 from cython_core.proxy.handshake cimport Envelope
 from cython_core.proxy.service cimport Snapshot
-from cython_core.wire.segment cimport Flow
+from cython_core.wire.segment cimport Flow, Segment
 from cython_core.wire.siphash cimport SipKey
 
 cdef enum:
@@ -73,8 +73,14 @@ cdef uint8_t window_log2(uint32_t window, uint8_t scale) noexcept nogil
 cdef void connection_fin(Proxy *proxy, Connection *conn, uint8_t side_flag,
                          uint32_t row) noexcept nogil
 
-# A RST has ended it, or its server never answered: keep it as a tombstone.
-cdef void connection_close(Proxy *proxy, Connection *conn, uint32_t row) noexcept nogil
+# Keep it as a tombstone: STATE_CLOSED after a RST, STATE_REFUSED where it never was.
+cdef void connection_close(Proxy *proxy, Connection *conn, uint8_t state,
+                           uint32_t row) noexcept nogil
+
+# A segment of a connection that its server opened: untouched, whatever it says, but noted.
+# `fin_flag` is the sender's.
+cdef uint8_t connection_pass(Proxy *proxy, const Segment *segment, Connection *conn,
+                             uint8_t fin_flag, uint32_t row) noexcept nogil
 
 # Forget it.
 cdef void connection_remove(Proxy *proxy, Connection *conn) noexcept nogil

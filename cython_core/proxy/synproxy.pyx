@@ -1,14 +1,16 @@
 from libc.string cimport memset
 
 from cython_core.proxy.conntable cimport (
-    ACTIVITY_TICK_S, CONN_CLIENT_FIN, CONN_SERVER_FIN, STATE_CLOSED, STATE_HALF_CLOSED,
+    ACTIVITY_TICK_S, CONN_CLIENT_FIN, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, STATE_HALF_CLOSED,
     STATE_TIME_WAIT, conntable_remove, conntable_sweep, conntable_words,
 )
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S, cookie_keys_derive
-from cython_core.proxy.counters cimport CONN_CLOSED, CONN_EVICTED, ORIGINATED, SERVER_RST_SENT, count
+from cython_core.proxy.counters cimport (
+    CONN_CLOSED, CONN_EVICTED, ORIGINATED, SERVER_RST_SENT, count,
+)
 from cython_core.proxy.handshake cimport Tcp, compose
 from cython_core.wire.options cimport WSCALE_ABSENT
-from cython_core.wire.segment cimport TCP_ACK, TCP_CWR, TCP_ECE, TCP_RST, TCP_SYN
+from cython_core.wire.segment cimport TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_RST, TCP_SYN
 from cython_core.wire.siphash cimport SIPHASH_WORDS, siphash_words
 
 cdef enum:
@@ -58,11 +60,24 @@ cdef void connection_fin(Proxy *proxy, Connection *conn, uint8_t side_flag,
         count(proxy.rows, row, CONN_CLOSED)
 
 
-cdef void connection_close(Proxy *proxy, Connection *conn, uint32_t row) noexcept nogil:
-    if conn.state != STATE_TIME_WAIT:
+cdef void connection_close(Proxy *proxy, Connection *conn, uint8_t state,
+                           uint32_t row) noexcept nogil:
+    if conn.state < STATE_TIME_WAIT:
         count(proxy.rows, row, CONN_CLOSED)
-    conn.state = STATE_CLOSED
+    conn.state = state
     conn.active = proxy.now_active
+
+
+cdef uint8_t connection_pass(Proxy *proxy, const Segment *segment, Connection *conn,
+                             uint8_t fin_flag, uint32_t row) noexcept nogil:
+    conn.active = proxy.now_active
+    if segment.flags & TCP_RST:
+        conn.flags |= CONN_RST_DOUBTFUL     # windows are not followed, so any RST is
+    else:
+        conn.flags &= <uint8_t>~CONN_RST_DOUBTFUL
+    if segment.flags & TCP_FIN:
+        connection_fin(proxy, conn, fin_flag, row)
+    return VERDICT_BRIDGE
 
 
 cdef void connection_remove(Proxy *proxy, Connection *conn) noexcept nogil:

@@ -1,7 +1,7 @@
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint16_t, uint32_t
 
 from cython_core.proxy.conntable cimport (
-    ACTIVITY_TICK_S, CONN_RST_DOUBTFUL, STATE_CLOSED, STATE_ESTABLISHED, STATE_HALF_CLOSED,
+    ACTIVITY_TICK_S, CONN_RST_DOUBTFUL, STATE_CLOSED, STATE_HALF_CLOSED, STATE_REFUSED,
     STATE_SYN_SENT, STATE_TIME_WAIT, Connection, conntable_entry, conntable_sweep,
 )
 from cython_core.proxy.counters cimport (
@@ -29,9 +29,9 @@ cdef void proxy_tend(Proxy *proxy) noexcept nogil:
 
 cdef void tend_half_open(Proxy *proxy) noexcept nogil:
     cdef uint32_t ticks = TEND_TICKS
-    cdef uint32_t wakes
+    cdef uint32_t _wake
     cdef HalfOpen *record
-    for wakes in range(TEND_WAKES):
+    for _wake in range(TEND_WAKES):
         if outbox_peek(proxy) == NULL:
             return
         record = half_open_wake(proxy.half_open, proxy.now_ms, &ticks)
@@ -60,7 +60,7 @@ cdef void server_given_up(Proxy *proxy, HalfOpen *record) noexcept nogil:
     envelope_reverse(&envelope)
     outbox_push(proxy, client_rst_compose(outbox_peek(proxy), &envelope, conn), False, record.row)
     count(proxy.rows, record.row, SERVER_TIMEOUT)
-    connection_close(proxy, conn, record.row)
+    connection_close(proxy, conn, STATE_REFUSED, record.row)
     half_open_release(proxy.half_open, record)
 
 
@@ -85,16 +85,24 @@ cdef void connection_expire(Proxy *proxy, Connection *conn) noexcept nogil:
         proxy.snapshot, conn.flow.server_address, conn.flow.server_port)
     cdef uint32_t row = 0
     cdef uint16_t limit = ORPHAN_TICKS
+    cdef uint16_t tombstone = 0
+    cdef uint16_t idle
     if service != NULL:
         row = service.row
         limit = idle_limit(service, conn)
-    if ticks_since(conn.active, proxy.now_active) > limit:
-        connection_remove(proxy, conn)
-        count(proxy.rows, row, CONN_EXPIRED)
+        tombstone = service.closed_ticks
+    idle = ticks_since(conn.active, proxy.now_active)
+    if idle <= limit:
+        return
+    if idle <= tombstone:
+        conn.state = STATE_CLOSED       # its cookie may still be good, and must open nothing
+        return
+    connection_remove(proxy, conn)
+    count(proxy.rows, row, CONN_EXPIRED)
 
 
 cdef inline uint16_t idle_limit(const Service *service, const Connection *conn) noexcept nogil:
-    if conn.state == STATE_CLOSED:
+    if conn.state >= STATE_CLOSED:
         return service.closed_ticks
     if conn.state == STATE_TIME_WAIT or conn.flags & CONN_RST_DOUBTFUL:
         return service.time_wait_ticks

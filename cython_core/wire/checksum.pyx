@@ -14,10 +14,13 @@ cdef extern from *:
     """
 
 
+cdef enum:
+    LONG_BYTES = 128            # from here on wider vectors save more than the second call costs
+
+
 # 32-bit words into a 64-bit sum: no carry to look after within 2^32 words, so that the loop
 # becomes vector additions.
-cdef uint64_t sum_words "synproxy_checksum_clones"(
-        const uint8_t *data, size_t words, uint64_t sum) noexcept nogil:
+cdef inline uint64_t sum_words(const uint8_t *data, size_t words, uint64_t sum) noexcept nogil:
     cdef size_t i
     cdef uint32_t word
     for i in range(words):
@@ -26,10 +29,18 @@ cdef uint64_t sum_words "synproxy_checksum_clones"(
     return sum
 
 
+cdef uint64_t sum_many_words "synproxy_checksum_clones"(
+        const uint8_t *data, size_t words, uint64_t sum) noexcept nogil:
+    return sum_words(data, words, sum)
+
+
 cdef uint64_t checksum_add(const uint8_t *data, uint32_t length, uint64_t sum) noexcept nogil:
     cdef const uint8_t *rest = data + (length & ~<uint32_t>3)
     cdef uint16_t half = 0
-    sum = sum_words(data, length >> 2, sum)
+    if length < LONG_BYTES:
+        sum = sum_words(data, length >> 2, sum)
+    else:
+        sum = sum_many_words(data, length >> 2, sum)
     if length & 2:
         memcpy(&half, rest, 2)
         sum += half
@@ -43,8 +54,8 @@ cdef uint64_t checksum_add(const uint8_t *data, uint32_t length, uint64_t sum) n
 
 cdef uint64_t checksum_pseudo(const uint8_t *addresses, uint32_t addresses_bytes,
                               uint32_t l4_bytes, uint8_t protocol) noexcept nogil:
-    return checksum_add(addresses, addresses_bytes,
-                        <uint64_t>htobe32(l4_bytes) + htobe32(protocol))
+    return sum_words(addresses, addresses_bytes >> 2,
+                     <uint64_t>htobe32(l4_bytes) + htobe32(protocol))
 
 
 cdef uint64_t checksum_delta32(uint32_t old, uint32_t new, bint odd) noexcept nogil:

@@ -1,7 +1,7 @@
 """IP headers: fixed part, IPv6 extension headers, addresses."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
-from cython_core.wire.byteorder cimport load16, load32, load64_raw
+from cython_core.wire.byteorder cimport load16
 from cython_core.wire.segment cimport (
     EXTENSIONS_MAX, FAULT_EXTENSION_MALFORMED, FAULT_FRAME_TRUNCATED, FAULT_IP_MALFORMED,
     FAULT_NONE, IPV4_BYTES, IPV6_BYTES,
@@ -121,14 +121,3 @@ cdef bint ip_parse(const uint8_t *frame, uint32_t at, uint32_t limit, bint quote
     if ip.family == 6:
         return ipv6_parse(frame, at, limit, quoted, ip)
     return ip_refuse(ip, FAULT_IP_MALFORMED)
-
-
-cdef bint ip_is_martian(uint8_t family, const uint8_t *source,
-                        const uint8_t *destination) noexcept nogil:
-    if family == 4:
-        # 0/8 this network, 127/8 loopback, 224/4 multicast, 240/4 reserved with 255.255.255.255.
-        return source[12] == 0 or source[12] == 127 or source[12] >= 224
-    if source[0] == 0xFF or ip_is_mapped(source) or ip_is_mapped(destination):
-        return True
-    # :: and ::1
-    return load64_raw(source) == 0 and load32(source + 8) == 0 and load32(source + 12) <= 1
