@@ -17,7 +17,8 @@ DPDK_VERSION: str
 
 # Bounds that the configuration is held against.
 SERVICES_MAX: int
-PORT_RANGES_MAX: int
+PORT_RANGES_MAX: int    # of one service
+RULES_MAX: int          # pairs of a prefix and a port range, of all services
 
 class DataplaneError(Exception):
     """The data plane can't start or go on; the text is one line that says what to do."""
@@ -36,7 +37,7 @@ class ServiceOptions:
     syn_timeout_ms: int = 1000         # before the first retry; doubles with each
     established_timeout_s: int = 28800
     half_closed_timeout_s: int = 3600
-    time_wait_timeout_s: int = 60
+    time_wait_timeout_s: int = 120
     closed_timeout_s: int = 120        # how long a reset connection's cookie stays refused
 
 @dataclass(frozen=True)

@@ -1,0 +1,45 @@
+"""synproxy: the commands' table.  A command's module is imported when it is called."""
+
+import importlib
+
+import click
+
+# Name → (module, what its help says).  Kept here so that --help imports none of them.
+COMMANDS = {
+    "health": ("appliance.cli.health", "Show whether the daemon is alive and ready."),
+    "service": ("appliance.cli.service", "List, show and change the protected services."),
+    "stats": ("appliance.cli.stats", "Show what the workers count."),
+}
+
+
+class LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup)
+@click.option(
+    "--address", envvar="SYNPROXY_ADDRESS", metavar="ADDRESS",
+    help="Where the daemon listens: unix:/path or host:port.  [env: SYNPROXY_ADDRESS; "
+         "default: the daemon's own default]",
+)
+@click.version_option(package_name="synproxy-appliance", prog_name="synproxy")
+@click.pass_context
+def main(ctx: click.Context, address: str | None) -> None:
+    """Look at and change a running synproxyd."""
+    ctx.obj = address
+
+
+if __name__ == "__main__":
+    main()

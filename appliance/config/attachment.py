@@ -1,0 +1,47 @@
+"""How DPDK gets at a port: the device that EAL is told, and what it stands on in the host."""
+
+import re
+from dataclasses import dataclass
+
+from synproxy.v1.config_pb2 import DRIVER_AF_PACKET, Port
+
+# The vdevs that take over an interface which exists: others (net_tap) make the one they name.
+_ON_INTERFACE = ("net_af_xdp", "net_af_packet", "eth_af_packet", "net_pcap", "eth_pcap")
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """`name` is EAL's name of the port; `interface` and `pci` are "" where it needs none."""
+
+    name: str
+    driver: str = ""
+    interface: str = ""
+    pci: str = ""
+
+    def holds(self) -> set[str]:
+        """What no other port may have."""
+        return {self.name, self.interface} - {""}
+
+
+def port_device(port: Port, index: int) -> str:
+    """A PCI address or vdev arguments; `index` keeps two vdevs of one driver apart."""
+    match port.WhichOneof("attachment"):
+        case "interface":
+            vdev = "net_af_packet" if port.driver == DRIVER_AF_PACKET else "net_af_xdp"
+            return f"{vdev}{index},iface={port.interface}"
+        case "pci":
+            return port.pci
+        case _:
+            return port.device
+
+
+def attachment_of(device: str) -> Attachment:
+    name, _, arguments = device.partition(",")
+    driver = re.sub(r"\d+$", "", name).replace("eth_", "net_", 1)
+    if not name.startswith(("net_", "eth_")):
+        return Attachment(name, pci=name)
+    interface = ""
+    if name.startswith(_ON_INTERFACE):
+        named = re.search(r"(?:^|,)(?:rx_|tx_)?iface=([^,]+)", arguments)
+        interface = named[1] if named else ""
+    return Attachment(name, driver, interface)

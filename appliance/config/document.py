@@ -1,0 +1,70 @@
+"""A YAML document as nodes with positions.
+
+Only YAML's structure is used: what a scalar means is the schema's to say, so none of YAML 1.1's
+guesses (010 is 8, yes is true, 1:30 is 90) ever reaches a value.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+# Far beyond the schema's own depth, and far below what would overflow the C parser's stack.
+DEPTH_MAX = 64
+
+
+@dataclass(frozen=True)
+class Position:
+    """Line and column of a file, both from 1."""
+
+    line: int
+    column: int
+
+
+class DocumentError(Exception):
+    """The text isn't one YAML document; the message is the reason."""
+
+    def __init__(self, reason: str, position: Position) -> None:
+        super().__init__(reason)
+        self.position = position
+
+
+def document_parse(content: bytes) -> yaml.Node:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode()
+        raise DocumentError("is not UTF-8", _position_after(before)) from None
+    try:
+        _check_depth(text)
+        root = yaml.compose(text, Loader=yaml.CSafeLoader)
+    except yaml.reader.ReaderError as error:
+        position = _position_after(text[: error.position])
+        raise DocumentError("holds a control character", position) from None
+    except yaml.MarkedYAMLError as error:
+        reason = ", ".join(filter(None, (error.context, error.problem)))
+        raise DocumentError(reason, mark_position(error.problem_mark)) from None
+    if root is None:
+        raise DocumentError("is empty", Position(1, 1))
+    return root
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEPTH_MAX:
+                reason = f"is nested more than {DEPTH_MAX} levels deep"
+                raise DocumentError(reason, mark_position(event.start_mark))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def mark_position(mark: Any) -> Position:
+    """Of one of PyYAML's marks, whose class differs with the parser; None is the beginning."""
+    return Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
+
+
+def _position_after(text: str) -> Position:
+    return Position(text.count("\n") + 1, len(text) - (text.rfind("\n") + 1) + 1)

@@ -1,0 +1,103 @@
+"""Strings with a grammar of their own.  Each parser raises ValueError with the reason."""
+
+import re
+from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from synproxy.v1 import rule_pb2
+
+LOG_LEVELS = (
+    "emergency", "alert", "critical", "error", "warning", "notice", "info", "debug",
+)
+
+# Linux: IFNAMSIZ counts the terminating zero; net/core/dev.c dev_valid_name names the rest.
+_INTERFACE = re.compile(r"(?!\.{1,2}$)[^\s/:,]{1,15}")
+_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+_PCI_ADDRESS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
+_DEVICE = re.compile(r"(net|eth)_[a-z0-9_]+(,\S+)?")
+_PORT_RANGE = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
+# RFC 4291 §2.5.5.2; the data plane keeps IPv4 addresses in this form.
+_MAPPED = IPv6Network("::ffff:0:0/96")
+# struct sockaddr_un, unix(7): 108 bytes with the terminating zero.
+_UNIX_PATH_BYTES_MAX = 107
+
+Network = IPv4Network | IPv6Network
+
+
+def prefix_parse(text: str) -> Network:
+    address, slash, length = text.partition("/")
+    try:
+        if "%" in text or (slash and not re.fullmatch(r"0|[1-9][0-9]{0,2}", length)):
+            raise ValueError
+        network = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(
+            f"must be an IP address or prefix such as 192.0.2.0/24 or 2001:db8::/32, not {text}"
+        ) from None
+    if network.version == 6 and network.overlaps(_MAPPED):
+        raise ValueError(
+            f"{text} holds the IPv6 form of IPv4 addresses, {_MAPPED}; name IPv4 prefixes as"
+            " such, and all global unicast addresses of IPv6 as 2000::/3"
+        )
+    if ip_address(address) != network.network_address:
+        raise ValueError(f"{text} has host bits set; did you mean {network}?")
+    return network
+
+
+def port_range_parse(text: str) -> tuple[int, int]:
+    """Both ends, inclusive."""
+    match = _PORT_RANGE.fullmatch(text)
+    if not match:
+        raise ValueError(f"must be a port such as 443, or a range such as 8000-8100, not {text}")
+    ends = [end for end in match.groups() if end is not None]
+    if any(end.startswith("0") and end != "0" for end in ends):
+        raise ValueError(f"must be written without leading zeros, not {text}")
+    low, high = int(ends[0]), int(ends[-1])
+    if not (1 <= low <= 65535 and 1 <= high <= 65535):
+        raise ValueError(f"ports must be 1..65535, not {text}")
+    if low > high:
+        raise ValueError(f"{text} runs backwards; did you mean {high}-{low}?")
+    return low, high
+
+
+def listen_address_parse(text: str) -> str:
+    """Returns the path of a Unix socket, or "" for TCP."""
+    if text.startswith("unix:/"):
+        path = text.removeprefix("unix:")
+        if len(path.encode()) > _UNIX_PATH_BYTES_MAX:
+            raise ValueError(f"the path of a Unix socket has {_UNIX_PATH_BYTES_MAX} bytes at most")
+        return path
+    match = re.fullmatch(r"(?:\[([0-9a-f:]+)\]|([0-9.]+)):([0-9]{1,5})", text)
+    try:
+        if not match or not 1 <= int(match[3]) <= 65535:
+            raise ValueError
+        host = ip_address(match[1] or match[2])
+    except ValueError:
+        raise ValueError(
+            f"must be unix:/absolute/path, 127.0.0.1:port or [::1]:port, not {text}"
+        ) from None
+    if not host.is_loopback:
+        raise ValueError(f"must be a loopback address, since callers aren't authenticated: {text}")
+    return ""
+
+
+def _matches(pattern: re.Pattern[str], what: str) -> Callable[[str], object]:
+    def parse(text: str) -> None:
+        if not pattern.fullmatch(text):
+            raise ValueError(f"must be {what}, not {text}")
+    return parse
+
+
+PARSERS: dict[rule_pb2.Format, Callable[[str], object]] = {
+    rule_pb2.FORMAT_NAME: _matches(
+        _NAME, "1..63 lower case letters, digits and inner hyphens, from a letter on"),
+    rule_pb2.FORMAT_PREFIX: prefix_parse,
+    rule_pb2.FORMAT_PORT_RANGE: port_range_parse,
+    rule_pb2.FORMAT_INTERFACE: _matches(_INTERFACE, "the name of an interface, 1..15 characters"),
+    rule_pb2.FORMAT_PCI_ADDRESS: _matches(_PCI_ADDRESS, "a PCI address such as 0000:03:00.0"),
+    rule_pb2.FORMAT_LISTEN_ADDRESS: listen_address_parse,
+    rule_pb2.FORMAT_DEVICE: _matches(
+        _DEVICE, "a network vdev with its arguments, such as net_pcap0,iface=eth1"),
+    rule_pb2.FORMAT_LOG_LEVEL: _matches(
+        re.compile("|".join(LOG_LEVELS)), "one of " + ", ".join(LOG_LEVELS)),
+}

@@ -1,0 +1,69 @@
+"""A checked configuration in the data plane's own terms."""
+
+from synproxy.v1.config_pb2 import Config
+from synproxy.v1.service_pb2 import Service, ServiceOptions
+
+from appliance.config.attachment import port_device
+from appliance.config.duration import NS_PER_MS, NS_PER_S, duration_ns
+from appliance.config.formats import port_range_parse, prefix_parse
+from appliance.config.options import complete, effective_options
+from cython_core.dataplane import PortSpec, ServiceSpec, Settings
+from cython_core.dataplane import ServiceOptions as PlaneOptions
+
+
+def settings_of(config: Config) -> Settings:
+    whole = Config()
+    whole.CopyFrom(config)
+    complete(whole)
+    return Settings(
+        client_port=PortSpec(port_device(whole.ports.client, 0)),
+        server_port=PortSpec(port_device(whole.ports.server, 1)),
+        main_lcore=whole.workers.control_lcore,
+        worker_lcores=tuple(whole.workers.lcores),
+        hugepages=whole.memory.hugepages,
+        memory_mib=whole.memory.size_mib,
+        file_prefix=whole.eal.file_prefix,
+        connections=whole.limits.connections,
+        half_open=whole.limits.half_open,
+        mbufs=whole.memory.buffers,
+        rx_descriptors=whole.ports.rx_descriptors,
+        tx_descriptors=whole.ports.tx_descriptors,
+        eal_log_level=whole.eal.log_level,
+        extra_eal_args=tuple(whole.eal.arguments),
+    )
+
+
+def listen_address_of(config: Config) -> str:
+    whole = Config()
+    whole.CopyFrom(config)
+    complete(whole)
+    return whole.management.address
+
+
+def service_spec(slot: int, service: Service, defaults: ServiceOptions) -> ServiceSpec:
+    return ServiceSpec(
+        slot=slot,
+        name=service.name,
+        prefixes=[str(prefix_parse(prefix)) for prefix in service.prefixes],
+        ports=[port_range_parse(ports) for ports in service.ports],
+        options=plane_options(effective_options(defaults, service.options)),
+    )
+
+
+def plane_options(options: ServiceOptions) -> PlaneOptions:
+    """`options` has every field set."""
+    timeouts = options.timeouts
+    return PlaneOptions(
+        mss=options.mss,
+        mss_ipv6=options.mss_ipv6,
+        wscale=options.wscale if options.window_scaling else None,
+        sack=options.sack,
+        timestamps=options.timestamps,
+        ecn=options.ecn,
+        syn_retries=options.syn_retries,
+        syn_timeout_ms=duration_ns(options.syn_timeout) // NS_PER_MS,
+        established_timeout_s=duration_ns(timeouts.established) // NS_PER_S,
+        half_closed_timeout_s=duration_ns(timeouts.half_closed) // NS_PER_S,
+        time_wait_timeout_s=duration_ns(timeouts.time_wait) // NS_PER_S,
+        closed_timeout_s=duration_ns(timeouts.closed) // NS_PER_S,
+    )

@@ -1,0 +1,71 @@
+"""synproxyd: the daemon's command line."""
+
+import sys
+from pathlib import Path
+
+import click
+from synproxy.v1.config_pb2 import Config
+
+from appliance.config.load import ConfigError, config_load
+from appliance.config.settings import listen_address_of, settings_of
+from appliance.exit_codes import ExitCode
+from appliance.lifecycle import daemon_run
+from appliance.preflight import preflight_refusals
+from appliance.refusal import Refusal
+
+_CONFIG = click.option(
+    "--config", "path", required=True, metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+    help="The configuration, in YAML.",
+)
+
+
+@click.group()
+@click.version_option(package_name="synproxy-appliance", prog_name="synproxyd")
+def main() -> None:
+    """A transparent TCP SYN proxy on DPDK."""
+
+
+@main.command()
+@_CONFIG
+def check(path: Path) -> None:
+    """Check a configuration; start nothing.  Exit code 5 where anything is wrong."""
+    config = _load(path)
+    prefixes = sum(len(service.prefixes) for service in config.services)
+    workers = len(settings_of(config).worker_lcores)
+    click.echo(
+        f"{path}: ok: services {len(config.services)}, prefixes {prefixes}, workers {workers}"
+    )
+
+
+@main.command()
+@_CONFIG
+def run(path: Path) -> None:
+    """Run until SIGTERM or SIGINT."""
+    config = _load(path)
+    refusals = list(preflight_refusals(settings_of(config), listen_address_of(config)))
+    if refusals:
+        _exit(refusals)
+    try:
+        daemon_run(config)
+    except Refusal as refusal:
+        _exit([refusal])
+
+
+def _load(path: Path) -> Config:
+    try:
+        return config_load(path)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(ExitCode.INVALID)
+
+
+def _exit(refusals: list[Refusal]) -> None:
+    for refusal in refusals:
+        click.echo(f"synproxyd: {refusal}", err=True)
+    # Where rights are missing, the rest may look different with them.
+    sys.exit(max(refusal.code for refusal in refusals))
+
+
+if __name__ == "__main__":
+    main()

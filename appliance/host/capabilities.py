@@ -1,0 +1,46 @@
+"""The rights that each way to a port needs: capabilities(7)."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from appliance.config.attachment import Attachment
+from appliance.exit_codes import ExitCode
+from appliance.refusal import Refusal
+
+# linux/capability.h
+CAP_NET_ADMIN = 12
+CAP_NET_RAW = 13
+CAP_SYS_ADMIN = 21
+CAP_BPF = 39
+
+# (name, the bits of which one suffices), by the driver that needs them.
+_NET_RAW = ("CAP_NET_RAW", (CAP_NET_RAW,))
+_NET_ADMIN = ("CAP_NET_ADMIN", (CAP_NET_ADMIN,))
+_BPF = ("CAP_BPF", (CAP_BPF, CAP_SYS_ADMIN))
+_NEEDS = {
+    "net_af_packet": (_NET_RAW,),
+    "net_af_xdp": (_NET_RAW, _NET_ADMIN, _BPF),
+    "net_pcap": (_NET_RAW,),
+}
+
+
+def capability_refusals(
+    attachments: Sequence[Attachment], status: Path = Path("/proc/self/status")
+) -> Iterator[Refusal]:
+    effective = _effective(status)
+    for one in attachments:
+        needs = _NEEDS.get(one.driver, ()) if one.interface else ()
+        lacking = [name for name, bits in needs if not any(effective >> bit & 1 for bit in bits)]
+        if lacking:
+            yield Refusal(
+                f"{one.interface}: {one.driver} needs {' and '.join(lacking)};"
+                " run as root, or grant what is missing (AmbientCapabilities= of systemd)",
+                ExitCode.DENIED,
+            )
+
+
+def _effective(status: Path) -> int:
+    for line in status.read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return int(line.split()[1], 16)
+    return 0

@@ -1,0 +1,45 @@
+"""Whether the interfaces are there, and nobody else's."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from appliance.config.attachment import Attachment
+from appliance.host.link import Link, link_read
+from appliance.host.xdp import program_name
+from appliance.refusal import Refusal
+
+# The program that DPDK's AF_XDP driver attaches through libbpf.  A daemon that was killed leaves
+# it behind, and the next one takes it over; where its owner lives, binding the socket fails.
+OUR_PROGRAM = "xsk_def_prog"
+
+
+def interface_refusals(
+    attachments: Sequence[Attachment],
+    read: Callable[[str], Link | None] = link_read,
+    name_of: Callable[[int], str | None] = program_name,
+) -> Iterator[Refusal]:
+    for one in attachments:
+        if one.interface:
+            reason = _reason(one, read(one.interface), name_of)
+            if reason:
+                yield Refusal(f"{one.interface}: {reason}")
+
+
+def _reason(one: Attachment, link: Link | None, name_of: Callable[[int], str | None]) -> str:
+    if link is None:
+        return (
+            "no such interface in this network namespace; `ip link` lists those that are there"
+        )
+    if one.driver == "net_af_xdp" and link.xdp_program:
+        name = name_of(link.xdp_program)
+        # A process that may not know the name leaves it to the driver to find out.
+        if name not in (OUR_PROGRAM, None):
+            return (
+                f"is in use, XDP program {link.xdp_program} is attached to it; stop its owner, or"
+                f" detach it with `ip link set dev {one.interface} xdp off`"
+            )
+    if one.driver == "net_af_packet" and link.master:
+        return (
+            "is a port of a bridge or bond, which would forward every frame a second time;"
+            f" take it out with `ip link set dev {one.interface} nomaster`"
+        )
+    return ""

@@ -1,0 +1,27 @@
+"""The logical cores that this process may use: online, and in its cpuset."""
+
+import os
+from collections.abc import Iterator, Sequence
+
+from appliance.refusal import Refusal
+
+
+def processor_refusals(lcores: Sequence[int]) -> Iterator[Refusal]:
+    usable = os.sched_getaffinity(0)
+    missing = sorted(set(lcores) - usable)
+    if missing:
+        yield Refusal(
+            f"workers names lcore {', '.join(map(str, missing))}, but this process may use"
+            f" {_ranges(sorted(usable))} only; change workers, or the cpuset that it runs in"
+        )
+
+
+def _ranges(numbers: list[int]) -> str:
+    """[0, 1, 2, 5] as "0-2,5"."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ",".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)

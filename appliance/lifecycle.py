@@ -1,0 +1,84 @@
+"""The daemon from its configuration to its end, in the order that leaves nothing behind.
+
+    claim the ports → EAL, ports, pools → first snapshot → gRPC → workers → ready
+    … signal … → gRPC ends → workers and ports stop → counters are shown → EAL ends
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import ExitStack
+
+from synproxy.v1.config_pb2 import Config
+
+from appliance.config.settings import listen_address_of, settings_of
+from appliance.host.claim import claimed
+from appliance.management.catalogue import Catalogue, NotAcknowledgedError
+from appliance.management.server import ManagementServer
+from appliance.notify import notify
+from appliance.preflight import attachments_of
+from appliance.refusal import Refusal
+from appliance.summary import counter_lines
+from cython_core.dataplane import Dataplane, DataplaneError, Settings
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def daemon_run(config: Config) -> None:
+    """Returns after SIGTERM or SIGINT.  Raises Refusal where the host can't run it."""
+    settings = settings_of(config)
+    with ExitStack() as held:
+        held.enter_context(claimed(attachments_of(settings)))
+        # From before EAL until the loop listens for them.  EAL's threads and the workers inherit
+        # the mask, so that a signal always comes to this thread.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        dataplane = _open(settings)
+        held.callback(dataplane.close)
+        # Threads that gRPC makes later inherit this: none of them may disturb a worker.
+        os.sched_setaffinity(0, {settings.main_lcore})
+        asyncio.run(_serve(config, settings, dataplane))
+        dataplane.stop()
+        print("\n".join(counter_lines(dataplane.worker_stats())), flush=True)
+
+
+def _open(settings: Settings) -> Dataplane:
+    try:
+        return Dataplane(settings)
+    except DataplaneError as error:
+        raise Refusal(str(error)) from None
+
+
+async def _serve(config: Config, settings: Settings, dataplane: Dataplane) -> None:
+    stop = asyncio.Event()
+    for number in STOP_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    address = listen_address_of(config)
+    try:
+        catalogue = Catalogue(config.services, config.defaults, dataplane)
+    except DataplaneError as error:
+        raise Refusal(str(error)) from None
+    server = ManagementServer(address, catalogue, dataplane)
+    try:
+        await server.start()
+        dataplane.start()
+        await catalogue.acknowledged()
+        await server.set_ready()
+        _say_ready(settings, len(config.services), address)
+        await stop.wait()
+    except (DataplaneError, NotAcknowledgedError) as error:
+        raise Refusal(str(error)) from None
+    finally:
+        notify("STOPPING=1")
+        await server.stop()
+
+
+def _say_ready(settings: Settings, services: int, address: str) -> None:
+    print(
+        f"ready: clients {settings.client_port.device}, servers {settings.server_port.device},"
+        f" workers on {','.join(map(str, settings.worker_lcores))}, services {services},"
+        f" API {address}",
+        file=sys.stderr, flush=True,
+    )
+    notify("READY=1")

@@ -1,0 +1,54 @@
+"""synproxy.v1.StatsService."""
+
+import time
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from synproxy.v1 import stats_service_pb2 as api
+from synproxy.v1.stats_service_pb2_grpc import StatsServiceServicer
+
+from appliance.management.catalogue import Catalogue
+from cython_core.dataplane import DROP_REASONS, Dataplane, WorkerStats
+
+
+class StatsServicer(StatsServiceServicer):
+    def __init__(self, catalogue: Catalogue, dataplane: Dataplane) -> None:
+        self._catalogue = catalogue
+        self._dataplane = dataplane
+        self._since_ns = time.monotonic_ns()
+
+    async def GetStats(
+        self, request: api.GetStatsRequest, context: grpc.aio.ServicerContext
+    ) -> api.GetStatsResponse:
+        now, uptime = Timestamp(), Duration()
+        now.GetCurrentTime()
+        uptime.FromNanoseconds(time.monotonic_ns() - self._since_ns)
+        return api.GetStatsResponse(
+            sample_time=now,
+            uptime=uptime,
+            generation=self._catalogue.generation,
+            workers=[_worker(worker) for worker in self._dataplane.worker_stats()],
+            services=[
+                api.ServiceStats(name=name, counters=self._counted(slot))
+                for slot, name in enumerate(self._catalogue.names())
+            ],
+            # The data plane's fields have the schema's names.
+            ports=[api.PortStats(**vars(port)) for port in self._dataplane.port_stats()],
+            mempools=[api.MempoolStats(**vars(pool)) for pool in self._dataplane.mempool_stats()],
+        )
+
+    def _counted(self, slot: int) -> dict[str, int]:
+        """Without zeros: thousands of services may be there, and few of them busy."""
+        counters = self._dataplane.service_counters(slot)
+        return {name: count for name, count in counters.items() if count}
+
+
+def _worker(worker: WorkerStats) -> api.WorkerStats:
+    gauges = dict(vars(worker))
+    counted = gauges.pop("counters")
+    return api.WorkerStats(
+        counters={name: count for name, count in counted.items() if name not in DROP_REASONS},
+        drops={name: count for name, count in counted.items() if name in DROP_REASONS},
+        **gauges,
+    )

@@ -1,0 +1,29 @@
+"""Everything that a configuration needs of the host, looked at before anything is touched."""
+
+from collections.abc import Iterator
+
+from appliance.config.attachment import Attachment, attachment_of
+from appliance.host.capabilities import capability_refusals
+from appliance.host.hugepages import hugepage_refusals
+from appliance.host.interfaces import interface_refusals
+from appliance.host.listening import listening_refusals
+from appliance.host.pci import pci_refusals
+from appliance.host.processors import processor_refusals
+from appliance.refusal import Refusal
+from cython_core.dataplane import Settings
+
+
+def attachments_of(settings: Settings) -> list[Attachment]:
+    return [attachment_of(port.device) for port in (settings.client_port, settings.server_port)]
+
+
+def preflight_refusals(settings: Settings, address: str) -> Iterator[Refusal]:
+    """`address` is where the gRPC server is to listen."""
+    attachments = attachments_of(settings)
+    yield from capability_refusals(attachments)
+    yield from interface_refusals(attachments)
+    yield from pci_refusals(attachments)
+    yield from processor_refusals((settings.main_lcore, *settings.worker_lcores))
+    if settings.hugepages:
+        yield from hugepage_refusals(settings.memory_mib)
+    yield from listening_refusals(address)

@@ -1,0 +1,1 @@
+"""The management schema; see synproxy.v1."""

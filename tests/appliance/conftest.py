@@ -1,0 +1,148 @@
+"""A configuration to start from and ways to break it; a management server to talk to."""
+
+import asyncio
+import os
+import subprocess
+import textwrap
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import TypeVar, cast
+
+import grpc
+import pytest
+
+from appliance.config.load import ConfigError, config_parse
+from appliance.management.catalogue import Catalogue
+from appliance.management.server import ManagementServer
+from cython_core.dataplane import Dataplane
+
+from .daemon_process import CONFIGURATION, LCORES, Running
+from .plane import Plane
+
+Result = TypeVar("Result")
+
+# Two ports that DPDK makes out of nothing, so that it runs on any host.
+MINIMAL = """\
+ports:
+  client: {device: net_ring0}
+  server: {device: net_ring1}
+"""
+
+SERVICES = MINIMAL + """\
+defaults: {wscale: 9}
+services:
+  - {name: web, prefixes: [192.0.2.0/24], ports: [443, 8000-8100], options: {mss: 1400}}
+  - {name: mail, prefixes: [192.0.2.25], ports: [25]}
+"""
+
+
+@pytest.fixture
+def minimal() -> str:
+    return MINIMAL
+
+
+@pytest.fixture
+def problems() -> Callable[[str], list[str]]:
+    """What is wrong with a file of this text, without the file's name."""
+
+    def parse(text: str) -> list[str]:
+        try:
+            config_parse(textwrap.dedent(text).encode(), "f")
+        except ConfigError as error:
+            return [str(problem).removeprefix("f:") for problem in error.problems]
+        return []
+
+    return parse
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Callable[[str], Path]:
+    def write(text: str) -> Path:
+        path = tmp_path / "synproxy.yaml"
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    return write
+
+
+class Daemon:
+    """A management server in a thread of its own, over a plane without packets."""
+
+    def __init__(self, path: Path) -> None:
+        self.plane = Plane()
+        self.address = f"unix:{path}"
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+
+    def __enter__(self) -> "Daemon":
+        self._thread.start()
+        self.call(self._start())
+        self.channel = grpc.insecure_channel(self.address)
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self.channel.close()
+        self.call(self.server.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def call(self, work: Coroutine[None, None, Result]) -> Result:
+        """Run it in the server's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=20)
+
+    async def _start(self) -> None:
+        config = config_parse(SERVICES.encode(), "f")
+        dataplane = cast(Dataplane, self.plane)
+        self.catalogue = Catalogue(config.services, config.defaults, dataplane)
+        self.server = ManagementServer(self.address, self.catalogue, dataplane)
+        await self.server.start()
+        await self.catalogue.acknowledged()
+        await self.server.set_ready()
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    with Daemon(tmp_path / "api.sock") as running:
+        yield running
+
+
+@pytest.fixture
+def configure(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a configuration that runs, but for what is changed."""
+
+    def write(name: str = "synproxy", **changes: object) -> Path:
+        values: dict[str, object] = {
+            "client": "{device: net_ring0}", "server": "{device: net_ring1}",
+            "control": LCORES[0], "worker": LCORES[-1], "hugepages": "false", "size_mib": 256,
+            "prefix": f"test-{os.getpid()}-{name}", "address": f"unix:{tmp_path}/{name}.sock",
+        }
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(CONFIGURATION.format(**values | changes))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Running]]:
+    daemons: list[Running] = []
+
+    def run(config: Path, env: dict[str, str] | None = None) -> Running:
+        daemons.append(Running(config, env))
+        return daemons[-1]
+
+    yield run
+    for daemon in daemons:
+        daemon.stop()
+
+
+@pytest.fixture
+def veth() -> Iterator[tuple[str, str]]:
+    names = (f"t{os.getpid()}a", f"t{os.getpid()}b")
+    subprocess.run(
+        ["ip", "link", "add", names[0], "type", "veth", "peer", "name", names[1]], check=True
+    )
+    yield names
+    subprocess.run(["ip", "link", "delete", names[0]], check=True)

@@ -1,0 +1,61 @@
+"""A data plane without packets: publishes at once, acknowledges when it is told to."""
+
+from collections.abc import Sequence
+
+from cython_core.dataplane import (
+    COUNTERS,
+    SERVICE_COUNTERS,
+    DataplaneError,
+    MempoolStats,
+    PortStats,
+    ServiceSpec,
+    WorkerStats,
+)
+
+
+class Plane:
+    """What the gRPC servicers use of a Dataplane; `stuck` keeps its workers from going on."""
+
+    def __init__(self) -> None:
+        self.published: list[list[ServiceSpec]] = []
+        self.stuck = False
+        self.failing = False
+        self._seen = 0
+
+    def publish(self, services: Sequence[ServiceSpec]) -> int:
+        if self.failing:
+            raise DataplaneError("no memory for another snapshot; raise memory.size_mib")
+        self.published.append(list(services))
+        return len(self.published)
+
+    def generation_seen(self) -> int:
+        if not self.stuck:
+            self._seen = len(self.published)
+        return self._seen
+
+    def worker_stats(self) -> list[WorkerStats]:
+        counters = dict.fromkeys(COUNTERS, 0) | {COUNTERS[0]: 7, COUNTERS[-1]: 3}
+        return [
+            WorkerStats(
+                lcore=lcore, counters=counters, connections=2, connections_max=1024, half_open=1,
+                half_open_max=64, generation=self._seen, turns=100, busy_turns=10,
+                busy_cycles=250, cycles=1000,
+            )
+            for lcore in (1, 2)
+        ]
+
+    def service_counters(self, slot: int) -> dict[str, int]:
+        return dict.fromkeys(SERVICE_COUNTERS, 0) | {SERVICE_COUNTERS[0]: 10 + slot}
+
+    def port_stats(self) -> list[PortStats]:
+        return [
+            PortStats(
+                role=role, device="net_ring0", driver="net_ring", mac="02:00:00:00:00:01",
+                link_up=True, rx_packets=5, tx_packets=4, rx_bytes=500, tx_bytes=400,
+                rx_missed=1, rx_errors=2, tx_errors=3, rx_nombuf=4,
+            )
+            for role in ("client", "server")
+        ]
+
+    def mempool_stats(self) -> list[MempoolStats]:
+        return [MempoolStats(name="frames", size=1023, in_use=17)]

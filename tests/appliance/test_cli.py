@@ -1,0 +1,191 @@
+"""synproxy as a user and a script meet it: what it prints, and how it ends."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from appliance.cli.connection import default_address
+from appliance.cli.main import COMMANDS, main
+from appliance.exit_codes import ExitCode
+from cython_core.dataplane import COUNTERS
+
+# Bounds of design: what a command may take, without waiting for anything.
+HELP_S = 0.15
+LIST_S = 0.4
+ATTEMPTS = 7        # other work on the machine slows some of them
+
+
+@pytest.fixture
+def synproxy(daemon):
+    """Runs the client against the daemon; returns its result."""
+
+    def run(*arguments, address=daemon.address):
+        return CliRunner().invoke(main, ["--address", address, *arguments])
+
+    return run
+
+
+def test_services_are_a_table(synproxy):
+    assert synproxy("service", "list").stdout.splitlines() == [
+        "SERVICE  PREFIXES      PORTS          OPTIONS",
+        "web      192.0.2.0/24  443 8000-8100  mss=1400",
+        "mail     192.0.2.25    25",
+    ]
+
+
+def test_a_service_shows_what_is_set_and_what_is_in_effect(synproxy):
+    lines = synproxy("service", "get", "web").stdout.splitlines()
+    assert lines[:3] == [
+        "web: 192.0.2.0/24 ports 443 8000-8100",
+        "OPTION                SET   EFFECTIVE",
+        "mss                   1400  1400",
+    ]
+    assert "wscale                -     9" in lines
+
+
+@pytest.mark.parametrize(("output", "load"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_programs_get_the_message_with_the_schemas_names(synproxy, output, load):
+    services = load(synproxy("service", "list", "-o", output).stdout)["services"]
+    assert services[0]["options"] == {"mss": 1400}
+    assert services[0]["effective_options"]["timeouts"]["established"] == "28800s"
+    stats = load(synproxy("stats", "-o", output).stdout)
+    assert stats["workers"][0]["counters"][COUNTERS[0]] == "7"
+    changed = load(synproxy("service", "set", "web", "mss=1300", "-o", output).stdout)
+    assert changed["service"]["options"]["mss"] == 1300
+
+
+def test_set_shows_before_after_and_how_long_it_took(synproxy):
+    lines = synproxy(
+        "service", "set", "web", "mss=1300", "timeouts.established=2h", "sack=true"
+    ).stdout.splitlines()
+    assert lines[:4] == [
+        "OPTION                BEFORE  AFTER",
+        "mss                   1400    1300",
+        "sack                  true    true",
+        "timeouts.established  8h      2h",
+    ]
+    assert lines[4].startswith("all workers run generation 2 after ")
+    assert lines[4].endswith(" ms")
+
+
+def test_default_takes_back_what_was_set(synproxy):
+    assert "mss     1400    1460" in synproxy("service", "set", "web", "mss=default").stdout
+
+
+def test_validate_only_changes_nothing(synproxy):
+    lines = synproxy("service", "set", "web", "mss=1300", "--validate-only").stdout.splitlines()
+    assert lines[1:] == ["mss     1400    1300", "valid; nothing was changed"]
+    assert "mss=1400" in synproxy("service", "list").stdout
+
+
+def test_stats_sum_the_workers_and_name_the_drops(synproxy):
+    lines = synproxy("stats").stdout.splitlines()
+    assert [line.split() for line in lines if line.split()[:1] == [COUNTERS[0]]] == [
+        [COUNTERS[0], "14"]
+    ]
+    assert [COUNTERS[-1], "6"] in [line.split() for line in lines]
+    assert any(line.split() == ["2", "1", "2/1024", "1/64", "25.0%"] for line in lines)
+
+
+def test_health_is_told_by_name(synproxy):
+    result = synproxy("health")
+    assert result.exit_code == 0
+    assert result.stdout.count("SERVING") == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["service", "list"], ExitCode.OK, ""),
+        (["nonsense"], ExitCode.USAGE, "No such command"),
+        (["service", "set", "web"], ExitCode.USAGE, "Missing argument"),
+        (["stats", "-o", "xml"], ExitCode.USAGE, "Invalid value"),
+        (["service", "get", "nope"], ExitCode.NOT_FOUND, "synproxy: no service is called nope\n"),
+        (["service", "set", "nope", "mss=1300"], ExitCode.NOT_FOUND, "no service is called nope"),
+        (["service", "set", "web", "mss"], ExitCode.INVALID, "mss: must be OPTION=VALUE\n"),
+        (["service", "set", "web", "msss=1"], ExitCode.INVALID,
+         "msss: unknown option; did you mean mss?\n"),
+        (["service", "set", "web", "sack=yes"], ExitCode.INVALID,
+         "sack: must be true or false, not yes\n"),
+        (["service", "set", "web", "mss=1", "wscale=15"], ExitCode.INVALID,
+         "synproxy: service.options.mss: must be 536..8960 bytes, not 1\n"
+         "synproxy: service.options.wscale: must be 0..14 bits, not 15\n"),
+        (["service", "set", "web", "mss=x", "wscale=y"], ExitCode.INVALID,
+         "synproxy: mss: must be a whole number in decimal digits, not x\n"
+         "synproxy: wscale: must be a whole number in decimal digits, not y\n"),
+    ],
+)
+def test_how_it_ends(synproxy, arguments, code, message):
+    result = synproxy(*arguments)
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert (result.stdout == "") == (code != ExitCode.OK)
+
+
+def test_no_daemon_is_told_in_one_line(synproxy, tmp_path):
+    address = f"unix:{tmp_path}/none.sock"
+    result = synproxy("stats", address=address)
+    assert result.exit_code == ExitCode.UNAVAILABLE
+    assert result.stderr == f"synproxy: no answer at {address}; is synproxyd running there?\n"
+
+
+def test_a_refused_update_is_unavailable(daemon, synproxy):
+    daemon.plane.failing = True
+    result = synproxy("service", "set", "web", "mss=1300")
+    assert result.exit_code == ExitCode.UNAVAILABLE
+    assert "no memory" in result.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user to be")
+def test_a_socket_of_others_is_denied(daemon):
+    daemon_socket = daemon.address.removeprefix("unix:")
+    folder = os.path.dirname(daemon_socket)
+    while folder != "/":
+        os.chmod(folder, 0o755)
+        folder = os.path.dirname(folder)
+    result = subprocess.run(
+        [sys.executable, "-P", "-m", "appliance.cli.main", "--address", daemon.address, "stats"],
+        capture_output=True, text=True, user=65534, group=65534, extra_groups=[], check=False,
+    )
+    assert result.returncode == ExitCode.DENIED
+    assert result.stderr == f"synproxy: no right to use {daemon_socket}\n"
+
+
+def test_the_address_comes_from_the_environment_too(daemon):
+    result = CliRunner().invoke(main, ["health"], env={"SYNPROXY_ADDRESS": daemon.address})
+    assert result.exit_code == 0
+
+
+def test_without_an_address_it_is_the_daemons_default():
+    assert default_address() == "unix:/run/synproxy/api.sock"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_what_the_command_itself_says(name):
+    own = CliRunner().invoke(main, [name, "--help"]).stdout
+    assert " ".join(COMMANDS[name][1].rstrip(".").split()[:5]) in own
+
+
+def fastest(arguments):
+    """Seconds of the quickest of some attempts, each a process of its own."""
+    command = [sys.executable, "-P", "-m", "appliance.cli.main", *arguments]
+    times = []
+    for _ in range(ATTEMPTS):
+        began = time.monotonic()
+        subprocess.run(command, check=True, capture_output=True)
+        times.append(time.monotonic() - began)
+    return min(times)
+
+
+def test_help_is_quick():
+    assert fastest(["--help"]) <= HELP_S
+
+
+def test_a_list_is_quick(daemon):
+    assert fastest(["--address", daemon.address, "service", "list"]) <= LIST_S

@@ -1,0 +1,138 @@
+"""synproxyd as a process: how it checks, starts, changes and ends."""
+
+import json
+import re
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from appliance.exit_codes import ExitCode
+from appliance.host.link import link_read
+
+from .daemon_process import LCORES, READY_S, as_root, finished, left_behind, two_cores
+
+
+def test_check_sums_up_what_is_right(configure):
+    result = finished("check", configure())
+    assert (result.returncode, result.stderr) == (ExitCode.OK, "")
+    assert re.fullmatch(r"\S+/synproxy.yaml: ok: .*\n", result.stdout)
+
+
+@pytest.mark.parametrize("verb", ["check", "run"])
+def test_a_wrong_configuration_is_told_in_whole_and_nothing_starts(configure, tmp_path, verb):
+    config = configure(client="{device: net_ring0, pci: 1}", size_mib="lots", worker=300)
+    result = finished(verb, config)
+    assert result.returncode == ExitCode.INVALID
+    assert result.stdout == ""
+    assert [line.split(": ")[:2] for line in result.stderr.splitlines()] == [
+        [f"{config}:2:31", "ports.client.pci"],
+        [f"{config}:4:20", "workers.lcores[0]"],
+        [f"{config}:5:38", "memory.size_mib"],
+    ]
+    assert left_behind(tmp_path) == []
+
+
+def test_a_file_that_is_not_there_is_a_usage_error(tmp_path):
+    result = finished("check", tmp_path / "none.yaml")
+    assert result.returncode == ExitCode.USAGE
+    assert "does not exist" in result.stderr
+
+
+@two_cores
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_its_counters_and_leaves_nothing(configure, start, tmp_path, how):
+    daemon = start(configure())
+    assert daemon.stop(how) == 0
+    assert re.search(r"^dropped +0$", daemon.said(), re.MULTILINE)
+    assert "Traceback" not in daemon.said()
+    assert left_behind(tmp_path) == []
+
+
+@two_cores
+def test_it_is_ready_and_healthy_and_counts(configure, start):
+    daemon = start(configure())
+    assert daemon.synproxy("health").count("SERVING") == 3
+    stats = json.loads(daemon.synproxy("stats", "-o", "json"))
+    assert [worker["lcore"] for worker in stats["workers"]] == [LCORES[-1]]
+    assert [port["role"] for port in stats["ports"]] == ["client", "server"]
+    assert int(stats["workers"][0]["turns"]) > 0
+    assert all(int(pool["in_use"]) <= int(pool["size"]) for pool in stats["mempools"])
+
+
+@two_cores
+def test_an_update_is_answered_when_the_worker_runs_it(configure, start):
+    daemon = start(configure())
+    lines = daemon.synproxy("service", "set", "web", "mss=1300", "wscale=3").splitlines()
+    assert lines[1].split() == ["mss", "1400", "1300"]
+    assert lines[2].split() == ["wscale", "7", "3"]
+    assert lines[3].startswith("all workers run generation 2 after ")
+    stats = json.loads(daemon.synproxy("stats", "-o", "json"))
+    assert [worker["generation"] for worker in stats["workers"]] == ["2"]
+
+
+@two_cores
+def test_only_workers_run_on_the_workers_cores(configure, start):
+    daemon = start(configure())
+    daemon.synproxy("stats")
+    tasks = Path(f"/proc/{daemon.process.pid}/task")
+    cores = [
+        line.split()[1]
+        for task in tasks.iterdir()
+        for line in (task / "status").read_text().splitlines()
+        if line.startswith("Cpus_allowed_list:")
+    ]
+    assert cores.count(str(LCORES[-1])) == 1
+    assert set(cores) == {str(LCORES[0]), str(LCORES[-1])}
+
+
+@two_cores
+def test_a_socket_left_by_a_killed_daemon_is_no_obstacle(configure, start):
+    first = start(configure())
+    first.stop(signal.SIGKILL)
+    assert Path(first.address.removeprefix("unix:")).exists()
+    second = start(configure())
+    assert second.synproxy("health").count("SERVING") == 3
+    assert second.stop() == 0
+
+
+def xdp_program(interface):
+    link = link_read(interface)
+    assert link is not None
+    return link.xdp_program
+
+
+@as_root
+@two_cores
+def test_an_xdp_program_left_by_a_killed_daemon_is_no_obstacle(configure, start, veth):
+    ports = {"client": f"{{interface: {veth[0]}}}", "server": f"{{interface: {veth[1]}}}"}
+    start(configure(**ports)).stop(signal.SIGKILL)
+    assert xdp_program(veth[0])
+    assert start(configure(**ports)).stop() == 0
+    assert not xdp_program(veth[0])
+
+
+@two_cores
+def test_systemd_is_told(configure, start, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(str(tmp_path / "notify"))
+        channel.settimeout(READY_S)
+        daemon = start(configure(), env={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        assert channel.recv(64) == b"READY=1"
+        daemon.stop()
+        assert channel.recv(64) == b"STOPPING=1"
+
+
+@two_cores
+def test_over_tcp_it_serves_its_own_host(configure, start):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    daemon = start(configure(address=address))
+    daemon.address = address
+    assert daemon.synproxy("health").count("SERVING") == 3
+    second = finished("run", configure("second", address=address))
+    assert second.returncode == ExitCode.UNAVAILABLE
+    assert second.stderr.splitlines()[-1].startswith("synproxyd: management.address: can't listen")
+    assert daemon.synproxy("health").count("SERVING") == 3

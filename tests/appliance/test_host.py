@@ -1,0 +1,211 @@
+"""What the host lacks is said in one line that tells what to do."""
+
+import os
+import socket
+
+import pytest
+
+from appliance.config.attachment import attachment_of
+from appliance.exit_codes import ExitCode
+from appliance.host.capabilities import capability_refusals
+from appliance.host.claim import claimed
+from appliance.host.hugepages import hugepage_refusals
+from appliance.host.interfaces import interface_refusals
+from appliance.host.link import Link, link_read
+from appliance.host.listening import listening_refusals
+from appliance.host.pci import pci_refusals
+from appliance.host.processors import processor_refusals
+from appliance.refusal import Refusal
+
+XDP = attachment_of("net_af_xdp0,iface=eth1")
+PACKET = attachment_of("net_af_packet1,iface=eth2")
+PCI = attachment_of("0000:03:00.0")
+RING = attachment_of("net_ring0")
+
+NET_ADMIN, NET_RAW, SYS_ADMIN, BPF = (1 << bit for bit in (12, 13, 21, 39))
+
+
+def said(refusals):
+    return [str(refusal) for refusal in refusals]
+
+
+@pytest.fixture
+def status(tmp_path):
+    """A /proc/self/status with these effective capabilities."""
+
+    def write(capabilities):
+        path = tmp_path / "status"
+        path.write_text(f"Name:\tpython\nCapPrm:\t{2**40:016x}\nCapEff:\t{capabilities:016x}\n")
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "lacking"),
+    [
+        (NET_ADMIN | NET_RAW | BPF, []),
+        (NET_ADMIN | NET_RAW | SYS_ADMIN, []),
+        (NET_RAW | BPF, ["eth1: net_af_xdp needs CAP_NET_ADMIN"]),
+        (NET_RAW, ["eth1: net_af_xdp needs CAP_NET_ADMIN and CAP_BPF"]),
+        (0, ["eth1: net_af_xdp needs CAP_NET_RAW and CAP_NET_ADMIN and CAP_BPF",
+             "eth2: net_af_packet needs CAP_NET_RAW"]),
+    ],
+)
+def test_rights_that_a_driver_needs_are_named(status, capabilities, lacking):
+    refusals = list(capability_refusals([XDP, PACKET, PCI, RING], status(capabilities)))
+    assert [str(refusal).partition(";")[0] for refusal in refusals] == lacking
+    assert all(refusal.code is ExitCode.DENIED for refusal in refusals)
+
+
+@pytest.fixture
+def pools(tmp_path):
+    """A /sys/kernel/mm/hugepages with free pages by size in kB."""
+
+    def make(free):
+        for size_kib, pages in free.items():
+            pool = tmp_path / f"hugepages-{size_kib}kB"
+            pool.mkdir()
+            (pool / "free_hugepages").write_text(f"{pages}\n")
+        return tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize("free", [{2048: 256}, {2048: 0, 1048576: 1}, {2048: 200, 65536: 2}])
+def test_enough_huge_pages_of_any_size_will_do(pools, free):
+    assert said(hugepage_refusals(512, pools(free))) == []
+
+
+@pytest.mark.parametrize(
+    ("free", "pages"), [({2048: 0}, 256), ({2048: 255}, 1), ({2048: 100, 1048576: 0}, 156)]
+)
+def test_missing_huge_pages_are_counted(pools, free, pages):
+    (line,) = said(hugepage_refusals(512, pools(free)))
+    assert f"reserve {pages} more pages of 2 MiB (vm.nr_hugepages)" in line
+    assert "set memory.hugepages to false" in line
+
+
+def test_a_kernel_without_huge_pages(tmp_path):
+    (line,) = said(hugepage_refusals(64, tmp_path / "missing"))
+    assert "0 MiB are free" in line
+
+
+def test_the_loopback_is_read_over_netlink():
+    assert link_read("lo") == Link(socket.if_nametoindex("lo"), master=0, xdp_program=0)
+
+
+@pytest.mark.parametrize("name", ["nosuchif0", "a-name-that-is-longer-than-any"])
+def test_no_such_interface_is_read_as_none(name):
+    assert link_read(name) is None
+
+
+@pytest.mark.parametrize(
+    ("link", "program", "line"),
+    [
+        (Link(7, 0, 0), None, None),
+        (None, None, "eth1: no such interface in this network namespace;"
+                     " `ip link` lists those that are there"),
+        (Link(7, 0, 42), "filter", "eth1: is in use, XDP program 42 is attached to it;"
+                                   " stop its owner,"
+                                   " or detach it with `ip link set dev eth1 xdp off`"),
+        # What a killed daemon has left behind, or what may not be looked at.
+        (Link(7, 0, 42), "xsk_def_prog", None),
+        (Link(7, 0, 42), None, None),
+        # A bridge beside AF_XDP is what forwards when the daemon is gone.
+        (Link(7, 3, 0), None, None),
+    ],
+)
+def test_an_interface_for_af_xdp(link, program, line):
+    refusals = interface_refusals([XDP, PCI, RING], lambda name: link, lambda number: program)
+    assert said(refusals) == ([line] if line else [])
+
+
+@pytest.mark.parametrize(("link", "fine"), [(Link(7, 0, 42), True), (Link(7, 3, 0), False)])
+def test_an_interface_for_af_packet(link, fine):
+    lines = said(interface_refusals([PACKET], lambda name: link))
+    assert lines == [] if fine else "`ip link set dev eth2 nomaster`" in lines[0]
+
+
+def test_one_interface_goes_to_one_daemon():
+    device = attachment_of(f"net_af_packet0,iface=t{os.getpid()}")
+    with (
+        claimed([device, RING]),
+        pytest.raises(Refusal, match="is in use by another synproxyd"),
+        claimed([device]),
+    ):
+        pass
+    with claimed([device]):
+        pass
+
+
+@pytest.fixture
+def devices(tmp_path):
+    """A /sys/bus/pci/devices with 0000:03:00.0 bound to a driver."""
+
+    def make(driver):
+        device = tmp_path / "devices" / "0000:03:00.0"
+        device.mkdir(parents=True)
+        if driver:
+            (device / "driver").symlink_to(f"../../../bus/pci/drivers/{driver}")
+        (device / "iommu_group").symlink_to("../../../kernel/iommu_groups/17")
+        return device.parent
+
+    return make
+
+
+@pytest.mark.parametrize("driver", ["vfio-pci", "mlx5_core"])
+def test_a_pci_device_that_dpdk_can_have(devices, tmp_path, driver):
+    (tmp_path / "17").touch()
+    assert said(pci_refusals([PCI, XDP], devices(driver), tmp_path)) == []
+
+
+@pytest.mark.parametrize(("driver", "word"), [("ixgbe", "ixgbe"), ("", "no driver")])
+def test_a_pci_device_of_the_kernels(devices, tmp_path, driver, word):
+    assert said(pci_refusals([PCI], devices(driver), tmp_path)) == [
+        f"0000:03:00.0: is bound to {word};"
+        " bind it with `dpdk-devbind.py --bind=vfio-pci 0000:03:00.0`"
+    ]
+
+
+def test_a_pci_device_without_access(devices, tmp_path):
+    (refusal,) = pci_refusals([PCI], devices("vfio-pci"), tmp_path)
+    assert refusal.code is ExitCode.DENIED
+    assert f"no access to {tmp_path}/17" in str(refusal)
+
+
+def test_no_such_pci_device(tmp_path):
+    (line,) = said(pci_refusals([PCI], tmp_path, tmp_path))
+    assert line.startswith("0000:03:00.0: no such PCI device")
+
+
+def test_cores_outside_of_the_cpuset_are_named():
+    usable = sorted(os.sched_getaffinity(0))
+    assert said(processor_refusals(usable)) == []
+    (line,) = said(processor_refusals([*usable, 1023, 1000]))
+    assert line.startswith("workers names lcore 1000, 1023, but this process may use ")
+
+
+def test_a_folder_for_the_socket_must_exist(tmp_path):
+    (line,) = said(listening_refusals(f"unix:{tmp_path}/missing/api.sock"))
+    assert f"the folder {tmp_path}/missing doesn't exist; create it with `mkdir -p" in line
+
+
+def test_a_file_in_the_sockets_place_is_not_removed(tmp_path):
+    (tmp_path / "api.sock").write_text("mine")
+    (line,) = said(listening_refusals(f"unix:{tmp_path}/api.sock"))
+    assert "exists and is no socket; remove it" in line
+
+
+def test_a_socket_that_answers_is_another_daemons_and_one_that_does_not_is_stale(tmp_path):
+    path = str(tmp_path / "api.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        (line,) = said(listening_refusals(f"unix:{path}"))
+        assert f"another daemon listens at {path}" in line
+    assert said(listening_refusals(f"unix:{path}")) == []
+
+
+def test_tcp_is_for_bind_to_find_out():
+    assert said(listening_refusals("127.0.0.1:50051")) == []
