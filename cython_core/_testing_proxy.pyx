@@ -166,9 +166,15 @@ cdef class Box:
 
     def counters(self, row=None):
         """Totals by name, or one row's."""
-        rows = range(SERVICES_MAX + 1) if row is None else [row]
-        return {name: sum(self.proxy.rows[r * COUNTERS_N + i] for r in rows)
-                for i, name in enumerate(counters.NAMES)}
+        cdef uint32_t first = 0 if row is None else row
+        cdef uint32_t last = SERVICES_MAX if row is None else row
+        cdef uint64_t[COUNTERS_N] sums
+        cdef uint32_t i, j
+        memset(sums, 0, sizeof(sums))
+        for i in range(first, last + 1):
+            for j in range(COUNTERS_N):
+                sums[j] += self.proxy.rows[i * COUNTERS_N + j]
+        return {name: sums[j] for j, name in enumerate(counters.NAMES)}
 
     def gauges(self):
         return {"connections": self.proxy.table.used, "half_open": self.proxy.half_open.used}

@@ -1,0 +1,116 @@
+"""A network namespace of the lab: made, entered, emptied and removed.
+
+Namespaces carry names in iproute2's way, a bind mount under /run/netns (ip-netns(8)), so that
+one lives on without a process in it and a later run can find and remove what a crash left.
+
+Reading list: ip-netns(8), taskset(1), setns(2), network_namespaces(7).
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from appliance.lab.waiting import until
+
+NAMED = Path("/run/netns")          # where iproute2 keeps the names
+CLONE_NEWNET = 0x40000000           # <sched.h>: setns(2) accepts network namespaces only
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class LabError(Exception):
+    """The lab can't do what was asked; the text is the reason as the tool gave it."""
+
+
+def ip(lines: Iterable[str], *options: str) -> None:
+    """Carry out `ip` commands in order, in one process; stops at the first that fails."""
+    done = subprocess.run(["ip", *options, "-batch", "-"], input="\n".join(lines),
+                          capture_output=True, text=True)
+    if done.returncode:
+        raise LabError(f"ip: {done.stderr.strip()}")
+
+
+def python_module(name: str, *arguments: str) -> list[str]:
+    """The command that runs one of our modules; -P, so that it is the installed one, whatever
+    the current directory holds."""
+    return [sys.executable, "-P", "-m", name, *arguments]
+
+
+class Namespace:
+    """One named network namespace.  Making the object makes nothing: see `create`."""
+
+    def __init__(self, name: str, cores: Collection[int] = ()) -> None:
+        """`cores` are those that its commands run on; by default any."""
+        self.name = name
+        self.cores = cores
+
+    def create(self, sysctls: Mapping[str, str]) -> None:
+        """Make it, with loopback up.  `sysctls` are set before any interface joins, so that
+        those of conf/default hold for every interface to come."""
+        ip([f"netns add {self.name}"])
+        script = "".join(f"echo {value} >/proc/sys/{key}\n" for key, value in sysctls.items())
+        self.run(["sh", "-e"], input=script)
+        self.ip(["link set lo up"])
+
+    def exists(self) -> bool:
+        return (NAMED / self.name).exists()
+
+    def command(self, arguments: Sequence[str]) -> list[str]:
+        """The command line that runs `arguments` here.  Each program in it execs the next, so
+        the process has the id that its starter sees."""
+        pinned = ["taskset", "--cpu-list", ",".join(map(str, self.cores))] if self.cores else []
+        return [*pinned, "ip", "netns", "exec", self.name, *arguments]
+
+    def ip(self, lines: Iterable[str]) -> None:
+        ip(lines, "-netns", self.name)
+
+    def run(self, arguments: Sequence[str], *, seconds: float = 60, check: bool = True,
+            **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; LabError with its last words where it fails."""
+        done = subprocess.run(self.command(arguments), capture_output=True, text=True,
+                              timeout=seconds, **options)
+        if check and done.returncode:
+            words = (done.stderr or done.stdout).strip()
+            raise LabError(f"{arguments[0]} in {self.name}: exit {done.returncode}: {words}")
+        return done
+
+    def popen(self, arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(self.command(arguments), **options)
+
+    def open_socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """A socket of this namespace in the calling process.  setns(2) moves one thread, so
+        a thread of its own enters, opens and ends; the socket stays where it was opened."""
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(self._enter_and_open, family, kind, protocol).result()
+
+    def _enter_and_open(self, family: int, kind: int, protocol: int) -> socket.socket:
+        handle = os.open(NAMED / self.name, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if _libc.setns(handle, CLONE_NEWNET):
+                raise LabError(f"setns to {self.name}: {os.strerror(ctypes.get_errno())}")
+        finally:
+            os.close(handle)
+        return socket.socket(family, kind, protocol)
+
+    def processes(self) -> list[int]:
+        done = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True)
+        return [int(word) for word in done.stdout.split()]
+
+    def remove(self) -> None:
+        """Kill what still runs here, then take the name away; the kernel removes the
+        interfaces, and with them the far ends of their pairs.  Nothing there is no error."""
+        if not self.exists():
+            return
+        for process in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        until(lambda: not self.processes(), seconds=5, what=f"{self.name} to be empty")
+        ip([f"netns delete {self.name}"])

@@ -1,0 +1,108 @@
+"""A real client that measures: `python -m appliance.lab.prober --help`.
+
+Each request is a connection of its own: connect, GET, read to the end, compare.  The latency
+is that of the whole.  Bounded by a count or a time; the result is one JSON object.
+"""
+
+import argparse
+import asyncio
+import collections
+import contextlib
+import dataclasses
+import json
+import statistics
+import time
+
+
+@dataclasses.dataclass
+class Report:
+    """What the requests met.  Latencies are of those that succeeded, in milliseconds."""
+
+    attempted: int
+    succeeded: int
+    median_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
+    failures: dict[str, int]    # how often by reason
+
+
+class Prober:
+    """Asks for `/one` again and again, `concurrency` requests at a time."""
+
+    def __init__(self, host: str, port: int, timeout_s: float) -> None:
+        self._host, self._port, self._timeout_s = host, port, timeout_s
+        self._latencies_ms: list[float] = []
+        self._failures: collections.Counter[str] = collections.Counter()
+        self._attempted = 0
+
+    async def run(self, concurrency: int, count: int | None, seconds: float | None,
+                  pause_s: float) -> Report:
+        deadline = time.monotonic() + seconds if seconds else float("inf")
+
+        async def ask_repeatedly() -> None:
+            while (count is None or self._attempted < count) and time.monotonic() < deadline:
+                self._attempted += 1
+                await self._ask()
+                await asyncio.sleep(pause_s)
+
+        await asyncio.gather(*(ask_repeatedly() for _ in range(concurrency)))
+        return self._report()
+
+    async def _ask(self) -> None:
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                answer = await self._converse()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+            self._failures[type(error).__name__] += 1
+            return
+        if answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"\r\n\r\n1"):
+            self._latencies_ms.append((time.perf_counter() - started) * 1e3)
+        else:
+            self._failures["wrong answer"] += 1
+
+    async def _converse(self) -> bytes:
+        reader, writer = await asyncio.open_connection(self._host, self._port)
+        try:
+            writer.write(b"GET /one HTTP/1.0\r\nHost: lab\r\n\r\n")
+            return await reader.read()
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    def _report(self) -> Report:
+        taken = sorted(self._latencies_ms)
+        return Report(
+            attempted=self._attempted,
+            succeeded=len(taken),
+            median_ms=round(statistics.median(taken), 2) if taken else None,
+            p99_ms=round(taken[len(taken) * 99 // 100], 2) if taken else None,
+            max_ms=round(taken[-1], 2) if taken else None,
+            failures=dict(self._failures),
+        )
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m appliance.lab.prober",
+                                     description="Request one byte, many times, and measure.")
+    parser.add_argument("host")
+    parser.add_argument("--port", type=int, default=80)
+    parser.add_argument("--concurrency", type=int, default=8, help="default 8")
+    parser.add_argument("--timeout", type=float, default=5, help="seconds a request may take")
+    parser.add_argument("--pause", type=float, default=0, help="seconds between two requests")
+    bound = parser.add_mutually_exclusive_group(required=True)
+    bound.add_argument("--count", type=int, help="requests in all")
+    bound.add_argument("--seconds", type=float, help="time to go on")
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
+    prober = Prober(given.host, given.port, given.timeout)
+    report = asyncio.run(prober.run(given.concurrency, given.count, given.seconds, given.pause))
+    print(json.dumps(dataclasses.asdict(report)))
+
+
+if __name__ == "__main__":
+    main()

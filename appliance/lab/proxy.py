@@ -1,0 +1,114 @@
+"""synproxyd in the proxy namespace: configured, started, read and stopped.
+
+The daemon runs as a user would run it, on the two interfaces that the lab laid; its stats come
+over its own gRPC socket, which lies in the lab's directory and so needs no network.
+"""
+
+import signal
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+import grpc
+from synproxy.v1.stats_service_pb2 import GetStatsRequest, GetStatsResponse, WorkerStats
+from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
+
+from appliance.lab.namespace import LabError
+from appliance.lab.topology import WORKER_LCORE, Lab
+from appliance.lab.waiting import until
+
+READY_S = 20        # EAL without huge pages clears its memory first
+STOP_S = 10
+CALL_S = 5
+
+# The installed command's own entry point, wherever the command itself lies.
+SYNPROXYD = (sys.executable, "-P", "-c", "from appliance.daemon import main; main()")
+
+# Protects the server's nginx, iperf3 and peers below 8000, untagged and in three tagged
+# networks; the rest is bridged.
+CONFIGURATION = """\
+ports:
+  client: {{interface: client, driver: {driver}}}
+  server: {{interface: server, driver: {driver}}}
+workers: {{lcores: [{worker}], control_lcore: 0}}
+memory: {{hugepages: false, size_mib: 256}}
+limits: {{connections: 65536, half_open: 4096}}
+eal: {{file_prefix: synlab-{id}}}
+management: {{address: "unix:{socket}"}}
+services:
+  - name: lab
+    prefixes:
+      [10.71.0.2, 10.72.0.2, 10.73.0.2, 10.74.0.2,
+       "fd00:71::2", "fd00:72::2", "fd00:73::2", "fd00:74::2"]
+    ports: ["80", "5201", "7001-7099"]
+"""
+
+
+class Proxy(AbstractContextManager["Proxy"]):
+    """A running synproxyd, for the length of a `with` statement."""
+
+    def __init__(self, lab: Lab, driver: str, name: str = "synproxyd",
+                 configuration: str = CONFIGURATION, within: Sequence[str] = ()) -> None:
+        """`driver` is AF_XDP or AF_PACKET; `name` keeps several daemons of a lab apart;
+        `within` is a command that runs the daemon, such as setpriv(1)."""
+        self._lab = lab
+        self._within = within
+        self._log = lab.directory / f"{name}.log"
+        self._socket = lab.directory / f"{name}.sock"
+        self._file = lab.directory / f"{name}.yaml"
+        self._file.write_text(configuration.format(
+            driver=driver, id=lab.id, socket=self._socket, worker=WORKER_LCORE))
+
+    def __enter__(self) -> "Proxy":
+        with self._log.open("wb") as log:
+            self.process = self._lab.start(
+                self._lab.proxy,
+                [*self._within, *SYNPROXYD, "run", "--config", str(self._file)],
+                stdout=log, stderr=log)
+        until(lambda: self._is_ready() or self.process.poll() is not None,
+              seconds=READY_S, what=f"synproxyd's ready line; it said: {self.log()}")
+        if self.process.poll() is not None:
+            raise LabError(f"synproxyd: exit {self.process.returncode}: {self.log()}")
+        self._channel = grpc.insecure_channel(f"unix:{self._socket}")
+        self._stats = StatsServiceStub(self._channel)
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._channel.close()
+        self.stop(signal.SIGTERM)
+
+    def log(self) -> str:
+        """What the daemon has said so far, on both its outputs."""
+        return self._log.read_text(errors="replace")
+
+    def stop(self, how: signal.Signals) -> int:
+        """Send a signal and wait for the end; returns the exit status.  Again is no error."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.process.wait(timeout=STOP_S)
+
+    def stats(self) -> GetStatsResponse:
+        answer: GetStatsResponse = self._stats.GetStats(GetStatsRequest(), timeout=CALL_S)
+        return answer
+
+    def counters(self) -> Counter[str]:
+        """Fates and drop reasons by name, over all workers."""
+        total: Counter[str] = Counter()
+        for worker in self.stats().workers:
+            total.update(worker.counters)
+            total.update(worker.drops)
+        return total
+
+    def _is_ready(self) -> bool:
+        return any(line.startswith("ready:") for line in self.log().splitlines())
+
+
+def imbalance(worker: WorkerStats) -> tuple[int, int]:
+    """Frames that came in without exactly one fate, and frames to send that were neither sent nor
+    lost: none at a quiet moment."""
+    counted = worker.counters
+    passed = counted["bridged"] + counted["translated"]
+    fates = passed + counted["consumed"] + sum(worker.drops.values())
+    ends = counted["sent"] + counted["tx_full"]
+    return counted["received"] - fates, passed + counted["originated"] - ends

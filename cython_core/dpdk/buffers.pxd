@@ -1,0 +1,3 @@
+from cython_core.dpdk.rte cimport rte_mempool
+
+cdef rte_mempool *buffers_on(int socket) noexcept

@@ -1,0 +1,27 @@
+"""All workers of the process: their memory, their launch, their end."""
+
+from libc.stdint cimport uint32_t, uint64_t
+
+from cython_core.dpdk.worker cimport WORKERS_MAX, Orders, Worker
+from cython_core.proxy.service cimport Snapshot
+
+
+cdef struct Crew:
+    Orders orders
+    uint64_t padding[6]         # what all workers read has its cache line to itself
+    uint32_t count
+    bint launched
+    Worker *worker[WORKERS_MAX]
+
+
+# Raises DataplaneError where memory is short; then nothing of it is kept.  `ports` by side.
+cdef Crew *crew_make(settings, ports, bytes master, bytes table_key) except NULL
+cdef void crew_free(Crew *crew) noexcept
+cdef int crew_launch(Crew *crew) except -1
+cdef void crew_stop(Crew *crew) noexcept
+
+# Every worker takes the snapshot at its next turn.
+cdef void crew_publish(Crew *crew, const Snapshot *snapshot) noexcept
+
+# The oldest generation that any worker may still read.
+cdef uint64_t crew_generation(const Crew *crew) noexcept

@@ -1,0 +1,170 @@
+import time
+
+from libc.stdint cimport uint8_t
+from libc.string cimport memcpy
+
+from cython_core.dpdk.buffers cimport buffers_on
+from cython_core.dpdk.clock cimport clock_start
+from cython_core.dpdk.handover cimport INBOX_FRAMES
+from cython_core.dpdk.outlet cimport SIDES
+from cython_core.dpdk.rte cimport (
+    RING_F_SC_DEQ, rte_eal_remote_launch, rte_eal_wait_lcore, rte_free, rte_get_tsc_hz,
+    rte_lcore_to_socket_id, rte_mbuf, rte_pktmbuf_free_bulk, rte_rdtsc, rte_ring,
+    rte_ring_create, rte_ring_dequeue_burst, rte_ring_free, rte_zmalloc_socket,
+    shim_load_acquire64, shim_store_release32, shim_store_release_pointer,
+)
+from cython_core.dpdk.worker cimport QUEUES_MAX, Inlet, worker_run
+from cython_core.proxy.conntable cimport CONNTABLE_ALIGN, conntable_bytes, conntable_init
+from cython_core.proxy.counters cimport COUNTERS_N, SERVICES_MAX
+from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
+
+from cython_core.dpdk.terms import DataplaneError
+
+
+cdef Crew *crew_make(settings, ports, bytes master, bytes table_key) except NULL:
+    cdef uint32_t count = len(settings.worker_lcores)
+    cdef uint32_t index
+    cdef Worker *worker
+    cdef Crew *crew = <Crew *>take("the workers", sizeof(Crew), 0)
+    try:
+        for index in range(count):
+            crew.worker[index] = worker_make(settings, index)
+            crew.count = index + 1
+        for index in range(count):
+            worker = crew.worker[index]
+            worker.orders = &crew.orders
+            memcpy(worker.peer, crew.worker, sizeof(worker.peer))
+            memcpy(&worker.proxy.master, <const uint8_t *>master, sizeof(worker.proxy.master))
+            memcpy(&worker.proxy.table_key, <const uint8_t *>table_key,
+                   sizeof(worker.proxy.table_key))
+            shard_make(worker, settings)
+            connect(worker, ports)
+    except DataplaneError:
+        crew_free(crew)
+        raise
+    return crew
+
+
+cdef Worker *worker_make(settings, uint32_t index) except NULL:
+    cdef uint32_t lcore_id = settings.worker_lcores[index]
+    cdef Worker *worker = <Worker *>take("a worker", sizeof(Worker),
+                                         rte_lcore_to_socket_id(lcore_id))
+    worker.lcore_id = lcore_id
+    worker.index = index
+    worker.count = len(settings.worker_lcores)
+    return worker
+
+
+# The worker's own part of the state, in memory near to it.
+cdef int shard_make(Worker *worker, settings) except -1:
+    cdef int socket = rte_lcore_to_socket_id(worker.lcore_id)
+    cdef uint32_t connections = max(settings.connections // worker.count, 1)
+    cdef uint32_t half_open = max(settings.half_open // worker.count, 1)
+    cdef uint64_t now_ns = time.time_ns()
+    cdef void *block = take(f"a table of {connections} connections",
+                            conntable_bytes(connections), socket)
+    worker.proxy.table = conntable_init(block, connections)
+    block = take(f"{half_open} half-open connections", half_open_bytes(half_open), socket)
+    worker.proxy.half_open = half_open_init(block, half_open, now_ns // 1000000)
+    worker.proxy.rows = <uint64_t *>take(
+        "counters", (SERVICES_MAX + 1) * COUNTERS_N * sizeof(uint64_t), socket)
+    clock_start(&worker.clock, rte_get_tsc_hz(), rte_rdtsc(), now_ns)
+    return 0
+
+
+# Queues: a transmit queue of its own, and every count-th of the receive queues.
+cdef int connect(Worker *worker, ports) except -1:
+    cdef uint32_t side
+    cdef Inlet *inlet
+    for side in range(SIDES):
+        port = ports[side]
+        inlet = &worker.inlet[side]
+        inlet.port_id = port.port_id
+        for queue_id in range(worker.index, port.rx_queues, worker.count):
+            inlet.queue_id[inlet.queue_count] = queue_id
+            inlet.queue_count += 1
+        worker.outlet[side].port_id = port.port_id
+        worker.outlet[side].queue_id = worker.index
+        if worker.count > 1:
+            inlet.inbox = inbox_make(worker, side)
+    worker.spares.pool = buffers_on(ports[0].socket)
+    return 0
+
+
+cdef rte_ring *inbox_make(Worker *worker, uint32_t side) except NULL:
+    cdef rte_ring *ring
+    name = f"inbox_{worker.index}_{side}".encode()
+    ring = rte_ring_create(name, INBOX_FRAMES, rte_lcore_to_socket_id(worker.lcore_id),
+                           RING_F_SC_DEQ)
+    if ring == NULL:
+        raise DataplaneError("no memory for the workers' inboxes: give more memory")
+    return ring
+
+
+cdef void *take(what, size_t size, int socket) except NULL:
+    cdef void *block = rte_zmalloc_socket(NULL, size, CONNTABLE_ALIGN, socket)
+    if block == NULL:
+        raise DataplaneError(
+            f"no memory for {what} ({(size >> 20) + 1} MiB): give more memory, or lower the"
+            " limits")
+    return block
+
+
+cdef void crew_free(Crew *crew) noexcept:
+    cdef uint32_t index, side
+    cdef Worker *worker
+    for index in range(crew.count):
+        worker = crew.worker[index]
+        for side in range(SIDES):
+            inbox_drain(worker.inlet[side].inbox)
+            rte_ring_free(worker.inlet[side].inbox)
+        rte_free(worker.proxy.table)
+        rte_free(worker.proxy.half_open)
+        rte_free(worker.proxy.rows)
+        rte_free(worker)
+    rte_free(crew)
+
+
+cdef int crew_launch(Crew *crew) except -1:
+    cdef uint32_t index
+    for index in range(crew.count):
+        if rte_eal_remote_launch(worker_run, crew.worker[index],
+                                 crew.worker[index].lcore_id) != 0:
+            crew_stop(crew)
+            raise DataplaneError(
+                f"lcore {crew.worker[index].lcore_id} is at work already: name another worker")
+        crew.launched = True
+    return 0
+
+
+cdef void crew_publish(Crew *crew, const Snapshot *snapshot) noexcept:
+    shim_store_release_pointer(<const void **>&crew.orders.snapshot, snapshot)
+
+
+cdef uint64_t crew_generation(const Crew *crew) noexcept:
+    cdef uint64_t oldest = shim_load_acquire64(&crew.worker[0].progress.generation)
+    cdef uint32_t index
+    for index in range(1, crew.count):
+        oldest = min(oldest, shim_load_acquire64(&crew.worker[index].progress.generation))
+    return oldest
+
+
+cdef void crew_stop(Crew *crew) noexcept:
+    cdef uint32_t index, side
+    shim_store_release32(&crew.orders.stop, 1)
+    for index in range(crew.count):
+        with nogil:
+            rte_eal_wait_lcore(crew.worker[index].lcore_id)
+    # Only now: one worker may have handed over to another that had ended.
+    for index in range(crew.count):
+        for side in range(SIDES):
+            inbox_drain(crew.worker[index].inlet[side].inbox)
+    crew.launched = False
+
+
+cdef void inbox_drain(rte_ring *inbox) noexcept:
+    cdef void *frame
+    if inbox == NULL:
+        return
+    while rte_ring_dequeue_burst(inbox, &frame, 1, NULL) == 1:
+        rte_pktmbuf_free_bulk(<rte_mbuf **>&frame, 1)

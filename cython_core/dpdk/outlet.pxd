@@ -1,0 +1,51 @@
+"""The way out: frames wait in an outlet until the turn's end, then go in one tx burst.
+
+An outlet is a port's, or nobody's (NOWHERE): then its frames are freed.  What a port won't
+take is freed and counted.
+"""
+
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+
+from cython_core.dpdk.rte cimport rte_mbuf, rte_mempool
+from cython_core.proxy.synproxy cimport OUTBOX_FRAMES, Proxy
+
+cdef enum:
+    OUTLET_FRAMES = 512
+    SIDE_CLIENT = 0
+    SIDE_SERVER = 1
+    SIDES = 2
+    NOWHERE = 2                 # the way out of a frame that ends here
+    WAYS_OUT = 3
+
+
+cdef struct Outlet:
+    uint16_t port_id
+    uint16_t queue_id
+    uint32_t count
+    rte_mbuf *mbuf[OUTLET_FRAMES]
+
+
+# The proxy's outbox and the mbufs that lie behind its frames, index by index.
+cdef struct Spares:
+    rte_mempool *pool
+    rte_mbuf *mbuf[OUTBOX_FRAMES]
+
+
+# There must be room: see outlets_reserve.
+cdef inline void outlet_put(Outlet *outlet, rte_mbuf *mbuf) noexcept nogil:
+    outlet.mbuf[outlet.count] = mbuf
+    outlet.count += 1
+
+
+# Room for `frames` more in each of the WAYS_OUT outlets, if need be by flushing them early.
+cdef void outlets_reserve(Outlet *outlets, uint32_t frames, uint64_t *rows) noexcept nogil
+cdef void outlets_flush(Outlet *outlets, uint64_t *rows) noexcept nogil
+
+# Give the outbox as many spare frames as it has room for and the pool can spare.
+cdef void outbox_fill(Proxy *proxy, Spares *spares) noexcept nogil
+
+# Put what the outbox holds into the ports' outlets.
+cdef void outbox_empty(Proxy *proxy, Spares *spares, Outlet *outlets) noexcept nogil
+
+# Take the spare frames back, at the end.
+cdef void outbox_free(Proxy *proxy, Spares *spares) noexcept nogil

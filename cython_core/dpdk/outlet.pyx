@@ -1,0 +1,74 @@
+from cython_core.dpdk.rte cimport (
+    rte_eth_tx_burst, rte_pktmbuf_alloc_bulk, rte_pktmbuf_free_bulk, shim_mbuf_data,
+)
+from cython_core.proxy.counters cimport SENT, TX_FULL
+
+
+cdef void outlets_reserve(Outlet *outlets, uint32_t frames, uint64_t *rows) noexcept nogil:
+    cdef uint32_t way
+    for way in range(WAYS_OUT):
+        if outlets[way].count + frames > OUTLET_FRAMES:
+            outlets_flush(outlets, rows)
+            return
+
+
+cdef void outlets_flush(Outlet *outlets, uint64_t *rows) noexcept nogil:
+    cdef uint32_t side
+    for side in range(SIDES):
+        if outlets[side].count > 0:
+            outlet_transmit(&outlets[side], rows)
+    if outlets[NOWHERE].count > 0:
+        rte_pktmbuf_free_bulk(outlets[NOWHERE].mbuf, outlets[NOWHERE].count)
+        outlets[NOWHERE].count = 0
+
+
+# The worker's rows begin with that of no service: what leaves is not counted by service.
+cdef void outlet_transmit(Outlet *outlet, uint64_t *rows) noexcept nogil:
+    cdef uint32_t sent = rte_eth_tx_burst(outlet.port_id, outlet.queue_id, outlet.mbuf,
+                                          <uint16_t>outlet.count)
+    rows[<uint32_t>SENT] += sent
+    if sent < outlet.count:
+        rows[<uint32_t>TX_FULL] += outlet.count - sent
+        rte_pktmbuf_free_bulk(outlet.mbuf + sent, outlet.count - sent)
+    outlet.count = 0
+
+
+cdef void outbox_fill(Proxy *proxy, Spares *spares) noexcept nogil:
+    cdef uint32_t ready = proxy.outbox.ready
+    cdef uint32_t i
+    if ready == OUTBOX_FRAMES:
+        return
+    if rte_pktmbuf_alloc_bulk(spares.pool, spares.mbuf + ready, OUTBOX_FRAMES - ready) != 0:
+        return
+    for i in range(ready, OUTBOX_FRAMES):
+        proxy.outbox.frame[i] = shim_mbuf_data(spares.mbuf[i])
+    proxy.outbox.ready = OUTBOX_FRAMES
+
+
+cdef void outbox_empty(Proxy *proxy, Spares *spares, Outlet *outlets) noexcept nogil:
+    cdef uint32_t filled = proxy.outbox.filled
+    cdef uint32_t i
+    cdef rte_mbuf *mbuf
+    for i in range(filled):
+        mbuf = spares.mbuf[i]
+        mbuf.data_len = proxy.outbox.frame_bytes[i]
+        mbuf.pkt_len = mbuf.data_len
+        outlet_put(&outlets[SIDE_SERVER if proxy.outbox.to_server[i] else SIDE_CLIENT], mbuf)
+    if filled > 0:
+        outbox_close_ranks(proxy, spares)
+
+
+# The unused frames move to the front, where floor 2 looks for them.
+cdef void outbox_close_ranks(Proxy *proxy, Spares *spares) noexcept nogil:
+    cdef uint32_t filled = proxy.outbox.filled
+    cdef uint32_t i
+    for i in range(filled, proxy.outbox.ready):
+        spares.mbuf[i - filled] = spares.mbuf[i]
+        proxy.outbox.frame[i - filled] = proxy.outbox.frame[i]
+    proxy.outbox.ready -= filled
+    proxy.outbox.filled = 0
+
+
+cdef void outbox_free(Proxy *proxy, Spares *spares) noexcept nogil:
+    rte_pktmbuf_free_bulk(spares.mbuf, proxy.outbox.ready)
+    proxy.outbox.ready = 0

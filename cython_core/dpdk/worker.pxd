@@ -1,0 +1,69 @@
+"""A worker: one lcore, one shard of the state, and the loop that carries frames through it.
+
+    rx → parse → admit → hash → steer → match → decide → send   for each queue, then
+    tend → tx
+
+All that a worker writes is its own: its table, pool and counters (the Proxy), its burst, its
+transmit queues.  What it hears from outside are its orders, one for all workers, and its
+inboxes.  The control thread reads counters and progress as they stand.
+"""
+
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+
+from cython_core.dpdk.clock cimport Clock
+from cython_core.dpdk.outlet cimport SIDES, WAYS_OUT, Outlet, Spares
+from cython_core.dpdk.rte cimport rte_mbuf, rte_ring
+from cython_core.proxy.burst cimport BURST_FRAMES, Burst
+from cython_core.proxy.service cimport Snapshot
+from cython_core.proxy.synproxy cimport Proxy
+
+cdef enum:
+    WORKERS_MAX = 64
+    QUEUES_MAX = 16             # receive queues of one port that one worker can own
+    IDLE_TURNS = 1024           # in a row, before a worker pauses between its turns
+
+
+# What the control thread tells all workers; each field is written with a store-release.
+cdef struct Orders:
+    const Snapshot *snapshot
+    uint32_t stop
+
+
+# Where frames of one side come from.
+cdef struct Inlet:
+    uint16_t port_id
+    uint16_t queue_count
+    uint16_t queue_id[QUEUES_MAX]
+    rte_ring *inbox             # frames that other workers hand over; NULL where there are none
+
+
+# What a worker tells of itself: one writer, and readers take the numbers as they stand.
+cdef struct Progress:
+    uint64_t generation         # of the newest snapshot seen; written with a store-release
+    uint64_t turns
+    uint64_t busy_turns         # of them, with at least one frame
+    uint64_t busy_cycles        # TSC cycles of the busy turns
+    uint64_t began              # TSC at start
+    uint64_t now                # TSC at the start of the last turn
+
+
+cdef struct Worker:
+    Progress progress
+    const Orders *orders
+    uint32_t lcore_id
+    uint32_t index              # among the workers
+    uint32_t count              # of workers
+    uint32_t idle_turns         # in a row
+    Worker *peer[WORKERS_MAX]   # by index
+    Clock clock
+    Inlet inlet[SIDES]
+    Outlet outlet[WAYS_OUT]
+    Spares spares
+    Proxy proxy
+    rte_mbuf *mbuf[BURST_FRAMES]        # behind burst.segment
+    Burst burst
+
+
+# The body of an lcore; `argument` is its Worker.  Returns when the orders say stop; then it
+# holds no frame but those in its inboxes.
+cdef int worker_run(void *argument) noexcept nogil

@@ -1,0 +1,143 @@
+from libc.stdint cimport uint8_t
+
+from cython_core.dpdk.clock cimport clock_ns
+from cython_core.dpdk.handover cimport inbox_receive, steer
+from cython_core.dpdk.outlet cimport (
+    NOWHERE, SIDE_CLIENT, SIDE_SERVER, outbox_empty, outbox_fill, outbox_free, outlet_put,
+    outlets_flush, outlets_reserve,
+)
+from cython_core.dpdk.rte cimport (
+    rte_eth_rx_burst, rte_pause, rte_prefetch0, rte_rdtsc, shim_load_acquire32,
+    shim_load_acquire_pointer, shim_mbuf_data, shim_store_release64,
+)
+from cython_core.proxy.burst cimport (
+    burst_admit, burst_decide, burst_hash, burst_match, burst_parse,
+)
+from cython_core.proxy.synproxy cimport (
+    OUTBOX_FRAMES, VERDICT_BRIDGE, VERDICT_NONE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER,
+    VERDICT_TRANSLATE, proxy_clock,
+)
+from cython_core.proxy.tend cimport proxy_tend
+from cython_core.wire.segment cimport Segment
+
+
+cdef int worker_run(void *argument) noexcept nogil:
+    cdef Worker *worker = <Worker *>argument
+    worker.progress.began = rte_rdtsc()
+    worker.progress.now = worker.progress.began
+    while not shim_load_acquire32(&worker.orders.stop):
+        worker_turn(worker)
+    outbox_free(&worker.proxy, &worker.spares)
+    return 0
+
+
+cdef inline void worker_turn(Worker *worker) noexcept nogil:
+    cdef uint64_t began = rte_rdtsc()
+    cdef uint32_t frames = 0
+    cdef uint32_t side, i
+    proxy_clock(&worker.proxy, clock_ns(&worker.clock, began))
+    snapshot_take(worker)
+    for side in range(SIDES):
+        for i in range(worker.inlet[side].queue_count):
+            queue_receive(worker, &worker.inlet[side], worker.inlet[side].queue_id[i])
+            frames += burst_through(worker, side)
+        if worker.inlet[side].inbox != NULL:
+            inbox_receive(worker, side)
+            frames += burst_through(worker, side)
+    prepare_way_out(worker, 0)
+    proxy_tend(&worker.proxy)
+    outbox_empty(&worker.proxy, &worker.spares, worker.outlet)
+    outlets_flush(worker.outlet, worker.proxy.rows)
+    account(worker, began, frames)
+
+
+# From here on nothing of an older snapshot is read: that is what the generation tells.
+cdef inline void snapshot_take(Worker *worker) noexcept nogil:
+    worker.proxy.snapshot = <const Snapshot *>shim_load_acquire_pointer(
+        <const void *const *>&worker.orders.snapshot)
+    if worker.progress.generation != worker.proxy.snapshot.generation:
+        shim_store_release64(&worker.progress.generation, worker.proxy.snapshot.generation)
+
+
+cdef inline void queue_receive(Worker *worker, const Inlet *inlet,
+                               uint16_t queue_id) noexcept nogil:
+    worker.burst.count = rte_eth_rx_burst(inlet.port_id, queue_id, worker.mbuf, BURST_FRAMES)
+
+
+# All the stages, for what was received from one side.  Returns how many frames that was.
+cdef inline uint32_t burst_through(Worker *worker, uint32_t side) noexcept nogil:
+    cdef Burst *burst = &worker.burst
+    if burst.count == 0:
+        return 0
+    burst.from_client = side == SIDE_CLIENT
+    prepare_way_out(worker, burst.count)
+    burst_view(worker)
+    burst_parse(burst)
+    burst_admit(burst, &worker.proxy)
+    burst_hash(burst, &worker.proxy)
+    if worker.count > 1:
+        steer(worker, side)
+    burst_match(burst, &worker.proxy)
+    burst_decide(burst, &worker.proxy)
+    outbox_empty(&worker.proxy, &worker.spares, worker.outlet)
+    burst_send(worker, side)
+    return burst.count
+
+
+# Spare frames for the outbox, and room in the outlets for all of them and `frames` more.
+cdef inline void prepare_way_out(Worker *worker, uint32_t frames) noexcept nogil:
+    outbox_fill(&worker.proxy, &worker.spares)
+    outlets_reserve(worker.outlet, frames + OUTBOX_FRAMES, worker.proxy.rows)
+
+
+# Frames in their mbufs, as floor 2 sees them.  A frame too long for one mbuf comes as a chain
+# of them; it is shown as empty, and so dropped as truncated.
+cdef inline void burst_view(Worker *worker) noexcept nogil:
+    cdef const rte_mbuf *mbuf
+    cdef Segment *segment
+    cdef uint32_t i
+    for i in range(worker.burst.count):
+        mbuf = worker.mbuf[i]
+        segment = &worker.burst.segment[i]
+        segment.frame = shim_mbuf_data(mbuf)
+        segment.frame_bytes = mbuf.data_len if mbuf.nb_segs == 1 else 0
+        segment.room_bytes = mbuf.buf_len - mbuf.data_off
+        rte_prefetch0(segment.frame)
+
+
+cdef inline void burst_send(Worker *worker, uint32_t side) noexcept nogil:
+    cdef rte_mbuf *mbuf
+    cdef uint8_t verdict
+    cdef uint32_t i
+    for i in range(worker.burst.count):
+        verdict = worker.burst.verdict[i]
+        if verdict == VERDICT_NONE:         # another worker has it
+            continue
+        mbuf = worker.mbuf[i]
+        if verdict != VERDICT_BRIDGE:
+            mbuf.data_len = worker.burst.segment[i].frame_bytes
+            mbuf.pkt_len = mbuf.data_len
+        outlet_put(&worker.outlet[way_out(side, verdict)], mbuf)
+
+
+cdef inline uint32_t way_out(uint32_t side, uint8_t verdict) noexcept nogil:
+    if verdict == VERDICT_TO_CLIENT:
+        return SIDE_CLIENT
+    if verdict == VERDICT_TO_SERVER:
+        return SIDE_SERVER
+    if verdict == VERDICT_BRIDGE or verdict == VERDICT_TRANSLATE:
+        return SIDE_SERVER if side == SIDE_CLIENT else SIDE_CLIENT
+    return NOWHERE
+
+
+cdef inline void account(Worker *worker, uint64_t began, uint32_t frames) noexcept nogil:
+    worker.progress.turns += 1
+    worker.progress.now = began
+    if frames > 0:
+        worker.progress.busy_turns += 1
+        worker.progress.busy_cycles += rte_rdtsc() - began
+        worker.idle_turns = 0
+        return
+    worker.idle_turns += 1
+    if worker.idle_turns > IDLE_TURNS:
+        rte_pause()
