@@ -190,6 +190,7 @@ def options_write(uint16_t mss=0, uint8_t wscale=options.WSCALE_ABSENT, bint sac
     cdef options.TcpOptions wanted
     cdef uint8_t buffer[options.OPTIONS_BYTES_MAX]
     cdef uint32_t length
+    cdef uint64_t total = 0
     memset(&wanted, UNTOUCHED, sizeof(wanted))
     memset(buffer, UNTOUCHED, sizeof(buffer))
     wanted.mss = mss
@@ -198,8 +199,9 @@ def options_write(uint16_t mss=0, uint8_t wscale=options.WSCALE_ABSENT, bint sac
     wanted.timestamps = timestamps is not None
     if timestamps is not None:
         wanted.tsval, wanted.tsecr = timestamps
-    length = options.options_write(buffer, &wanted)
+    length = options.options_write(buffer, &wanted, &total)
     written = (<const char *>buffer)[:options.OPTIONS_BYTES_MAX]
+    assert total == checksum.checksum_add(buffer, length, 0)
     assert written[length:] == bytes([UNTOUCHED]) * (options.OPTIONS_BYTES_MAX - length)
     return written[:length]
 

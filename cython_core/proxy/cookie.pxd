@@ -13,25 +13,28 @@ The address family needs no field: IPv4 addresses are hashed behind ::ffff:0:0/9
 With timestamps our TSval may be any 32 bits, since it is translated for ever after:
 
     ISN   : | MAC 63..32                                     32 |
-    TSval : | MAC 31..23  9 | epoch 1 | ECN 1 | SACK 1 | wscale 4 | MSS 16 |
+    TSval : | MAC 31..22 10 | epoch 1 | ECN 1 | SACK 1 | wscale 4 | MSS 15 |
 
-    Blind ACK accepted: its TSecr names epoch and options, the MAC has 41 bits: 2^-41,
-    and 2^-40 while two announced scales are live (below).
+Without timestamps the ISN carries all, the options as one of sixteen rows:
 
-Without timestamps the ISN carries all:
+    ISN   : | MAC 63..37  27 | epoch 1 | row 4 |
 
-    ISN   : | MAC 63..38  26 | epoch 1 | option word 5 |
+A blind ACK is taken where its numbers carry the MAC that belongs to them.  Two readings are
+tried, as third ACK and as window probe (G5: seq is the ISN itself), so:
 
-    Blind ACK accepted: each of the 2^32 ISNs names one epoch and one option word, 2^-26 of
-    them carry the right MAC: 2^6 x 2^-32 = 2^-26.
+    with timestamps     its TSecr names epoch and options, the MAC has 42 bits, and two
+                        announced scales may be live (below): 2 x 2 x 2^-42 = 2^-40
+    without             each ISN names one epoch and one row, the MAC has 27 bits:
+                        2 x 2^-27 = 2^-26
 
-The option word is one of 32 rows: five MSS classes, each about 4 % above the next, times
-six sets of SACK and wscale, and two rows for an MSS below.  Rounding is down, so that no
-segment grows too long and no window opens too far.
+A row is an MSS, SACK and wscale.  MSS classes lie 4 % apart; SACK and wscale are kept for
+the scales that clients without timestamps use, 8 (Windows) and 7 (Linux); larger ones are
+rounded down, smaller ones left out.  So no segment grows too long and no window opens too far; but no MSS is
+taken for less than 536, which every host accepts (RFC 1122 §3.3.2: datagrams of 576 bytes).
 
 What we announce as our own wscale is not carried but hashed, for it is the service's.  When
 an operator changes it, cookies under the former one stay good: with timestamps both are
-tried; without, where a second try would cost a bit, the change is announced from the next
+tried; without, where that would cost another bit, the change is announced from the next
 epoch on, so that an epoch has one scale.
 
 Two epochs of COOKIE_EPOCH_S are live: a cookie is accepted for at least one epoch and at
@@ -46,8 +49,8 @@ from cython_core.wire.siphash cimport SipKey
 
 cdef enum:
     COOKIE_EPOCH_S = 60         # design/protocol §3: at most 60 s an epoch
-    COOKIE_CLASSES = 5          # MSS classes that keep SACK and wscale
-    COOKIE_SETS = 6             # sets of SACK and wscale
+    COOKIE_ROWS = 16            # sets of options that an ISN alone can name
+    COOKIE_MSS_MAX = 0x7FFF     # with timestamps; a longer MSS is taken for this
 
 
 # The keys of two epochs, by the parity of their number.

@@ -9,33 +9,45 @@ cdef enum:
     BITS_PARITY_AT = 27         # cookie_bits: | announced wscale 4 | parity 1 | ts 1 | word 26 |
     BITS_TIMESTAMPS_AT = 26
     BITS_WSCALE_AT = 28
-    WORD_WSCALE_AT = 16         # option word with timestamps: | ECN | SACK | wscale 4 | MSS 16 |
-    WORD_SACK_AT = 20
-    WORD_ECN_AT = 21
-    TSVAL_EPOCH_AT = 22
-    TSVAL_MAC_AT = 23
-    ISN_EPOCH_AT = 5
-    ISN_MAC_AT = 6
-    # Below the classes: SACK and wscale are lost to clients that take less than the fifth.
-    WORD_SMALL = COOKIE_CLASSES * COOKIE_SETS
-    WORD_SMALL_SACK = WORD_SMALL + 1
+    WORD_WSCALE_AT = 15         # option word with timestamps: | ECN | SACK | wscale 4 | MSS 15 |
+    WORD_SACK_AT = 19
+    WORD_ECN_AT = 20
+    TSVAL_EPOCH_AT = 21
+    TSVAL_MAC_AT = 22
+    ISN_EPOCH_AT = 4
+    ISN_MAC_AT = 5
+    MAC_UNUSED_BITS = 37        # of 64, without timestamps
     MSS_DEFAULT_IPV4 = 536      # bytes, where a SYN names none: RFC 9293 §3.7.1
     MSS_DEFAULT_IPV6 = 1220
 
-cdef:
-    # Bytes.  The first is a full Ethernet frame's, each next 4 % less; the fifth serves a
-    # 1280-byte MTU, IPv6's least (RFC 8200 §5); the last is RFC 9293 §3.7.1's default.
-    uint16_t[6] MSS_IPV4 = [1460, 1401, 1344, 1290, 1238, 536]
-    uint16_t[6] MSS_IPV6 = [1440, 1382, 1326, 1272, 1220, 536]
-    # Scales in use by stacks that come without timestamps: Windows 8, Linux 7, 0 to say "you
-    # may scale"; 4 between them.  Others are rounded down.
-    uint8_t[6] SET_WSCALE = [WSCALE_ABSENT, WSCALE_ABSENT, 0, 4, 7, 8]
+
+cdef struct Row:
+    uint16_t mss[2]             # bytes, over IPv4 and IPv6
+    bint sack
+    uint8_t wscale
 
 
-cdef inline const uint16_t *mss_classes(uint8_t family) noexcept nogil:
-    if family == 4:
-        return MSS_IPV4
-    return MSS_IPV6
+# The first row that asks no more than a client offers is its row.  1460 and 1440 are a full
+# Ethernet frame's; each next class is 4 % less; 1238 and 1220 serve a 1280-byte MTU, IPv6's
+# least (RFC 8200 §5).
+cdef Row[COOKIE_ROWS] ROWS = [
+    Row(mss=[1460, 1440], sack=True, wscale=8),
+    Row(mss=[1460, 1440], sack=True, wscale=7),
+    Row(mss=[1460, 1440], sack=True, wscale=WSCALE_ABSENT),
+    Row(mss=[1460, 1440], sack=False, wscale=WSCALE_ABSENT),
+    Row(mss=[1401, 1382], sack=True, wscale=8),
+    Row(mss=[1401, 1382], sack=True, wscale=7),
+    Row(mss=[1401, 1382], sack=False, wscale=WSCALE_ABSENT),
+    Row(mss=[1344, 1326], sack=True, wscale=8),
+    Row(mss=[1344, 1326], sack=True, wscale=7),
+    Row(mss=[1344, 1326], sack=False, wscale=WSCALE_ABSENT),
+    Row(mss=[1290, 1272], sack=True, wscale=8),
+    Row(mss=[1290, 1272], sack=True, wscale=7),
+    Row(mss=[1290, 1272], sack=False, wscale=WSCALE_ABSENT),
+    Row(mss=[1238, 1220], sack=True, wscale=7),
+    Row(mss=[1238, 1220], sack=False, wscale=WSCALE_ABSENT),
+    Row(mss=[536, 536], sack=False, wscale=WSCALE_ABSENT),
+]
 
 
 cdef void cookie_keys_derive(CookieKeys *keys, const SipKey *master, uint64_t now_s) noexcept nogil:
@@ -67,19 +79,18 @@ cdef void cookie_words(uint64_t *words, uint32_t stride, const Flow *flow, uint3
 cdef void cookie_offer(Offer *offer, const Segment *syn, const Service *service,
                        const CookieKeys *keys) noexcept nogil:
     cdef uint8_t announced = service.wscale
-    cdef const uint16_t *classes = mss_classes(syn.family)
     offer.timestamps = syn.options.timestamps and service.timestamps
     offer.sack = syn.options.sack_permitted and service.sack
     offer.ecn = (offer.timestamps and service.ecn
                  and syn.flags & (TCP_ECE | TCP_CWR) == TCP_ECE | TCP_CWR)
-    offer.mss = syn.options.mss
+    offer.mss = syn.options.mss if syn.options.mss < COOKIE_MSS_MAX else COOKIE_MSS_MAX
     if offer.mss == 0:
         offer.mss = MSS_DEFAULT_IPV4 if syn.family == 4 else MSS_DEFAULT_IPV6
     if not offer.timestamps and keys.number <= service.wscale_former_until:
         announced = service.wscale_former
     offer.wscale = WSCALE_ABSENT if announced == WSCALE_ABSENT else syn.options.wscale
     if not offer.timestamps:
-        word_unpack(word_pack(offer, classes), classes, offer)
+        row_read(row_find(offer, syn.family), syn.family, offer)
     offer.announced_wscale = WSCALE_ABSENT if offer.wscale == WSCALE_ABSENT else announced
 
 
@@ -90,40 +101,31 @@ cdef uint32_t cookie_bits(const Offer *offer, uint8_t family, uint32_t parity) n
                 | <uint32_t>offer.sack << WORD_SACK_AT | <uint32_t>offer.ecn << WORD_ECN_AT
                 | 1u << BITS_TIMESTAMPS_AT)
     else:
-        word = word_pack(offer, mss_classes(family))
+        word = row_find(offer, family)
     return (word | (parity & 1) << BITS_PARITY_AT
             | <uint32_t>offer.announced_wscale << BITS_WSCALE_AT)
 
 
-cdef uint32_t word_pack(const Offer *offer, const uint16_t *classes) noexcept nogil:
-    cdef uint32_t mss_class = 0
-    cdef uint32_t option_set = COOKIE_SETS - 1
-    while mss_class < COOKIE_CLASSES and classes[mss_class] > offer.mss:
-        mss_class += 1
-    if mss_class == COOKIE_CLASSES:
-        return WORD_SMALL_SACK if offer.sack else WORD_SMALL
-    if not offer.sack:
-        option_set = 0
-    elif offer.wscale == WSCALE_ABSENT:
-        option_set = 1
-    else:
-        while SET_WSCALE[option_set] > offer.wscale:
-            option_set -= 1
-    return mss_class * COOKIE_SETS + option_set
+# The row of an offer.  A scale that is absent must not be taken for one above all.
+cdef uint32_t row_find(const Offer *offer, uint8_t family) noexcept nogil:
+    cdef uint32_t at
+    cdef const Row *row
+    for at in range(COOKIE_ROWS - 1):
+        row = &ROWS[at]
+        if row.mss[family == 6] > offer.mss or (row.sack and not offer.sack):
+            continue
+        if row.wscale == WSCALE_ABSENT or (row.wscale <= offer.wscale
+                                           and offer.wscale != WSCALE_ABSENT):
+            return at
+    return COOKIE_ROWS - 1
 
 
-cdef void word_unpack(uint32_t word, const uint16_t *classes, Offer *offer) noexcept nogil:
-    cdef uint32_t option_set = word % COOKIE_SETS
+cdef void row_read(uint32_t at, uint8_t family, Offer *offer) noexcept nogil:
     offer.timestamps = False
     offer.ecn = False
-    if word >= WORD_SMALL:
-        offer.mss = classes[COOKIE_CLASSES]
-        offer.wscale = WSCALE_ABSENT
-        offer.sack = word == WORD_SMALL_SACK
-        return
-    offer.mss = classes[word // COOKIE_SETS]
-    offer.sack = option_set > 0
-    offer.wscale = SET_WSCALE[option_set]
+    offer.mss = ROWS[at].mss[family == 6]
+    offer.sack = ROWS[at].sack
+    offer.wscale = ROWS[at].wscale
 
 
 cdef void cookie_from_mac(Cookie *cookie, uint64_t mac, uint32_t bits) noexcept nogil:
@@ -134,7 +136,7 @@ cdef void cookie_from_mac(Cookie *cookie, uint64_t mac, uint32_t bits) noexcept 
         cookie.tsval = (<uint32_t>mac >> TSVAL_MAC_AT << TSVAL_MAC_AT
                         | parity << TSVAL_EPOCH_AT | word)
     else:
-        cookie.isn = (<uint32_t>(mac >> 38) << ISN_MAC_AT | parity << ISN_EPOCH_AT | word)
+        cookie.isn = (<uint32_t>(mac >> MAC_UNUSED_BITS) << ISN_MAC_AT | parity << ISN_EPOCH_AT | word)
         cookie.tsval = 0
 
 
@@ -146,13 +148,13 @@ cdef bint cookie_check(const Cookie *cookie, bint timestamps, const Flow *flow, 
     if timestamps:
         parity = cookie.tsval >> TSVAL_EPOCH_AT & 1
         offer.timestamps = True
-        offer.mss = <uint16_t>cookie.tsval
+        offer.mss = cookie.tsval & COOKIE_MSS_MAX
         offer.wscale = cookie.tsval >> WORD_WSCALE_AT & 15
         offer.sack = cookie.tsval >> WORD_SACK_AT & 1
         offer.ecn = cookie.tsval >> WORD_ECN_AT & 1
     else:
         parity = cookie.isn >> ISN_EPOCH_AT & 1
-        word_unpack(cookie.isn & 31, mss_classes(family), offer)
+        row_read(cookie.isn & (COOKIE_ROWS - 1), family, offer)
     former_lives = cookie_epoch(keys, parity) <= service.wscale_former_until
     offer.announced_wscale = WSCALE_ABSENT
     if offer.wscale != WSCALE_ABSENT:

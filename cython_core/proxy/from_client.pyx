@@ -26,6 +26,9 @@ from cython_core.proxy.synproxy cimport (
 from cython_core.wire.segment cimport TCP_ACK, TCP_ECE, TCP_FIN, TCP_RST, TCP_SYN
 from cython_core.wire.seq cimport seq_max, seq_within
 
+cdef enum:
+    ACK_STEP_BYTES = 1 << 20    # one ACK rarely says more; if it does, its cookie is tried as well
+
 
 cdef uint8_t client_syn(Proxy *proxy, Segment *segment, const Flow *flow, const Service *service,
                         const Offer *offer, uint32_t bits, uint64_t mac) noexcept nogil:
@@ -215,7 +218,8 @@ cdef uint8_t client_connected(Proxy *proxy, Segment *segment, const Flow *flow,
     if segment.flags & TCP_RST:
         if not in_window:
             return RST_OUT_OF_WINDOW
-    elif segment.ack != conn.isn + 1 and (not in_window or conn.state >= STATE_TIME_WAIT):
+    elif segment.ack != conn.isn + 1 and (not in_window or conn.state >= STATE_TIME_WAIT
+                                          or ack_leaps(segment, conn)):
         verdict = client_reopens(proxy, segment, flow, service, conn, VERDICT_TRANSLATE)
     if verdict != VERDICT_TRANSLATE:
         return verdict
@@ -223,6 +227,12 @@ cdef uint8_t client_connected(Proxy *proxy, Segment *segment, const Flow *flow,
         client_note(proxy, segment, service, conn)
     seqadj_to_server(segment, conn)
     return VERDICT_TRANSLATE
+
+
+# A scaled window is so wide that a new handshake's numbers may lie in it by chance.
+cdef inline bint ack_leaps(const Segment *segment, const Connection *conn) noexcept nogil:
+    return not seq_within(segment.ack - conn.seq_offset, conn.client_ack - ACK_STEP_BYTES,
+                          conn.client_ack + ACK_STEP_BYTES)
 
 
 # Both numbers within a window of what the ends had last acknowledged to each other.  One

@@ -1,8 +1,8 @@
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset
 
-from cython_core.wire.byteorder cimport load16, load32, store16, store32
-from cython_core.wire.checksum cimport checksum_add, checksum_fold, checksum_pseudo
+from cython_core.wire.byteorder cimport htobe32, load16, load32, store32
+from cython_core.wire.checksum cimport checksum_store, checksum_store32
 from cython_core.wire.options cimport options_write
 from cython_core.wire.segment cimport (
     FRAME_BYTES_MIN, IPV4_BYTES, IPV6_BYTES, PROTOCOL_TCP, TCP_BYTES,
@@ -15,7 +15,7 @@ cdef enum:
 cdef void envelope_take(Envelope *envelope, const Segment *segment) noexcept nogil:
     cdef const uint8_t *ip = segment.frame + segment.l3
     envelope.l2_bytes = <uint8_t>segment.l3
-    memcpy(envelope.l2, segment.frame, segment.l3)
+    memcpy(envelope.l2, segment.frame, L2_BYTES_MAX)
     envelope.family = segment.family
     if segment.family == 4:
         envelope.traffic_class = ip[1] & 0xFC
@@ -40,23 +40,23 @@ cdef uint16_t compose(uint8_t *frame, const Envelope *envelope, const Flow *flow
     cdef uint8_t *ip = frame + envelope.l2_bytes
     cdef uint8_t *l4 = ip + (IPV4_BYTES if envelope.family == 4 else IPV6_BYTES)
     cdef uint32_t tcp_bytes, total
-    cdef uint64_t sum
-    memcpy(frame, envelope.l2, envelope.l2_bytes)
-    store16(l4, flow.client_port if to_server else flow.server_port)
-    store16(l4 + 2, flow.server_port if to_server else flow.client_port)
-    tcp_bytes = compose_tcp(l4, tcp)
+    memcpy(frame, envelope.l2, L2_BYTES_MAX)    # of a fixed length; IP overwrites its end
+    tcp_bytes = compose_tcp(l4, flow, to_server, tcp)
     if envelope.family == 4:
         compose_ipv4(ip, envelope, flow, to_server, tcp_bytes)
-        sum = checksum_pseudo(ip + 12, 8, tcp_bytes, PROTOCOL_TCP)
     else:
         compose_ipv6(ip, envelope, flow, to_server, tcp_bytes)
-        sum = checksum_pseudo(ip + 8, 32, tcp_bytes, PROTOCOL_TCP)
-    store_sum(l4 + 16, checksum_add(l4, tcp_bytes, sum))
     total = <uint32_t>(l4 - frame) + tcp_bytes
     if total < FRAME_BYTES_MIN:
         memset(frame + total, 0, FRAME_BYTES_MIN - total)
         total = FRAME_BYTES_MIN
     return <uint16_t>total
+
+
+cdef inline uint32_t ports_of(const Flow *flow, bint to_server) noexcept nogil:
+    if to_server:
+        return <uint32_t>flow.client_port << 16 | flow.server_port
+    return <uint32_t>flow.server_port << 16 | flow.client_port
 
 
 cdef inline const uint8_t *source_of(const Flow *flow, bint to_server) noexcept nogil:
@@ -65,44 +65,51 @@ cdef inline const uint8_t *source_of(const Flow *flow, bint to_server) noexcept 
     return flow.server_address
 
 
-# Everything of the TCP header but ports and checksum, which is left 0.  Returns its length.
-cdef inline uint32_t compose_tcp(uint8_t *l4, const Tcp *tcp) noexcept nogil:
-    cdef uint32_t tcp_bytes = TCP_BYTES + options_write(l4 + TCP_BYTES, &tcp.options)
-    store32(l4 + 4, tcp.seq)
-    store32(l4 + 8, tcp.ack)
-    l4[12] = <uint8_t>(tcp_bytes // 4 << 4)
-    l4[13] = tcp.flags
-    store16(l4 + 14, tcp.window)
-    store32(l4 + 16, 0)
+# Both addresses' part of a checksum.  IPv4's prefix adds 0xFFFF, which is one's complement's 0.
+cdef inline uint64_t addresses_sum(const Flow *flow) noexcept nogil:
+    cdef uint64_t[4] words
+    memcpy(words, flow.client_address, 16)
+    memcpy(words + 2, flow.server_address, 16)
+    return (<uint32_t>words[0] + (words[0] >> 32) + <uint32_t>words[1] + (words[1] >> 32)
+            + <uint32_t>words[2] + (words[2] >> 32) + <uint32_t>words[3] + (words[3] >> 32))
+
+
+# The whole TCP header.  Returns its length.
+cdef inline uint32_t compose_tcp(uint8_t *l4, const Flow *flow, bint to_server,
+                                 const Tcp *tcp) noexcept nogil:
+    cdef uint64_t sum = addresses_sum(flow)
+    cdef uint32_t tcp_bytes = TCP_BYTES + options_write(l4 + TCP_BYTES, &tcp.options, &sum)
+    sum += htobe32(tcp_bytes)
+    sum += htobe32(PROTOCOL_TCP)
+    sum += checksum_store32(l4, ports_of(flow, to_server))
+    sum += checksum_store32(l4 + 4, tcp.seq)
+    sum += checksum_store32(l4 + 8, tcp.ack)
+    sum += checksum_store32(l4 + 12, tcp_bytes // 4 << 28 | <uint32_t>tcp.flags << 16
+                            | tcp.window)
+    store32(l4 + 16, 0)         # checksum and urgent pointer
+    checksum_store(l4 + 16, sum)
     return tcp_bytes
 
 
 cdef inline void compose_ipv4(uint8_t *ip, const Envelope *envelope, const Flow *flow,
                               bint to_server, uint32_t tcp_bytes) noexcept nogil:
-    ip[0] = 0x45
-    ip[1] = envelope.traffic_class
-    store16(ip + 2, <uint16_t>(IPV4_BYTES + tcp_bytes))
-    store16(ip + 4, 0)
-    store16(ip + 6, IPV4_DONT_FRAGMENT)
-    ip[8] = envelope.hop_limit
-    ip[9] = PROTOCOL_TCP
-    store16(ip + 10, 0)
-    memcpy(ip + 12, source_of(flow, to_server) + 12, 4)
-    memcpy(ip + 16, source_of(flow, not to_server) + 12, 4)
-    store_sum(ip + 10, checksum_add(ip, IPV4_BYTES, 0))
+    cdef uint32_t source, destination
+    cdef uint64_t sum
+    memcpy(&source, source_of(flow, to_server) + 12, 4)
+    memcpy(&destination, source_of(flow, not to_server) + 12, 4)
+    sum = <uint64_t>source + destination
+    sum += checksum_store32(ip, 0x45u << 24 | <uint32_t>envelope.traffic_class << 16
+                            | (IPV4_BYTES + tcp_bytes))
+    sum += checksum_store32(ip + 4, IPV4_DONT_FRAGMENT)
+    sum += checksum_store32(ip + 8, <uint32_t>envelope.hop_limit << 24 | PROTOCOL_TCP << 16)
+    checksum_store(ip + 10, sum)
+    memcpy(ip + 12, &source, 4)
+    memcpy(ip + 16, &destination, 4)
 
 
 cdef inline void compose_ipv6(uint8_t *ip, const Envelope *envelope, const Flow *flow,
                               bint to_server, uint32_t tcp_bytes) noexcept nogil:
     store32(ip, 6u << 28 | <uint32_t>envelope.traffic_class << 20 | envelope.flow_label)
-    store16(ip + 4, <uint16_t>tcp_bytes)
-    ip[6] = PROTOCOL_TCP
-    ip[7] = envelope.hop_limit
+    store32(ip + 4, tcp_bytes << 16 | PROTOCOL_TCP << 8 | envelope.hop_limit)
     memcpy(ip + 8, source_of(flow, to_server), 16)
     memcpy(ip + 24, source_of(flow, not to_server), 16)
-
-
-# Sums are kept as the bytes lie (wire/checksum), so the field takes them as they are.
-cdef inline void store_sum(uint8_t *field, uint64_t sum) noexcept nogil:
-    cdef uint16_t folded = <uint16_t>~checksum_fold(sum)
-    memcpy(field, &folded, 2)

@@ -2,7 +2,7 @@ from libc.string cimport memset
 
 from cython_core.proxy.conntable cimport (
     ACTIVITY_TICK_S, CONN_CLIENT_FIN, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, STATE_HALF_CLOSED,
-    STATE_TIME_WAIT, conntable_remove, conntable_sweep, conntable_words,
+    STATE_SYN_SENT, STATE_TIME_WAIT, conntable_remove, conntable_sweep, conntable_words,
 )
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S, cookie_keys_derive
 from cython_core.proxy.counters cimport (
@@ -62,7 +62,7 @@ cdef void connection_fin(Proxy *proxy, Connection *conn, uint8_t side_flag,
 
 cdef void connection_close(Proxy *proxy, Connection *conn, uint8_t state,
                            uint32_t row) noexcept nogil:
-    if conn.state < STATE_TIME_WAIT:
+    if STATE_SYN_SENT < conn.state < STATE_TIME_WAIT:
         count(proxy.rows, row, CONN_CLOSED)
     conn.state = state
     conn.active = proxy.now_active

@@ -7,6 +7,7 @@ its header is byte-swapped before it joins the sum.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
+from cython_core.wire.byteorder cimport htobe32
 
 
 # One's complement sum of `length` bytes added to `sum`; unfolded.  An odd last byte is
@@ -22,6 +23,20 @@ cdef inline uint64_t checksum_add_20(const uint8_t *data, uint64_t sum) noexcept
     memcpy(&last, data + 16, 4)
     return (sum + <uint32_t>words[0] + (words[0] >> 32)
             + <uint32_t>words[1] + (words[1] >> 32) + last)
+
+
+# Store `value` (host order) and return what it adds to a sum: a header that is written word by
+# word need not be read again, which would wait for the stores.
+cdef inline uint64_t checksum_store32(uint8_t *at, uint32_t value) noexcept nogil:
+    cdef uint32_t value_be = htobe32(value)
+    memcpy(at, &value_be, 4)
+    return value_be
+
+
+# Store a sum's complement as the checksum field that it belongs to.
+cdef inline void checksum_store(uint8_t *field, uint64_t sum) noexcept nogil:
+    cdef uint16_t folded = <uint16_t>~checksum_fold(sum)
+    memcpy(field, &folded, 2)
 
 
 # 64-bit sum to 16 bits, not complemented.

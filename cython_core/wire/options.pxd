@@ -7,7 +7,7 @@ Duplicates: the last wins.  Window scale > 14 reads as 14 (RFC 7323 §2.3).
 Unknown kinds (TFO, MPTCP, MD5, AO) are stepped over.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
     TCP_OPTION_END = 0
@@ -40,5 +40,7 @@ cdef bint options_parse(const uint8_t *list, uint32_t length, TcpOptions *option
 
 # Write mss, SACK-permitted, timestamps and wscale, as far as `options` has them, padded to
 # a multiple of 4 by NOPs in front; the order and packing is Linux's (tcp_options_write), so
-# that the list is never longer than a client's with the same options.  Returns its length.
-cdef uint32_t options_write(uint8_t *list, const TcpOptions *options) noexcept nogil
+# that the list is never longer than a client's with the same options.  Returns its length, and
+# adds what was written to the checksum's `sum`.
+cdef uint32_t options_write(uint8_t *list, const TcpOptions *options,
+                            uint64_t *sum) noexcept nogil

@@ -4,8 +4,9 @@ Reading list: RFC 9293 §3.1-3.2 (list, MSS), RFC 7323 §2.2 (window scale), §3
 RFC 2018 §2-3 (SACK-permitted, SACK).
 """
 
-from libc.stdint cimport uint8_t, uint32_t
-from cython_core.wire.byteorder cimport load16, load32, store16, store32
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from cython_core.wire.byteorder cimport load16, load32
+from cython_core.wire.checksum cimport checksum_store32
 
 cdef enum:
     MSS_BYTES = 4           # whole options: kind, length, value
@@ -138,35 +139,26 @@ cdef bint options_parse(const uint8_t *list, uint32_t length, TcpOptions *option
     return True
 
 
-# Two bytes in front of an option that is two short of a multiple of four: SACK-permitted where
-# it is to be sent and has no word of its own, else two NOPs.
-cdef inline void options_write_pair(uint8_t *list, bint sack_permitted) noexcept nogil:
-    list[0] = TCP_OPTION_SACK_PERMITTED if sack_permitted else TCP_OPTION_NOP
-    list[1] = SACK_PERMITTED_BYTES if sack_permitted else TCP_OPTION_NOP
-
-
-cdef uint32_t options_write(uint8_t *list, const TcpOptions *options) noexcept nogil:
+# Word by word, NOPs in front; SACK-permitted takes the two bytes before the timestamps.
+cdef uint32_t options_write(uint8_t *list, const TcpOptions *options,
+                            uint64_t *sum) noexcept nogil:
+    cdef uint32_t nops = TCP_OPTION_NOP << 24 | TCP_OPTION_NOP << 16
+    cdef uint32_t sack = TCP_OPTION_SACK_PERMITTED << 8 | SACK_PERMITTED_BYTES
     cdef uint32_t at = 0
     if options.mss != 0:
-        list[0] = TCP_OPTION_MSS
-        list[1] = MSS_BYTES
-        store16(list + 2, options.mss)
+        sum[0] += checksum_store32(list, TCP_OPTION_MSS << 24 | MSS_BYTES << 16 | options.mss)
         at = 4
     if options.timestamps:
-        options_write_pair(list + at, options.sack_permitted)
-        list[at + 2] = TCP_OPTION_TIMESTAMPS
-        list[at + 3] = TIMESTAMPS_BYTES
-        store32(list + at + 4, options.tsval)
-        store32(list + at + 8, options.tsecr)
+        sum[0] += checksum_store32(list + at, (sack << 16 if options.sack_permitted else nops)
+                                   | TCP_OPTION_TIMESTAMPS << 8 | TIMESTAMPS_BYTES)
+        sum[0] += checksum_store32(list + at + 4, options.tsval)
+        sum[0] += checksum_store32(list + at + 8, options.tsecr)
         at += 12
     elif options.sack_permitted:
-        options_write_pair(list + at, False)
-        options_write_pair(list + at + 2, True)
+        sum[0] += checksum_store32(list + at, nops | sack)
         at += 4
     if options.wscale != WSCALE_ABSENT:
-        list[at] = TCP_OPTION_NOP
-        list[at + 1] = TCP_OPTION_WSCALE
-        list[at + 2] = WSCALE_BYTES
-        list[at + 3] = options.wscale
+        sum[0] += checksum_store32(list + at, TCP_OPTION_NOP << 24 | TCP_OPTION_WSCALE << 16
+                                   | WSCALE_BYTES << 8 | options.wscale)
         at += 4
     return at

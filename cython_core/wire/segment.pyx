@@ -138,7 +138,8 @@ cdef void segment_parse_ip(Segment *segment, uint8_t family) noexcept nogil:
     cdef IpHeader ip
     cdef bint placed = ip_parse(segment.frame, segment.l3, segment.frame_bytes, False, &ip)
     segment.fault = ip.fault
-    if placed and ip.family != family:      # the EtherType says otherwise
+    # Where the EtherType says otherwise, nothing that was read is what it seems.
+    if ip.family != family and (placed or segment.fault == FAULT_EXTENSION_MALFORMED):
         segment.fault = FAULT_IP_MALFORMED
         placed = False
     if placed or segment.fault == FAULT_EXTENSION_MALFORMED:

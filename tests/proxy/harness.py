@@ -1,11 +1,13 @@
 """send, expect, expect nothing: floor 2 as a test meets it.
 
-    out = proxy.from_client(SYN)            one burst; out.to_client, out.to_server, out.verdicts
-    proxy.clock.advance(seconds=64)         time, with the timers' steps; returns an Outcome
-    proxy.counters.cookie_valid             totals
+    out = proxy.from_client(SYN)            one burst
+    out.to_client                           the one frame that came out, and it went there
+    out.both                                two frames: (to the client, to the server)
+    out.nothing                             no frame came out; asserted together with a verdict
+    proxy.clock.advance(seconds=64)         time, with the timers' steps; an outcome as well
 
 After each call the books are checked: every frame received has one fate, every frame sent has
-an origin, and never leaves more toward a client without a proof than came from it.
+an origin, and a client that has proven nothing gets no more frames or bytes than it sent.
 """
 
 from dataclasses import dataclass, field
@@ -17,21 +19,24 @@ from cython_core.proxy import counters as counter_names
 
 from .segments import Segment
 
-START_MS = 1_700_000_010_000        # ten seconds into a cookie epoch
+START_MS = 1_700_000_010_000        # 30 s into a cookie epoch
+EPOCH_S = 60
 WSCALE_ABSENT = 15
+TICK_S = 4                          # of the activity clock, in which timeouts are kept
+
+
+DEFAULTS = {
+    "row": 1, "mss": 1460, "mss_ipv6": 1440, "wscale": 7, "wscale_former_until": 0, "sack": True,
+    "timestamps": True, "ecn": False, "syn_retries": 5, "syn_timeout_ms": 1000,
+    "established_ticks": 7200, "half_closed_ticks": 900, "time_wait_ticks": 15,
+    "closed_ticks": 30,
+}
 
 
 def service(name="web", prefixes=("10.0.0.2/32", "fd00::2/128"), ports=((80, 80),), **options):
     """A compiled service with the product's defaults, and what differs."""
-    fields = dict(
-        row=1, tag=hash_tag(name), mss=1460, mss_ipv6=1440, wscale=7, wscale_former=7,
-        wscale_former_until=0, sack=True, timestamps=True, ecn=False, syn_retries=5,
-        syn_timeout_ms=1000, established_ticks=7200, half_closed_ticks=900, time_wait_ticks=15,
-        closed_ticks=30,
-    )
-    fields.update(options)
-    if "wscale_former" not in options:
-        fields["wscale_former"] = fields["wscale"]
+    fields = DEFAULTS | {"tag": hash_tag(name)} | options
+    fields.setdefault("wscale_former", fields["wscale"])
     fields["rules"] = [rule(prefix, low, high) for prefix in prefixes for low, high in ports]
     return fields
 
@@ -54,12 +59,40 @@ def mapped(address) -> bytes:
 
 @dataclass
 class Outcome:
-    to_client: list = field(default_factory=list)       # Segments, or bytes where not TCP
-    to_server: list = field(default_factory=list)
+    """Frames that came out: Segments, or bytes where not TCP; and what became of those sent."""
+
+    sent: list = field(default_factory=list)        # (to_server, Segment), in order
     verdicts: list = field(default_factory=list)
 
     @property
-    def verdict(self):
+    def to_client(self):
+        assert [to_server for to_server, _ in self.sent] == [False], self
+        return self.sent[0][1]
+
+    @property
+    def to_server(self):
+        assert [to_server for to_server, _ in self.sent] == [True], self
+        return self.sent[0][1]
+
+    @property
+    def both(self):
+        assert sorted(to_server for to_server, _ in self.sent) == [False, True], self
+        to_client, to_server = sorted(self.sent, key=lambda item: item[0])
+        return to_client[1], to_server[1]
+
+    @property
+    def two_to_server(self):
+        assert [to_server for to_server, _ in self.sent] == [True, True], self
+        return self.sent[0][1], self.sent[1][1]
+
+    @property
+    def nothing(self) -> str:
+        """The verdict on a single frame that led to nothing."""
+        assert self.sent == [], self
+        return self.verdict
+
+    @property
+    def verdict(self) -> str:
         (verdict,) = self.verdicts
         return verdict
 
@@ -68,13 +101,25 @@ class Clock:
     def __init__(self, proxy):
         self.proxy, self.now_ms = proxy, START_MS
 
+    @property
+    def now_s(self) -> int:
+        return self.now_ms // 1000
+
     def advance(self, seconds: float) -> Outcome:
         """In steps of a quarter second, as a worker's turns would see it."""
         outcome, end = Outcome(), self.now_ms + round(seconds * 1000)
         while self.now_ms < end:
             self.now_ms = min(self.now_ms + 250, end)
             self.proxy.box.set_clock(self.now_ms)
-            self.proxy.collect(outcome, self.proxy.box.tend())
+            self.proxy.collect(outcome, self.proxy.box.tend(4))
+        self.proxy.check_books()
+        return outcome
+
+    def leap(self, seconds: float) -> Outcome:
+        """At once, then as many of the timers' steps as they can want."""
+        self.now_ms += round(seconds * 1000)
+        self.proxy.box.set_clock(self.now_ms)
+        outcome = self.proxy.collect(Outcome(), self.proxy.box.tend(4096))
         self.proxy.check_books()
         return outcome
 
@@ -98,15 +143,15 @@ class Proxy:
     def run(self, segments, from_client: bool) -> Outcome:
         frames = [s.frame() if isinstance(s, Segment) else s for s in segments]
         verdicts, sent = self.box.run(frames, from_client)
+        if from_client:
+            self.check_echo(frames, sent)
         outcome = self.collect(Outcome(verdicts=verdicts), sent)
         self.check_books()
         return outcome
 
     def collect(self, outcome: Outcome, sent) -> Outcome:
         self.sent += len(sent)
-        for to_server, frame in sent:
-            side = outcome.to_server if to_server else outcome.to_client
-            side.append(read(frame))
+        outcome.sent += [(to_server, read(frame)) for to_server, frame in sent]
         return outcome
 
     def check_books(self) -> None:
@@ -115,6 +160,12 @@ class Proxy:
         kept = totals["bridged"] + totals["translated"] + totals["consumed"]
         assert totals["received"] == kept + drops
         assert self.sent == totals["bridged"] + totals["translated"] + totals["originated"]
+
+    def check_echo(self, frames, sent) -> None:
+        """Never more out to clients than in from them, in frames and in bytes."""
+        echoes = [frame for to_server, frame in sent if not to_server]
+        assert len(echoes) <= len(frames)
+        assert sum(map(len, echoes)) <= sum(max(60, len(frame)) for frame in frames)
 
     @property
     def counters(self):

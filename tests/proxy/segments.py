@@ -85,7 +85,7 @@ class Segment:
         ip = ether[IP] if IP in ether else ether[IPv6]
         tcp = ether[TCP]
         _assert_checksums(ip, tcp)
-        options = dict((name, value) for name, value in tcp.options if name != "NOP")
+        options = {name: value for name, value in tcp.options if name != "NOP"}
         edges = options.get("SAck", ())
         tsval, tsecr = options.get("Timestamp", (None, None))
         return cls(

@@ -1,0 +1,118 @@
+"""Counters: one fate a frame, a name and a meaning each, and none that nothing can reach.
+
+The harness checks conservation after every call of every test; here are the names.
+"""
+
+import pytest
+
+from cython_core.proxy import counters
+
+from .connection import SYN_IPV4, Connection
+from .harness import Proxy, service
+from .segments import replace
+from .test_bad_frames import PROTECTED, wrong_sum
+
+# netfilter's, as /proc/net/stat/synproxy has them; `entries` is a gauge of ours.
+NETFILTERS = {"syn_received", "cookie_invalid", "cookie_valid", "cookie_retrans", "conn_reopened"}
+# wire/segment's Fault, in its order: the number of a fault is that of its drop reason.
+FAULTS = (
+    "frame_truncated", "ip_malformed", "ip_checksum", "extension_malformed", "tcp_truncated",
+    "tcp_malformed", "tcp_options", "tcp_checksum", "port_zero", "land", "martian",
+)
+# Counted by floor 3, which has the ports.
+OF_PORTS = {"sent", "tx_full"}
+
+
+def test_every_counter_has_a_meaning_in_one_sentence():
+    named = [name.lower() for name in counters.Counter.__members__ if name != "COUNTERS_N"]
+    assert list(counters.NAMES) == named
+    assert set(counters.HELP) == set(named)
+    for name, meaning in counters.HELP.items():
+        assert meaning[0].isupper(), name
+        assert meaning.endswith("."), name
+        assert ". " not in meaning, name
+
+
+def test_counters_bear_netfilters_names():
+    assert set(counters.NAMES) >= NETFILTERS
+
+
+def test_the_first_drop_reasons_are_the_faults_of_a_frame_in_their_order():
+    assert counters.DROP_REASONS[:len(FAULTS)] == FAULTS
+
+
+def test_no_name_is_a_drop_and_something_else():
+    assert len(set(counters.NAMES)) == len(counters.NAMES)
+    assert counters.NAMES[-len(counters.DROP_REASONS):] == counters.DROP_REASONS
+
+
+def busy_day(proxy):
+    """A bit of everything that may happen."""
+    def client(n):
+        return replace(SYN_IPV4, sport=2000 + n)
+
+    def syn_sent(n):
+        return Connection(proxy, client(n)).prove()
+
+    for _, frame in PROTECTED.values():
+        proxy.from_client(frame)
+    proxy.from_client(SYN_IPV4.frame()[:20], SYN_IPV4.frame()[:50], wrong_sum(SYN_IPV4.frame(), 40))
+    proxy.from_client(replace(SYN_IPV4, dport=81), replace(SYN_IPV4, flags="FS"))
+    conn = syn_sent(0)
+    proxy.from_client(conn.ack, conn.client(payload=b"x"), conn.client(flags="R", seq=9))
+    proxy.box.spare_frames(0)
+    proxy.from_server(conn.server_synack)
+    proxy.box.spare_frames(64)
+    proxy.from_server(conn.server(ack=9), conn.server_synack, conn.server())
+    new = conn.anew()
+    proxy.from_client(new.ack, replace(new.ack, ack=1))
+    proxy.from_server(replace(conn.server_synack, dport=9), replace(conn.server(), dport=9))
+    proxy.from_server(replace(conn.server(flags="S"), dport=10))
+    Connection(proxy, client(1)).bring_to("time_wait")
+    Connection(proxy, client(2)).bring_to("refused")
+    for n in range(3, 6):
+        syn_sent(n)
+    conn = Connection(proxy, client(7)).ask()
+    assert proxy.from_client(conn.ack).nothing == "half_open_full"
+    proxy.clock.advance(70)
+    for n in range(8, 20):
+        conn = Connection(proxy, client(n)).ask()
+        out = proxy.from_client(conn.ack)
+        if out.verdict == "to_server":
+            conn.server_syn = out.to_server
+            proxy.from_server(conn.server_synack)
+    proxy.clock.leap(60)
+    proxy.clock.leap(60 * 60 * 9)
+
+
+@pytest.fixture(scope="module")
+def busy():
+    proxy = Proxy(service(row=3), connections=8, half_open=4)
+    busy_day(proxy)
+    return proxy
+
+
+def test_every_counter_can_be_reached(busy):
+    totals = busy.box.counters()
+    assert {name for name, total in totals.items() if total == 0} == OF_PORTS
+
+
+def test_a_total_is_the_sum_of_its_rows_and_nothing_is_counted_elsewhere(busy):
+    totals, ours, nobodys = busy.box.counters(), busy.box.counters(3), busy.box.counters(0)
+    assert totals == {name: ours[name] + nobodys[name] for name in totals}
+
+
+def test_every_row_keeps_its_own_books(busy):
+    for row in (0, 3):
+        totals = busy.box.counters(row)
+        drops = sum(totals[reason] for reason in counters.DROP_REASONS)
+        assert totals["received"] == (
+            totals["bridged"] + totals["translated"] + totals["consumed"] + drops)
+
+
+def test_every_connection_that_opened_has_an_end(busy):
+    totals = busy.box.counters()
+    assert busy.gauges.connections == 0
+    # One entry for each cookie or connection of the server's own, unless it took another's place.
+    assert totals["cookie_valid"] + totals["server_opened"] - totals["conn_reopened"] == (
+        totals["conn_expired"] + totals["conn_evicted"])
