@@ -11,7 +11,8 @@ BIN := $(VENV)/bin
 
 # What the product is built from and runs on, then what the lab and the tests drive it with.
 PACKAGES := gcc libc6-dev pkg-config python3 python3-dev python3-venv libdpdk-dev dpdk-dev \
-            iproute2 ethtool nftables curl nginx-light wrk iperf3 openssh-client tcpdump procps
+            iproute2 ethtool util-linux nftables curl iputils-ping nginx-light \
+            wrk iperf3
 
 SOURCES := $(shell find appliance cython_core proto -type f ! -path '*/__pycache__/*') \
            meson.build meson.options pyproject.toml LICENSE README.md
@@ -55,7 +56,7 @@ unit: setup
 	$(BIN)/pytest
 
 bench: setup
-	@$(BIN)/python -P tests/bench/synack.py
+	@$(BIN)/python tests/bench/synack.py
 
 clean:
 	rm -rf build $(VENV) bench-results

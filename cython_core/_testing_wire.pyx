@@ -10,7 +10,12 @@ from libc.string cimport memcpy, memset
 from posix.mman cimport (
     MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_NONE, PROT_READ, PROT_WRITE, mmap, mprotect,
 )
-from cython_core.wire cimport checksum, icmp, options, segment, seq, siphash
+cimport cython_core.wire.checksum as checksum
+cimport cython_core.wire.icmp as icmp
+cimport cython_core.wire.options as options
+cimport cython_core.wire.segment as segment
+cimport cython_core.wire.seq as seq
+cimport cython_core.wire.siphash as siphash
 
 from types import SimpleNamespace
 

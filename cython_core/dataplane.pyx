@@ -9,7 +9,7 @@ from hashlib import sha256
 from ipaddress import ip_network
 from itertools import pairwise
 
-from libc.stdint cimport uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
@@ -17,9 +17,9 @@ from cython_core.dpdk.crew cimport (
     Crew, crew_free, crew_generation, crew_launch, crew_make, crew_publish, crew_stop,
 )
 from cython_core.dpdk.tally cimport tally_service, tally_workers
-from cython_core.proxy cimport counters as rows
 from cython_core.proxy.conntable cimport ACTIVITY_TICK_S
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S
+from cython_core.proxy.counters cimport SERVICES_MAX as ROWS_SERVICES
 from cython_core.proxy.service cimport Rule, Service, Snapshot, snapshot_build, snapshot_free
 
 from cython_core.dpdk import eal
@@ -32,12 +32,18 @@ from cython_core.dpdk.terms import (
 )
 from cython_core.proxy import counters
 
+__all__ = [
+    "COUNTERS", "COUNTER_HELP", "DPDK_VERSION", "DROP_REASONS", "PORT_RANGES_MAX", "RULES_MAX",
+    "SERVICES_MAX", "SERVICE_COUNTERS", "Dataplane", "DataplaneError", "MempoolStats", "PortSpec",
+    "PortStats", "ServiceOptions", "ServiceSpec", "Settings", "WorkerStats",
+]
+
 COUNTERS = counters.NAMES
 DROP_REASONS = counters.DROP_REASONS
 COUNTER_HELP = counters.HELP
 SERVICE_COUNTERS = COUNTERS
 DPDK_VERSION = eal.VERSION
-SERVICES_MAX = rows.SERVICES_MAX
+SERVICES_MAX = ROWS_SERVICES
 PORT_RANGES_MAX = 64            # of one service: they are searched one by one
 RULES_MAX = 1 << 16             # of all services: prefixes x port ranges
 MAPPED = ip_network("::ffff:0:0/96")    # RFC 4291 §2.5.5.2: how IPv4 stands in floor 2
@@ -96,7 +102,13 @@ cdef class Dataplane:
             self.started = False
             undo.pop_all()
 
+    cdef Crew *workers(self) except NULL:
+        if self.crew == NULL:
+            raise DataplaneError("the data plane is closed")
+        return self.crew
+
     def publish(self, services):
+        cdef Crew *crew = self.workers()
         cdef Snapshot *snapshot
         wscales = dict(self.wscales)
         snapshot = compile_snapshot(self.generation + 1, services, wscales)
@@ -106,7 +118,7 @@ cdef class Dataplane:
         if self.snapshot != NULL:
             self.replaced.append((self.generation - 1, <uintptr_t>self.snapshot))
         self.snapshot = snapshot
-        crew_publish(self.crew, snapshot)
+        crew_publish(crew, snapshot)
         return self.generation
 
     def start(self):
@@ -116,26 +128,28 @@ cdef class Dataplane:
             self.started = True
             for port in self.ports:
                 port_start(port, talk)
-        crew_launch(self.crew)
+        crew_launch(self.workers())
 
     def generation_seen(self):
-        seen = crew_generation(self.crew)
+        seen = crew_generation(self.workers())
         while self.replaced and self.replaced[0][0] < seen:
             snapshot_free(<Snapshot *><uintptr_t>self.replaced.pop(0)[1])
         return seen
 
     def worker_stats(self):
-        return tally_workers(self.crew, self.rows)
+        return tally_workers(self.workers(), self.rows)
 
     def service_counters(self, slot):
         if not 0 <= slot < SERVICES_MAX:
             raise ValueError(f"slot {slot} is not below {SERVICES_MAX}")
-        return tally_service(self.crew, slot + 1)
+        return tally_service(self.workers(), slot + 1)
 
     def port_stats(self):
+        self.workers()
         return [port_stats(port) for port in self.ports]
 
     def mempool_stats(self):
+        self.workers()
         return buffers_stats(self.sockets)
 
     def stop(self):
@@ -194,9 +208,13 @@ def rules_of(services):
     """(bits, address, first port, last port, index of the service), as snapshot_build wants them:
     the longest prefixes first, those of one prefix side by side."""
     rules = []
+    slots = set()
     for index, service in enumerate(services):
         if not 0 <= service.slot < SERVICES_MAX:
             raise ValueError(f"service {service.name}: slot {service.slot}, of {SERVICES_MAX}")
+        if service.slot in slots:
+            raise ValueError(f"service {service.name}: slot {service.slot} twice")
+        slots.add(service.slot)
         if len(service.ports) > PORT_RANGES_MAX:
             raise ValueError(f"service {service.name}: more than {PORT_RANGES_MAX} port ranges")
         for low, high in service.ports:

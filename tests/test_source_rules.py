@@ -97,3 +97,12 @@ def test_a_present_noexcept_is_not(text):
 @pytest.mark.parametrize("text", ["DEF N = 3\n", "IF X:\n", "    ELIF X:\n", 'include "x.pxi"\n'])
 def test_a_compile_time_trick_is_seen(text):
     assert compile_time_tricks(text)
+
+
+@pytest.mark.parametrize("path", CYTHON, ids=by_path)
+def test_a_cimport_names_its_module(path):
+    """`from package cimport module` is missing from the build's dependencies: the module's structs
+    could change and this file keep their former layout."""
+    packages = {".".join(p.parent.relative_to(ROOT).parts) for p in CYTHON}
+    cimported = re.findall(r"^from ([\w.]+) cimport", path.read_text(), re.MULTILINE)
+    assert not packages & set(cimported)

@@ -1,0 +1,1 @@
+"""Real stacks on both sides of synproxyd, in network namespaces, and a flood beside them."""

@@ -49,7 +49,7 @@ class Demonstration:
             self._phase("proxy, afterwards", proxy)
         with bridged(self._lab):
             self._phase("no proxy, flooded", None, flooded=True)
-            self._switch_off_syncookies()
+            self._lab.server.configure({"net/ipv4/tcp_syncookies": "0"})
             self._phase("the same, no SYN cookies", None, flooded=True)
 
     def _phase(self, name: str, proxy: Proxy | None, flooded: bool = False) -> None:
@@ -102,9 +102,6 @@ class Demonstration:
     def _server_answers(self) -> int:
         shown = self._lab.server.run(["nstat", "-jsaz", "TcpExtSyncookiesSent"]).stdout
         return int(json.loads(shown)["kernel"]["TcpExtSyncookiesSent"])
-
-    def _switch_off_syncookies(self) -> None:
-        self._lab.server.run(["sh", "-c", "echo 0 >/proc/sys/net/ipv4/tcp_syncookies"])
 
 
 def _read(proxy: Proxy | None) -> tuple[Counter[str], Counter[str]]:

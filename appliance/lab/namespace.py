@@ -56,9 +56,13 @@ class Namespace:
         """Make it, with loopback up.  `sysctls` are set before any interface joins, so that
         those of conf/default hold for every interface to come."""
         ip([f"netns add {self.name}"])
+        self.configure(sysctls)
+        self.ip(["link set lo up"])
+
+    def configure(self, sysctls: Mapping[str, str]) -> None:
+        """Set what lies under /proc/sys, by its path there."""
         script = "".join(f"echo {value} >/proc/sys/{key}\n" for key, value in sysctls.items())
         self.run(["sh", "-e"], input=script)
-        self.ip(["link set lo up"])
 
     def exists(self) -> bool:
         return (NAMED / self.name).exists()

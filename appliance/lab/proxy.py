@@ -7,7 +7,6 @@ over its own gRPC socket, which lies in the lab's directory and so needs no netw
 import signal
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 import grpc
@@ -15,7 +14,7 @@ from synproxy.v1.stats_service_pb2 import GetStatsRequest, GetStatsResponse, Wor
 from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 
 from appliance.lab.namespace import LabError
-from appliance.lab.topology import WORKER_LCORE, Lab
+from appliance.lab.topology import WORKER_LCORE, Lab, stop
 from appliance.lab.waiting import until
 
 READY_S = 20        # EAL without huge pages clears its memory first
@@ -48,26 +47,26 @@ services:
 class Proxy(AbstractContextManager["Proxy"]):
     """A running synproxyd, for the length of a `with` statement."""
 
-    def __init__(self, lab: Lab, driver: str, name: str = "synproxyd",
-                 configuration: str = CONFIGURATION, within: Sequence[str] = ()) -> None:
-        """`driver` is AF_XDP or AF_PACKET; `name` keeps several daemons of a lab apart;
-        `within` is a command that runs the daemon, such as setpriv(1)."""
+    def __init__(self, lab: Lab, driver: str, name: str = "synproxyd") -> None:
+        """`driver` is AF_XDP or AF_PACKET; `name` keeps several daemons of a lab apart."""
         self._lab = lab
-        self._within = within
         self._log = lab.directory / f"{name}.log"
         self._socket = lab.directory / f"{name}.sock"
         self._file = lab.directory / f"{name}.yaml"
-        self._file.write_text(configuration.format(
+        self._file.write_text(CONFIGURATION.format(
             driver=driver, id=lab.id, socket=self._socket, worker=WORKER_LCORE))
 
     def __enter__(self) -> "Proxy":
         with self._log.open("wb") as log:
             self.process = self._lab.start(
-                self._lab.proxy,
-                [*self._within, *SYNPROXYD, "run", "--config", str(self._file)],
+                self._lab.proxy, [*SYNPROXYD, "run", "--config", str(self._file)],
                 stdout=log, stderr=log)
-        until(lambda: self._is_ready() or self.process.poll() is not None,
-              seconds=READY_S, what=f"synproxyd's ready line; it said: {self.log()}")
+        try:
+            until(lambda: self._is_ready() or self.process.poll() is not None,
+                  seconds=READY_S, what="synproxyd's ready line")
+        except TimeoutError as error:
+            stop(self.process)
+            raise LabError(f"{error}; it said: {self.log()}") from None
         if self.process.poll() is not None:
             raise LabError(f"synproxyd: exit {self.process.returncode}: {self.log()}")
         self._channel = grpc.insecure_channel(f"unix:{self._socket}")

@@ -4,8 +4,7 @@ Each slot of the volley holds a frame made from a template.  Before each transmi
 gets a new source address, source port, ISN and TSval, and the checksums that go with them:
 the template's own sum, taken once with those fields at zero, plus the new words.
 
-One sendmmsg(2) on a packet socket sends the whole volley.  A PACKET_TX_RING would spare the
-copy of the 74 bytes, but its frames arrive as page fragments, which veth copies again for XDP.
+One sendmmsg(2) on a packet socket sends the whole volley.
 
 Reading list: RFC 1071 §2, packet(7), sendmmsg(2).
 """

@@ -16,7 +16,6 @@ def name_of(socket):
 
 
 cdef rte_mempool *buffers_on(int socket) noexcept:
-    """NULL where there is no pool on that NUMA socket."""
     name = name_of(socket).encode()
     return rte_mempool_lookup(name)
 

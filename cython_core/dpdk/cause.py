@@ -7,10 +7,10 @@ the patterns knows is passed on in DPDK's words.
 import re
 
 EAL_CAUSES = (
-    (r"No free .* hugepages|hugepage information",
-     "no free hugepages; reserve some (vm.nr_hugepages), or do without them"),
     (r"Not enough memory available",
      "too few free hugepages; reserve more (vm.nr_hugepages), or ask for less memory"),
+    (r"No free .* hugepages|hugepage information",
+     "no free hugepages; reserve some (vm.nr_hugepages), or do without them"),
     (r"lcore \d+ unavailable|invalid core list|[Cc]annot set affinity",
      "it may not use one of the lcores; see the cpuset that it runs in"),
     (r"unrecognized option '(.*)'", "EAL knows no argument {0}"),

@@ -13,7 +13,7 @@ from cython_core.dpdk.rte cimport (
     rte_ring_create, rte_ring_dequeue_burst, rte_ring_free, rte_zmalloc_socket,
     shim_load_acquire64, shim_store_release32, shim_store_release_pointer,
 )
-from cython_core.dpdk.worker cimport QUEUES_MAX, Inlet, worker_run
+from cython_core.dpdk.worker cimport Inlet, worker_run
 from cython_core.proxy.conntable cimport CONNTABLE_ALIGN, conntable_bytes, conntable_init
 from cython_core.proxy.counters cimport COUNTERS_N, SERVICES_MAX
 from cython_core.proxy.half_open cimport half_open_bytes, half_open_init

@@ -9,7 +9,7 @@ import sys
 from contextlib import contextmanager, suppress
 
 from libc.stdio cimport fflush, stderr
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc
 from libc.string cimport strdup
 
 from cython_core.dpdk.rte cimport (
@@ -56,11 +56,13 @@ def eal_arguments(settings):
     """Vdevs aren't among them: they are attached one by one, so that a failure has a name."""
     ports = (settings.client_port, settings.server_port)
     pci = [port.device for port in ports if not is_vdev(port.device)]
-    lcores = ",".join(map(str, [settings.main_lcore, *settings.worker_lcores]))
+    lcores = ["-l", ",".join(map(str, [settings.main_lcore, *settings.worker_lcores]))]
+    if any(argument.startswith("--lcores") for argument in settings.extra_eal_args):
+        lcores = []             # an lcore is then not the CPU of the same number
     # --in-memory keeps hugepages anonymous; without hugepages 22.11 refuses it.
     memory = ["--in-memory"] if settings.hugepages else ["--no-huge", "--no-shconf"]
     return [
-        "synproxyd", "-l", lcores, "--main-lcore", str(settings.main_lcore),
+        "synproxyd", *lcores, "--main-lcore", str(settings.main_lcore),
         *memory, "-m", str(settings.memory_mib),
         *([f"--allow={device}" for device in pci] or ["--no-pci"]),
         "--file-prefix", settings.file_prefix, "--no-telemetry",

@@ -1,3 +1,5 @@
+"""Reading the workers while they run: see tally.pyx."""
+
 from libc.stdint cimport uint32_t
 
 from cython_core.dpdk.crew cimport Crew

@@ -3,7 +3,8 @@ from cython_core.proxy.conntable cimport (
 )
 from cython_core.proxy.cookie cimport cookie_bits, cookie_offer, cookie_words
 from cython_core.proxy.counters cimport (
-    BRIDGED, CONSUMED, DROP_FIRST, FRAGMENT, RECEIVED, TCP_CHECKSUM, TRANSLATED, count,
+    BRIDGED, CONSUMED, DROP_FIRST, FRAGMENT, MARTIAN, RECEIVED, TCP_CHECKSUM, TRANSLATED,
+    count,
 )
 from cython_core.proxy.from_client cimport client_segment, client_syn
 from cython_core.proxy.from_server cimport server_segment
@@ -17,6 +18,9 @@ from cython_core.wire.segment cimport (
     TCP_FIN, TCP_RST, TCP_SYN, segment_flow, segment_parse, segment_verify,
 )
 from cython_core.wire.siphash cimport SipKey, siphash_lanes
+
+cdef enum:
+    GROUP_ADDRESS = 0x01        # in a MAC address's first byte: IEEE 802-2014 §8.2.2
 
 
 cdef void burst_run(Burst *burst, Proxy *proxy) noexcept nogil:
@@ -86,6 +90,8 @@ cdef inline uint8_t admit_tcp(Burst *burst, const Proxy *proxy, Segment *segment
         lane.service = snapshot_match(proxy.snapshot, segment.source, segment.sport)
     if lane.service == NULL:
         return VERDICT_BRIDGE
+    if segment.frame[0] & GROUP_ADDRESS:
+        return MARTIAN              # an answer would have a group as its source
     if not segment_verify(segment):
         return TCP_CHECKSUM
     segment_flow(segment, burst.from_client, &lane.flow)

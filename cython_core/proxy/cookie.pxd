@@ -29,8 +29,9 @@ tried, as third ACK and as window probe (G5: seq is the ISN itself), so:
 
 A row is an MSS, SACK and wscale.  MSS classes lie 4 % apart; SACK and wscale are kept for
 the scales that clients without timestamps use, 8 (Windows) and 7 (Linux); larger ones are
-rounded down, smaller ones left out.  So no segment grows too long and no window opens too far; but no MSS is
-taken for less than 536, which every host accepts (RFC 1122 §3.3.2: datagrams of 576 bytes).
+rounded down, smaller ones left out.  So no segment grows too long and no window opens too
+far; but no MSS is taken for less than 536, which every host accepts (RFC 1122 §3.3.2:
+datagrams of 576 bytes).
 
 What we announce as our own wscale is not carried but hashed, for it is the service's.  When
 an operator changes it, cookies under the former one stay good: with timestamps both are

@@ -136,7 +136,8 @@ cdef void cookie_from_mac(Cookie *cookie, uint64_t mac, uint32_t bits) noexcept 
         cookie.tsval = (<uint32_t>mac >> TSVAL_MAC_AT << TSVAL_MAC_AT
                         | parity << TSVAL_EPOCH_AT | word)
     else:
-        cookie.isn = (<uint32_t>(mac >> MAC_UNUSED_BITS) << ISN_MAC_AT | parity << ISN_EPOCH_AT | word)
+        cookie.isn = (<uint32_t>(mac >> MAC_UNUSED_BITS) << ISN_MAC_AT
+                      | parity << ISN_EPOCH_AT | word)
         cookie.tsval = 0
 
 

@@ -17,8 +17,8 @@ from cython_core.proxy.handshake cimport (
 from cython_core.proxy.seqadj cimport seqadj_to_client
 from cython_core.proxy.synproxy cimport (
     VERDICT_ABSORB, VERDICT_BRIDGE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, VERDICT_TRANSLATE,
-    client_rst_compose, connection_close, connection_fin, connection_pass, outbox_peek,
-    outbox_push, server_rst_push, server_syn_compose, window_log2,
+    client_rst_compose, connection_close, connection_evict, connection_fin, connection_pass,
+    outbox_peek, outbox_push, server_rst_push, server_syn_compose, window_log2,
 )
 from cython_core.wire.options cimport WSCALE_ABSENT
 from cython_core.wire.segment cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
@@ -52,9 +52,12 @@ cdef uint8_t server_opens(Proxy *proxy, const Flow *flow, const Service *service
                           uint64_t digest, Connection *conn) noexcept nogil:
     if conn == NULL:
         conn = conntable_insert(proxy.table, digest, flow)
+    if conn == NULL and connection_evict(proxy):
+        conn = conntable_insert(proxy.table, digest, flow)
     if conn != NULL:
         conn.state = STATE_ESTABLISHED
-        conn.flags = CONN_BY_SERVER
+        # Until it is answered it is kept no longer than one that a doubtful RST has met.
+        conn.flags = CONN_BY_SERVER | CONN_RST_DOUBTFUL
         conn.seq_offset = 0             # of the connection that had the ports before
         conn.scales_client = 0
         conn.scales_server = 0

@@ -1,8 +1,9 @@
 from libc.stdint cimport uint16_t, uint32_t
 
 from cython_core.proxy.conntable cimport (
-    ACTIVITY_TICK_S, CONN_RST_DOUBTFUL, STATE_CLOSED, STATE_HALF_CLOSED, STATE_REFUSED,
-    STATE_SYN_SENT, STATE_TIME_WAIT, Connection, conntable_entry, conntable_sweep,
+    ACTIVITY_TICK_S, CONN_BY_SERVER, CONN_RST_DOUBTFUL, STATE_CLOSED, STATE_HALF_CLOSED,
+    STATE_REFUSED, STATE_SYN_SENT, STATE_TIME_WAIT, Connection, conntable_entry,
+    conntable_sweep,
 )
 from cython_core.proxy.counters cimport (
     CONN_EXPIRED, SERVER_SYN_RETRANS, SERVER_TIMEOUT, count,
@@ -94,7 +95,7 @@ cdef void connection_expire(Proxy *proxy, Connection *conn) noexcept nogil:
     idle = ticks_since(conn.active, proxy.now_active)
     if idle <= limit:
         return
-    if idle <= tombstone:
+    if idle <= tombstone and not conn.flags & CONN_BY_SERVER:
         conn.state = STATE_CLOSED       # its cookie may still be good, and must open nothing
         return
     connection_remove(proxy, conn)

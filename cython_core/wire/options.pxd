@@ -32,11 +32,17 @@ cdef struct TcpOptions:
     uint8_t tsval_at        # offset of TSval from the option list's first byte; 0 where absent
     uint8_t sack_at         # offset of the first SACK block, likewise; 0 where absent
     uint8_t sack_blocks     # 0..4
+    bint repeated           # timestamps or SACK came more than once; the fields tell the last
 
 
 # False where the list is malformed; `options` then holds nothing to rely on.
 cdef bint options_parse(const uint8_t *list, uint32_t length, TcpOptions *options) noexcept nogil
 
+
+# The offset of the next option of `kind` at or behind `at`, or `length` where there is none.
+# The list is well formed.
+cdef uint32_t options_seek(const uint8_t *list, uint32_t length, uint32_t at,
+                           uint8_t kind) noexcept nogil
 
 # Write mss, SACK-permitted, timestamps and wscale, as far as `options` has them, padded to
 # a multiple of 4 by NOPs in front; the order and packing is Linux's (tcp_options_write), so

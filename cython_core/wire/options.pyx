@@ -35,6 +35,7 @@ cdef inline void options_clear(TcpOptions *options) noexcept nogil:
     options.tsval_at = 0
     options.sack_at = 0
     options.sack_blocks = 0
+    options.repeated = False
 
 
 cdef inline void options_set_wscale(uint8_t shift, TcpOptions *options) noexcept nogil:
@@ -43,6 +44,7 @@ cdef inline void options_set_wscale(uint8_t shift, TcpOptions *options) noexcept
 
 cdef inline void options_set_timestamps(const uint8_t *list, uint32_t tsval_at,
                                         TcpOptions *options) noexcept nogil:
+    options.repeated |= options.timestamps
     options.timestamps = True
     options.tsval_at = <uint8_t>tsval_at
     options.tsval = load32(list + tsval_at)
@@ -82,6 +84,7 @@ cdef inline uint32_t options_parse_sack(uint32_t at, uint32_t length,
     cdef uint32_t blocks_bytes = length - SACK_HEAD_BYTES
     if blocks_bytes == 0 or blocks_bytes % SACK_BLOCK_BYTES != 0:
         return 0
+    options.repeated |= options.sack_at != 0
     options.sack_at = <uint8_t>(at + SACK_HEAD_BYTES)
     options.sack_blocks = <uint8_t>(blocks_bytes // SACK_BLOCK_BYTES)
     return length
@@ -137,6 +140,15 @@ cdef bint options_parse(const uint8_t *list, uint32_t length, TcpOptions *option
             return False
         at += option_bytes
     return True
+
+
+cdef uint32_t options_seek(const uint8_t *list, uint32_t length, uint32_t at,
+                           uint8_t kind) noexcept nogil:
+    while at < length and list[at] != kind:
+        if list[at] == TCP_OPTION_END:
+            return length
+        at += 1 if list[at] == TCP_OPTION_NOP else list[at + 1]
+    return at
 
 
 # Word by word, NOPs in front; SACK-permitted takes the two bytes before the timestamps.

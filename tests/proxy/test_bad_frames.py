@@ -137,6 +137,11 @@ def bridged(proxy, frame):
     assert proxy.counters.bridged == 2
 
 
+@pytest.mark.parametrize("group", ["ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01"])
+def test_a_syn_to_a_group_of_hosts_is_not_answered_in_its_name(proxy, syn, group):
+    assert proxy.from_client(replace(syn, destination_mac=group)).nothing == "martian"
+
+
 @pytest.mark.parametrize("from_client", [True, False], ids=["from-client", "from-server"])
 def test_a_wrong_tcp_checksum_is_dropped(proxy, syn, from_client):
     segment = syn if from_client else replace(

@@ -150,6 +150,17 @@ def test_a_connection_of_the_servers_own_passes_untouched(proxy, syn):
     assert proxy.connection.state == "time_wait"
 
 
+def test_a_servers_syn_that_nobody_answers_is_soon_forgotten(proxy, syn):
+    opening = replace(syn, source=syn.destination, destination=syn.source, sport=80, dport=40000)
+    proxy.from_server(opening)
+    proxy.clock.advance(15 * 4 + 8)         # time_wait_ticks
+    assert proxy.gauges.connections == 0
+    proxy.from_server(opening)
+    proxy.from_client(replace(syn, flags="SA", ack=opening.seq + 1))
+    proxy.clock.advance(15 * 4 + 8)
+    assert proxy.gauges.connections == 1
+
+
 @pytest.mark.parametrize("state", ["time_wait", "closed", "refused"])
 def test_the_servers_own_connection_is_not_translated_by_its_predecessor(proxy, syn, state):
     conn = Connection(proxy, syn, wscale=2).bring_to(state)

@@ -1,0 +1,118 @@
+"""The lab around every system test: real stacks, a running synproxyd between them.
+
+One lab serves the whole session; a daemon runs for each test module and driver.  After every
+test the daemon's counters must add up: each received frame has had exactly one fate.
+"""
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from synproxy.v1.stats_service_pb2 import GetStatsResponse
+
+from appliance.lab.peers import Peer, start_peers
+from appliance.lab.proxy import Proxy, imbalance
+from appliance.lab.topology import SERVER_IPV4, SERVER_IPV6, Lab, Server
+from appliance.lab.waiting import until
+from appliance.lab.webserver import start_webserver
+
+TOOLS = ("ip", "ethtool", "nginx", "curl", "wrk", "iperf3", "ping", "ss", "nstat", "nft")
+QUIET_S = 3             # until what a test has sent is no longer under way
+PATIENCE_S = 20         # what a test's socket waits for
+FIGURES = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[FIGURES] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    figures = terminalreporter.config.stash[FIGURES]
+    if figures:
+        terminalreporter.section("figures of the system tests")
+        for line in figures:
+            terminalreporter.line(line)
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Notes a measured figure under the test's name, for the end of the run."""
+    figures = request.config.stash[FIGURES]
+    return lambda text: figures.append(f"{request.node.name}: {text}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tools() -> None:
+    if os.geteuid():
+        pytest.skip("network namespaces need root")
+    missing = [tool for tool in TOOLS if not shutil.which(tool)]
+    assert not missing, f"install what provides {', '.join(missing)}"
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    with Lab() as laid:
+        yield laid
+
+
+@pytest.fixture(scope="session")
+def large_sha256(lab: Lab) -> str:
+    """nginx runs and serves `one` and `large`; this is what `large` is to be."""
+    return start_webserver(lab)
+
+
+@pytest.fixture(scope="session")
+def journal(lab: Lab) -> Path:
+    """The peers run; here they note each conversation that has ended."""
+    return start_peers(lab)
+
+
+@pytest.fixture(scope="module", params=["AF_XDP", "AF_PACKET"])
+def driver(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def daemon(lab: Lab, driver: str) -> Iterator[Proxy]:
+    with Proxy(lab, driver) as running:
+        yield running
+
+
+@pytest.fixture
+def proxy(daemon: Proxy) -> Iterator[Proxy]:
+    """The daemon, whose counters must add up once the test is over."""
+    yield daemon
+    try:
+        until(lambda: is_balanced(daemon.stats()), seconds=QUIET_S,
+              what="every frame to meet its fate")
+    except TimeoutError as error:
+        pytest.fail(f"{error}: {daemon.stats()}")
+
+
+def is_balanced(stats: GetStatsResponse) -> bool:
+    """received = bridged + translated + consumed + drops, sent + tx_full = what was to go out."""
+    return all(imbalance(worker) == (0, 0) for worker in stats.workers)
+
+
+@pytest.fixture(params=["IPv4", "IPv6"])
+def server(request: pytest.FixtureRequest) -> Server:
+    if request.param == "IPv4":
+        return Server(socket.AF_INET, SERVER_IPV4)
+    return Server(socket.AF_INET6, SERVER_IPV6)
+
+
+@pytest.fixture
+def connect(lab: Lab, server: Server, proxy: Proxy, journal: Path,
+            request: pytest.FixtureRequest) -> Callable[[Peer], socket.socket]:
+    """Opens connections from the client namespace to the peers; closes them with the test."""
+    def connected(peer: Peer) -> socket.socket:
+        connection = lab.client.open_socket(server.family, socket.SOCK_STREAM)
+        request.addfinalizer(connection.close)
+        connection.settimeout(PATIENCE_S)
+        connection.connect((server.address, peer))
+        return connection
+
+    return connected

@@ -1,0 +1,67 @@
+"""A flood of spoofed SYNs beside real clients, who don't notice."""
+
+import json
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from appliance.lab.namespace import python_module
+from appliance.lab.proxy import Proxy
+from appliance.lab.topology import SERVER_MAC, Lab, Server
+from appliance.lab.waiting import until
+
+Figure = Callable[[str], None]
+
+REQUESTS = 1000
+# What two cores carry next to real clients; the rest of the machine is the clients' and server's.
+FLOOD_PPS = {"AF_XDP": 100_000, "AF_PACKET": 50_000}
+FLOOD_S = 8             # longer than the requests take
+# What the drivers keep of the frames that they have sent, until they send again: a burst a port.
+HELD_BACK = 2 * 64
+
+pytestmark = pytest.mark.usefixtures("large_sha256")
+
+
+def buffers_in_use(proxy: Proxy) -> int:
+    return sum(pool.in_use for pool in proxy.stats().mempools)
+
+
+def start_flood(lab: Lab, address: str, pps: int, seconds: int) -> subprocess.Popen[bytes]:
+    return lab.start(lab.client, python_module(
+        "appliance.lab.flood", "--interface", "eth0", "--destination", address,
+        "--dst-mac", SERVER_MAC, "--pps", str(pps), "--count", str(pps * seconds),
+        "--seconds", str(seconds)), stdout=subprocess.PIPE)
+
+
+def test_every_real_request_succeeds_beside_a_flood(
+        lab: Lab, server: Server, proxy: Proxy, driver: str, figure: Figure) -> None:
+    before, in_use = proxy.counters(), buffers_in_use(proxy)
+    flood = start_flood(lab, server.address, FLOOD_PPS[driver], FLOOD_S)
+    until(lambda: proxy.counters()["synack_sent"] > before["synack_sent"] + 1000, seconds=5,
+          what="the flood to be answered")
+    report = json.loads(lab.client.run(python_module(
+        "appliance.lab.prober", server.address, "--count", str(REQUESTS))).stdout)
+    assert flood.poll() is None, "the flood outlasts the requests"
+    score = json.loads(flood.communicate(timeout=FLOOD_S + 5)[0])
+
+    gained = proxy.counters() - before
+    figure(f"{score['pps']} SYNs/s, {gained['synack_sent']} of {score['sent'] + REQUESTS} "
+           f"answered; requests median {report['median_ms']} ms, p99 {report['p99_ms']} ms")
+    assert report["succeeded"] == REQUESTS, report
+    # Each real request has one entry; the flood has none.
+    assert gained["cookie_valid"] == REQUESTS
+    assert gained["server_established"] == REQUESTS
+    assert gained["cookie_invalid"] == 0
+    until(lambda: buffers_in_use(proxy) <= in_use + HELD_BACK, seconds=5,
+          what=f"buffers to come back: {buffers_in_use(proxy)} in use, {in_use} before")
+
+
+def test_a_flood_alone_leaves_the_table_empty(lab: Lab, server: Server, proxy: Proxy,
+                                              driver: str) -> None:
+    before = sum(worker.connections for worker in proxy.stats().workers)
+    flood = start_flood(lab, server.address, FLOOD_PPS[driver], seconds=2)
+    assert flood.wait(timeout=10) == 0
+    workers = proxy.stats().workers
+    assert sum(worker.connections for worker in workers) <= before
+    assert sum(worker.half_open for worker in workers) == 0

@@ -1,0 +1,92 @@
+"""The lab itself: laid twice at once, and removed after a crash."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+from appliance.lab import syn
+from appliance.lab.bridge import bridged
+from appliance.lab.namespace import NAMED
+from appliance.lab.record import RECORDS, sweep
+from appliance.lab.topology import FLOOD_MAC, SERVER_IPV4, SERVER_IPV6, SERVER_MAC, Lab
+from appliance.lab.volley import Volley
+
+# A run that lays a lab, says its name, and is never heard of again.
+CRASHING = """
+import sys, time
+from appliance.lab.topology import Lab
+with Lab() as lab:
+    lab.start(lab.server, ["sleep", "1000"])
+    print(lab.id, flush=True)
+    sys.stdin.read()
+"""
+
+
+def traces(lab_id: str) -> list[str]:
+    return [str(path) for place in (NAMED, RECORDS) for path in place.glob(f"*{lab_id}*")]
+
+
+def test_two_labs_run_at_once() -> None:
+    with Lab() as first, Lab() as second:
+        assert first.id != second.id
+        for lab in (first, second):
+            with bridged(lab):
+                lab.client.run(["ping", "-c", "1", "-w", "5", SERVER_IPV4])
+
+
+def test_nothing_is_left_behind() -> None:
+    with Lab() as lab:
+        sleeper = lab.start(lab.server, ["sleep", "1000"])
+    assert sleeper.returncode == -signal.SIGTERM
+    assert not traces(lab.id)
+    assert not lab.directory.exists()
+
+
+def test_a_later_run_removes_what_a_crash_left() -> None:
+    crashing = subprocess.Popen([sys.executable, "-P", "-c", CRASHING], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, text=True)
+    assert crashing.stdout
+    lab_id = crashing.stdout.readline().strip()
+    assert lab_id not in sweep(), "a living owner's lab is left alone"
+    assert traces(lab_id)
+    crashing.kill()
+    crashing.wait()
+    assert lab_id in sweep()
+    assert not traces(lab_id)
+
+
+def test_the_proxys_own_kernel_stays_silent() -> None:
+    with Lab() as lab:
+        links = json.loads(lab.proxy.run(["ip", "-json", "address"]).stdout)
+        assert not [link for link in links if link["addr_info"] and link["ifname"] != "lo"]
+        # Nothing joins the two sides, so nobody may answer.
+        refused = lab.client.run(["ping", "-c", "1", "-W", "1", SERVER_IPV4], check=False)
+        assert refused.returncode == 1
+
+
+def test_the_floods_frames_are_whole() -> None:
+    """Scapy computes the checksums anew and comes to the same bytes."""
+    from scapy.layers.inet import IP, TCP
+    from scapy.layers.l2 import Ether
+
+    for destination, sources in ((SERVER_IPV4, "198.18.0.0/15"), (SERVER_IPV6, "2001:2::/48")):
+        volley = Volley(syn.templates(destination, 80, sources, FLOOD_MAC, SERVER_MAC), seed=1)
+        frames = [frame for _ in range(10) for frame in volley.renew()]
+        assert len(set(frames)) == len(frames)
+        for frame in frames:
+            anew = Ether(frame)
+            del anew[TCP].chksum
+            if IP in anew:
+                del anew[IP].chksum
+            assert bytes(anew) == frame
+
+
+def test_a_dead_owners_number_may_be_taken_again() -> None:
+    """The record's lock decides, not a process number: ours lives, the lab's owner does not."""
+    record = RECORDS / "0-reused.json"
+    RECORDS.mkdir(exist_ok=True)
+    record.write_text(f'{{"pid": {os.getpid()}, "directory": "/nonexistent"}}')
+    assert "0-reused" in sweep()
+    assert not record.exists()
