@@ -1,0 +1,113 @@
+"""A data plane on capture files: frames in from each side, frames out to each side.
+
+`plane(...)` runs one in a process of its own and returns what it told; the books are checked.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from scapy.utils import PcapReader, PcapWriter
+
+PROGRAM = Path(__file__).with_name("plane_process.py")
+WEB = {"slot": 0, "name": "web", "prefixes": ["10.0.0.0/24", "fd00::/64"], "ports": [[80, 80]]}
+PATIENCE_S = 90
+
+
+@dataclass
+class Captures:
+    """Capture files of one run, in a folder of its own."""
+
+    folder: Path
+    from_client: list[bytes] = field(default_factory=list)
+    from_server: list[bytes] = field(default_factory=list)
+
+    def devices(self) -> dict[str, str]:
+        return {
+            "client_port": self._device("net_pcap0", self.from_client, "client"),
+            "server_port": self._device("net_pcap1", self.from_server, "server"),
+        }
+
+    def _device(self, name: str, frames: list[bytes], side: str) -> str:
+        source, sink = self.folder / f"from_{side}.pcap", self.folder / f"to_{side}.pcap"
+        pcap_write(source, frames)
+        return f"{name},rx_pcap={source},tx_pcap={sink}"
+
+    def to_client(self) -> list[bytes]:
+        return pcap_read(self.folder / "to_client.pcap")
+
+    def to_server(self) -> list[bytes]:
+        return pcap_read(self.folder / "to_server.pcap")
+
+
+def pcap_write(path: Path, frames: list[bytes]) -> None:
+    with PcapWriter(str(path), linktype=1) as writer:
+        writer.write_header(None)
+        for frame in frames:
+            writer.write(frame)
+
+
+def pcap_read(path: Path) -> list[bytes]:
+    with PcapReader(str(path)) as reader:
+        return [bytes(packet) for packet in reader]
+
+
+def plane_run(job: dict, command: tuple[str, ...] = ()) -> tuple[dict, str]:
+    """What the process wrote to standard output, and to standard error.  `command` is put
+    before that of the process."""
+    done = subprocess.run(
+        [*command, sys.executable, "-P", str(PROGRAM)], input=json.dumps(job),
+        capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.removeprefix("running\n")), done.stderr
+
+
+def settings(**differences) -> dict:
+    """Small, and without hugepages."""
+    return {
+        "client_port": "net_ring0", "server_port": "net_ring1", "hugepages": False,
+        "memory_mib": 128, "connections": 4096, "half_open": 1024, "mbufs": 8191,
+        "file_prefix": f"test-{os.getpid()}", **differences,
+    }
+
+
+@pytest.fixture
+def captures(tmp_path) -> Captures:
+    return Captures(tmp_path)
+
+
+@pytest.fixture
+def plane():
+    def run(services=((WEB,),), received=0, seconds=0.2, command=(), **differences):
+        told, stderr = plane_run({
+            "settings": settings(**differences), "services": services, "received": received,
+            "seconds": seconds,
+        }, command)
+        assert stderr == ""
+        assert "workers" in told, told
+        check_books(told)
+        return SimpleNamespace(**told, counters=totals(told))
+    return run
+
+
+def totals(told: dict) -> SimpleNamespace:
+    names = told["workers"][0]["counters"]
+    return SimpleNamespace(**{
+        name: sum(worker["counters"][name] for worker in told["workers"]) for name in names})
+
+
+def check_books(told: dict) -> None:
+    """Each frame received has one fate, in each worker; each frame sent has an origin."""
+    from cython_core.dataplane import DROP_REASONS
+
+    for worker in told["workers"]:
+        counters = worker["counters"]
+        kept = counters["bridged"] + counters["translated"] + counters["consumed"]
+        assert counters["received"] == kept + sum(counters[reason] for reason in DROP_REASONS)
+        assert (counters["sent"] + counters["tx_full"]
+                == counters["bridged"] + counters["translated"] + counters["originated"])

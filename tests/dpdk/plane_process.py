@@ -1,0 +1,111 @@
+"""A data plane in a process of its own, since EAL starts only once in each.
+
+Reads a job from standard input, a line of JSON:
+
+    settings    fields of Settings; the ports are devices
+    services    fields of ServiceSpec, for each publish; the second and later ones while running
+    received    run until so many frames have come
+    seconds     and then so much longer, and until standard input ends
+
+Writes "running" to standard output once the workers run, then what came of it, in JSON.
+"""
+
+import dataclasses
+import json
+import sys
+import time
+
+from cython_core.dataplane import (
+    Dataplane,
+    DataplaneError,
+    PortSpec,
+    ServiceOptions,
+    ServiceSpec,
+    Settings,
+)
+
+PATIENCE_S = 60
+
+
+def main() -> None:
+    job = json.loads(sys.stdin.readline())
+    try:
+        result = run(job)
+    except DataplaneError as error:
+        result = {"refused": str(error)}
+    except ValueError as error:
+        result = {"invalid": str(error)}
+    json.dump(result, sys.stdout)
+
+
+def run(job):
+    settings = dict(job["settings"])
+    for port in ("client_port", "server_port"):
+        settings[port] = PortSpec(settings[port])
+    plane = Dataplane(Settings(**settings))
+    try:
+        told = run_plane(plane, job)
+    finally:
+        plane.close()
+        plane.close()
+    return {**told, "closed": refusal(plane.worker_stats)}
+
+
+def run_plane(plane, job):
+    first, *updates = [[spec(fields) for fields in services] for services in job["services"]]
+    plane.publish(first)
+    plane.start()
+    wait(lambda: plane.generation_seen() == 1)
+    print("running", flush=True)
+    before = plane.mempool_stats()
+    latencies = [publish(plane, services) for services in updates]
+    wait(lambda: received(plane) >= job["received"])
+    time.sleep(job["seconds"])
+    sys.stdin.read()
+    resting = plane.mempool_stats()
+    plane.stop()
+    plane.stop()
+    return {
+        "workers": [dataclasses.asdict(worker) for worker in plane.worker_stats()],
+        "services": [plane.service_counters(slot) for slot in range(4)],
+        "ports": [dataclasses.asdict(port) for port in plane.port_stats()],
+        "in_use": [sum(pool.in_use for pool in pools)
+                   for pools in (before, resting, plane.mempool_stats())],
+        "latencies_s": latencies,
+    }
+
+
+def refusal(call):
+    try:
+        call()
+    except DataplaneError as error:
+        return str(error)
+
+
+def spec(fields):
+    options = ServiceOptions(**fields.get("options", {}))
+    ports = [tuple(ports) for ports in fields["ports"]]
+    return ServiceSpec(fields["slot"], fields["name"], fields["prefixes"], ports, options)
+
+
+def publish(plane, services):
+    began = time.perf_counter()
+    generation = plane.publish(services)
+    wait(lambda: plane.generation_seen() >= generation)
+    return time.perf_counter() - began
+
+
+def received(plane):
+    return sum(worker.counters["received"] for worker in plane.worker_stats())
+
+
+def wait(condition):
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError
+        time.sleep(0.001)
+
+
+if __name__ == "__main__":
+    main()

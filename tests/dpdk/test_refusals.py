@@ -1,0 +1,99 @@
+"""What can't be started says so in one line, and leaves nothing behind."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from .conftest import WEB, pcap_write, plane_run, settings
+
+RUNTIME = Path("/var/run/dpdk")
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+
+@pytest.fixture
+def refuse():
+    """Runs what must be refused; returns the reason."""
+    def run(command=(), services=((WEB,),), **differences):
+        job = {"settings": settings(**differences), "services": services, "received": 0,
+               "seconds": 0}
+        told, stderr = plane_run(job, command)
+        assert stderr == ""
+        assert not (RUNTIME / job["settings"]["file_prefix"]).exists()
+        (reason,) = told.values()
+        assert "\n" not in reason
+        return reason
+    return run
+
+
+@pytest.mark.parametrize("driver", ["net_af_packet0", "net_af_xdp0", "net_pcap0"])
+def test_no_such_interface(refuse, driver):
+    assert refuse(client_port=f"{driver},iface=nowhere") == (
+        f"client port {driver},iface=nowhere:"
+        " there is no such interface in this network namespace")
+
+
+@pytest.mark.parametrize(("device", "reason"), [
+    ("net_pcap0,rx_pcap=/nowhere.pcap", "there is no such file"),
+    ("net_pcap0,colour=blue", "its arguments are not understood"),
+    ("net_nonsense0", "DPDK has no driver of that name"),
+])
+def test_a_device_that_cannot_be_made(refuse, device, reason):
+    assert refuse(server_port=device) == f"server port {device}: {reason}"
+
+
+def test_a_pci_device_that_is_not_there(refuse):
+    reason = refuse(server_port="ffff:1f:1f.7")
+    assert reason.startswith("server port ffff:1f:1f.7: no such PCI device, or a driver has it")
+
+
+@pytest.mark.parametrize(("client", "server", "what"), [
+    ("net_ring0", "net_ring0", "net_ring0"),
+    ("net_af_packet0,iface=lo", "net_af_xdp1,iface=lo", "lo"),
+])
+def test_one_device_for_both_ports(refuse, client, server, what):
+    reason = refuse(client_port=client, server_port=server)
+    assert reason == f"both ports are {what}; name two"
+
+
+def test_hugepages_that_are_not_there(refuse):
+    free = sum(int(file.read_text())
+               for file in Path("/sys/kernel/mm/hugepages").glob("*/free_hugepages"))
+    if free:
+        pytest.skip("this machine has free hugepages")
+    assert refuse(hugepages=True) == (
+        "EAL does not start: no free hugepages; reserve some (vm.nr_hugepages), or do without"
+        " them")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives up root's rights")
+def test_no_rights(refuse):
+    reason = refuse(NOBODY, client_port="net_af_packet0,iface=lo")
+    assert reason.startswith("client port net_af_packet0,iface=lo: no permission")
+
+
+def test_too_little_memory(refuse):
+    assert refuse(connections=1 << 22) == (
+        "no memory for a table of 4194304 connections (321 MiB): give more memory, or lower the"
+        " limits")
+    assert refuse(mbufs=1 << 17).startswith("no memory for 131072 frame buffers")
+
+
+def test_lcores_that_cannot_be_used(refuse):
+    assert "not all different" in refuse(worker_lcores=(0,))
+    assert "not all different" in refuse(worker_lcores=(1, 1))
+    assert "there is no worker" in refuse(worker_lcores=())
+    assert "may not use one of the lcores" in refuse(worker_lcores=(127,))
+
+
+def test_an_argument_that_eal_does_not_know(refuse):
+    assert refuse(extra_eal_args=("--colour",)) == (
+        "EAL does not start: EAL knows no argument --colour")
+
+
+def test_more_workers_than_queues(refuse, tmp_path):
+    source = tmp_path / "empty.pcap"
+    pcap_write(source, [])
+    reason = refuse(client_port=f"net_pcap0,rx_pcap={source}", worker_lcores=(1, 2),
+                    extra_eal_args=("--lcores", "0@0,1@0,2@0"))
+    assert "1 receive and 1 transmit queues for 2 workers" in reason
