@@ -12,6 +12,7 @@ neither bucket has room or an occupant that can move (rare: buckets are at most 
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from cython_core.wire.byteorder cimport load64_raw
 from cython_core.wire.segment cimport Flow
 
 cdef enum:
@@ -83,7 +84,14 @@ cdef uint64_t conntable_bytes(uint32_t capacity) noexcept nogil
 cdef ConnTable *conntable_init(void *block, uint32_t capacity) noexcept nogil
 
 # The hash input of a flow: six words, `stride` apart.
-cdef void conntable_words(uint64_t *words, uint32_t stride, const Flow *flow) noexcept nogil
+cdef inline void conntable_words(uint64_t *words, uint32_t stride,
+                                 const Flow *flow) noexcept nogil:
+    words[0] = load64_raw(flow.client_address)
+    words[stride] = load64_raw(flow.client_address + 8)
+    words[2 * stride] = load64_raw(flow.server_address)
+    words[3 * stride] = load64_raw(flow.server_address + 8)
+    words[4 * stride] = <uint64_t>flow.client_port << 16 | flow.server_port
+    words[5 * stride] = 0
 
 cdef void conntable_prefetch(const ConnTable *table, uint64_t digest) noexcept nogil
 cdef Connection *conntable_find(const ConnTable *table, uint64_t digest,

@@ -1,7 +1,5 @@
 from libc.string cimport memcmp, memset
 
-from cython_core.wire.byteorder cimport load64_raw
-
 cdef extern from *:
     void __builtin_prefetch(const void *) noexcept nogil
 
@@ -34,15 +32,6 @@ cdef ConnTable *conntable_init(void *block, uint32_t capacity) noexcept nogil:
     table.sweep_at = 0
     table.bytes = conntable_bytes(capacity)
     return table
-
-
-cdef void conntable_words(uint64_t *words, uint32_t stride, const Flow *flow) noexcept nogil:
-    words[0] = load64_raw(flow.client_address)
-    words[stride] = load64_raw(flow.client_address + 8)
-    words[2 * stride] = load64_raw(flow.server_address)
-    words[3 * stride] = load64_raw(flow.server_address + 8)
-    words[4 * stride] = <uint64_t>flow.client_port << 16 | flow.server_port
-    words[5 * stride] = 0
 
 
 cdef inline uint32_t tag_of(uint64_t digest) noexcept nogil:

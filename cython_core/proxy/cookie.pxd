@@ -45,6 +45,7 @@ most two.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from cython_core.proxy.service cimport Service
+from cython_core.wire.byteorder cimport load64_raw
 from cython_core.wire.segment cimport Flow, Segment
 from cython_core.wire.siphash cimport SipKey
 
@@ -92,8 +93,16 @@ cdef uint32_t cookie_bits(const Offer *offer, uint8_t family, uint32_t parity) n
 
 # The MAC's input as six words, `stride` words apart (siphash_lanes wants lanes).  `bits` is
 # what cookie_bits returned.
-cdef void cookie_words(uint64_t *words, uint32_t stride, const Flow *flow, uint32_t isn,
-                       uint32_t service_tag, uint32_t bits) noexcept nogil
+cdef inline void cookie_words(uint64_t *words, uint32_t stride, const Flow *flow,
+                              uint32_t isn, uint32_t service_tag,
+                              uint32_t bits) noexcept nogil:
+    words[0] = load64_raw(flow.client_address)
+    words[stride] = load64_raw(flow.client_address + 8)
+    words[2 * stride] = load64_raw(flow.server_address)
+    words[3 * stride] = load64_raw(flow.server_address + 8)
+    words[4 * stride] = (<uint64_t>flow.client_port << 48 | <uint64_t>flow.server_port << 32
+                         | isn)
+    words[5 * stride] = <uint64_t>service_tag << 32 | bits
 
 # The numbers to send: from the MAC and the bits that it was made with.
 cdef void cookie_from_mac(Cookie *cookie, uint64_t mac, uint32_t bits) noexcept nogil

@@ -1,6 +1,6 @@
 from libc.stdint cimport uint16_t
 
-from cython_core.wire.byteorder cimport load64_raw, store32
+from cython_core.wire.byteorder cimport store32
 from cython_core.wire.options cimport WSCALE_ABSENT
 from cython_core.wire.segment cimport TCP_CWR, TCP_ECE
 from cython_core.wire.siphash cimport SIPHASH_WORDS, siphash_bytes, siphash_words
@@ -63,17 +63,6 @@ cdef void cookie_keys_derive(CookieKeys *keys, const SipKey *master, uint64_t no
         key.k0 = siphash_bytes(label, sizeof(label), master)
         label[4] = 1
         key.k1 = siphash_bytes(label, sizeof(label), master)
-
-
-cdef void cookie_words(uint64_t *words, uint32_t stride, const Flow *flow, uint32_t isn,
-                       uint32_t service_tag, uint32_t bits) noexcept nogil:
-    words[0] = load64_raw(flow.client_address)
-    words[stride] = load64_raw(flow.client_address + 8)
-    words[2 * stride] = load64_raw(flow.server_address)
-    words[3 * stride] = load64_raw(flow.server_address + 8)
-    words[4 * stride] = (<uint64_t>flow.client_port << 48 | <uint64_t>flow.server_port << 32
-                         | isn)
-    words[5 * stride] = <uint64_t>service_tag << 32 | bits
 
 
 cdef void cookie_offer(Offer *offer, const Segment *syn, const Service *service,

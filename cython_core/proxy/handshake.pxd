@@ -8,19 +8,24 @@ Reading list: RFC 9293 §3.1, §3.5; RFC 7323 §2.2, §3.2; RFC 3168 §6.1.1 (EC
 RFC 6864 §4.1 (an atomic datagram's identification says nothing: 0).
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from cython_core.wire.options cimport TcpOptions
-from cython_core.wire.segment cimport L2_BYTES_MAX, Flow, Segment
+from cython_core.wire.byteorder cimport load16, load32
+from cython_core.wire.segment cimport Flow, Segment
 
 cdef enum:
     HOP_LIMIT_OURS = 64         # of replies to a client (IANA's recommended default, RFC 1700)
     # The longest frame we make: Ethernet and two tags, IPv6, TCP with 40 bytes of options.
     COMPOSED_BYTES_MAX = 122
+    L2_WORDS = 3                # of 8 bytes: L2_BYTES_MAX fits
 
 
 cdef struct Envelope:
-    uint8_t l2[L2_BYTES_MAX]    # Ethernet header and tags
+    # Ethernet header and tags, as they lie; in words, since the CPU forwards to a load only what
+    # one store has written.
+    uint64_t l2[L2_WORDS]
     uint8_t l2_bytes
     uint8_t family              # 4 or 6
     uint8_t hop_limit           # TTL or hop limit
@@ -37,10 +42,32 @@ cdef struct Tcp:
     TcpOptions options          # mss, sack_permitted, timestamps, wscale as options_write has
 
 
-cdef void envelope_take(Envelope *envelope, const Segment *segment) noexcept nogil
+cdef inline void envelope_take(Envelope *envelope, const Segment *segment) noexcept nogil:
+    cdef const uint8_t *ip = segment.frame + segment.l3
+    envelope.l2_bytes = <uint8_t>segment.l3
+    memcpy(envelope.l2, segment.frame, 8)
+    memcpy(envelope.l2 + 1, segment.frame + 8, 8)
+    memcpy(envelope.l2 + 2, segment.frame + 16, 8)
+    envelope.family = segment.family
+    if segment.family == 4:
+        envelope.traffic_class = ip[1] & 0xFC
+        envelope.hop_limit = ip[8]
+        envelope.flow_label = 0
+    else:
+        envelope.traffic_class = (load16(ip) >> 4) & 0xFC
+        envelope.hop_limit = ip[7]
+        envelope.flow_label = load32(ip) & 0xFFFFF
+
 
 # The envelope of answers to that frame: addresses swapped, tags kept, a hop limit of ours.
-cdef void envelope_reverse(Envelope *envelope) noexcept nogil
+# Two words hold | destination 6 | source 6 | 4 more bytes | from their low end.
+cdef inline void envelope_reverse(Envelope *envelope) noexcept nogil:
+    cdef uint64_t first = envelope.l2[0]
+    cdef uint64_t second = envelope.l2[1]
+    envelope.l2[0] = first >> 48 | <uint64_t><uint32_t>second << 16 | first << 48
+    envelope.l2[1] = <uint32_t>(first >> 16) | second >> 32 << 32
+    envelope.hop_limit = HOP_LIMIT_OURS
+
 
 # Write the frame of `tcp` from client to server (or back) to `frame`, which has room for
 # COMPOSED_BYTES_MAX.  Returns its length, padded to FRAME_BYTES_MIN.

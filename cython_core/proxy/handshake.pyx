@@ -1,8 +1,8 @@
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset
 
-from cython_core.wire.byteorder cimport htobe32, load16, load32, store32
-from cython_core.wire.checksum cimport checksum_store, checksum_store32
+from cython_core.wire.byteorder cimport htobe32, store32
+from cython_core.wire.checksum cimport checksum_addresses, checksum_store, checksum_store32
 from cython_core.wire.options cimport options_write
 from cython_core.wire.segment cimport (
     FRAME_BYTES_MIN, IPV4_BYTES, IPV6_BYTES, PROTOCOL_TCP, TCP_BYTES,
@@ -11,28 +11,11 @@ from cython_core.wire.segment cimport (
 cdef enum:
     IPV4_DONT_FRAGMENT = 0x4000     # RFC 791 §3.1, flags and fragment offset
 
-
-cdef void envelope_take(Envelope *envelope, const Segment *segment) noexcept nogil:
-    cdef const uint8_t *ip = segment.frame + segment.l3
-    envelope.l2_bytes = <uint8_t>segment.l3
-    memcpy(envelope.l2, segment.frame, L2_BYTES_MAX)
-    envelope.family = segment.family
-    if segment.family == 4:
-        envelope.traffic_class = ip[1] & 0xFC
-        envelope.hop_limit = ip[8]
-        envelope.flow_label = 0
-    else:
-        envelope.traffic_class = (load16(ip) >> 4) & 0xFC
-        envelope.hop_limit = ip[7]
-        envelope.flow_label = load32(ip) & 0xFFFFF
-
-
-cdef void envelope_reverse(Envelope *envelope) noexcept nogil:
-    cdef uint8_t[6] destination
-    memcpy(destination, envelope.l2, 6)
-    memcpy(envelope.l2, envelope.l2 + 6, 6)
-    memcpy(envelope.l2 + 6, destination, 6)
-    envelope.hop_limit = HOP_LIMIT_OURS
+cdef extern from *:
+    """
+    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+                   "envelope_reverse names bytes from a word's low end");
+    """
 
 
 cdef uint16_t compose(uint8_t *frame, const Envelope *envelope, const Flow *flow,
@@ -40,7 +23,9 @@ cdef uint16_t compose(uint8_t *frame, const Envelope *envelope, const Flow *flow
     cdef uint8_t *ip = frame + envelope.l2_bytes
     cdef uint8_t *l4 = ip + (IPV4_BYTES if envelope.family == 4 else IPV6_BYTES)
     cdef uint32_t tcp_bytes, total
-    memcpy(frame, envelope.l2, L2_BYTES_MAX)    # of a fixed length; IP overwrites its end
+    memcpy(frame, envelope.l2, 8)
+    memcpy(frame + 8, envelope.l2 + 1, 8)
+    memcpy(frame + 16, envelope.l2 + 2, 8)      # IP overwrites what is not layer 2's
     tcp_bytes = compose_tcp(l4, flow, to_server, tcp)
     if envelope.family == 4:
         compose_ipv4(ip, envelope, flow, to_server, tcp_bytes)
@@ -65,19 +50,10 @@ cdef inline const uint8_t *source_of(const Flow *flow, bint to_server) noexcept 
     return flow.server_address
 
 
-# Both addresses' part of a checksum.  IPv4's prefix adds 0xFFFF, which is one's complement's 0.
-cdef inline uint64_t addresses_sum(const Flow *flow) noexcept nogil:
-    cdef uint64_t[4] words
-    memcpy(words, flow.client_address, 16)
-    memcpy(words + 2, flow.server_address, 16)
-    return (<uint32_t>words[0] + (words[0] >> 32) + <uint32_t>words[1] + (words[1] >> 32)
-            + <uint32_t>words[2] + (words[2] >> 32) + <uint32_t>words[3] + (words[3] >> 32))
-
-
 # The whole TCP header.  Returns its length.
 cdef inline uint32_t compose_tcp(uint8_t *l4, const Flow *flow, bint to_server,
                                  const Tcp *tcp) noexcept nogil:
-    cdef uint64_t sum = addresses_sum(flow)
+    cdef uint64_t sum = checksum_addresses(flow.client_address, flow.server_address)
     cdef uint32_t tcp_bytes = TCP_BYTES + options_write(l4 + TCP_BYTES, &tcp.options, &sum)
     sum += htobe32(tcp_bytes)
     sum += htobe32(PROTOCOL_TCP)

@@ -10,6 +10,10 @@ from libc.string cimport memcpy
 from cython_core.wire.byteorder cimport htobe32
 
 
+cdef enum:
+    CHECKSUM_SHORT = 64         # bytes; from there on vectors pay for the call
+
+
 # One's complement sum of `length` bytes added to `sum`; unfolded.  An odd last byte is
 # padded with zero, so only the last piece of a message may have an odd length.
 cdef uint64_t checksum_add(const uint8_t *data, uint32_t length, uint64_t sum) noexcept nogil
@@ -23,6 +27,36 @@ cdef inline uint64_t checksum_add_20(const uint8_t *data, uint64_t sum) noexcept
     memcpy(&last, data + 16, 4)
     return (sum + <uint32_t>words[0] + (words[0] >> 32)
             + <uint32_t>words[1] + (words[1] >> 32) + last)
+
+
+# The same, in line, for what is mostly short: a header's options.
+cdef inline uint64_t checksum_add_short(const uint8_t *data, uint32_t length,
+                                        uint64_t sum) noexcept nogil:
+    cdef uint64_t words
+    cdef uint32_t word
+    if length > CHECKSUM_SHORT:
+        return checksum_add(data, length, sum)
+    while length >= 8:
+        memcpy(&words, data, 8)
+        sum += <uint32_t>words + (words >> 32)
+        data += 8
+        length -= 8
+    if length >= 4:
+        memcpy(&word, data, 4)
+        sum += word
+        data += 4
+        length -= 4
+    return checksum_add(data, length, sum) if length > 0 else sum
+
+
+# The addresses' part of a pseudo-header's sum, both in the 16 bytes of a Flow: IPv4's prefix
+# adds 0xFFFF, which is 0 in one's complement.
+cdef inline uint64_t checksum_addresses(const uint8_t *one, const uint8_t *other) noexcept nogil:
+    cdef uint64_t words[4]
+    memcpy(words, one, 16)
+    memcpy(words + 2, other, 16)
+    return (<uint32_t>words[0] + (words[0] >> 32) + <uint32_t>words[1] + (words[1] >> 32)
+            + <uint32_t>words[2] + (words[2] >> 32) + <uint32_t>words[3] + (words[3] >> 32))
 
 
 # Store `value` (host order) and return what it adds to a sum: a header that is written word by

@@ -9,6 +9,7 @@ Reading list: RFC 791 §3.1, RFC 8200 §3-4, RFC 9293 §3.1, IEEE 802.1Q-2022 §
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 from cython_core.wire.options cimport TcpOptions
 
 cdef enum:
@@ -111,4 +112,14 @@ cdef inline uint32_t segment_length(const Segment *segment) noexcept nogil:
 
 
 # The flow of a segment that a client sent (from_client), or that a server sent.
-cdef void segment_flow(const Segment *segment, bint from_client, Flow *flow) noexcept nogil
+cdef inline void segment_flow(const Segment *segment, bint from_client, Flow *flow) noexcept nogil:
+    if from_client:
+        memcpy(flow.client_address, segment.source, 16)
+        memcpy(flow.server_address, segment.destination, 16)
+        flow.client_port = segment.sport
+        flow.server_port = segment.dport
+    else:
+        memcpy(flow.client_address, segment.destination, 16)
+        memcpy(flow.server_address, segment.source, 16)
+        flow.client_port = segment.dport
+        flow.server_port = segment.sport

@@ -5,10 +5,10 @@ field names a byte outside the frame; with a fault, fields past the ports need n
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
-from cython_core.wire.byteorder cimport load16, load32, load64_raw
+from libc.string cimport memset
+from cython_core.wire.byteorder cimport htobe32, load16, load32, load64_raw
 from cython_core.wire.checksum cimport (
-    checksum_add, checksum_add_20, checksum_fold, checksum_pseudo,
+    checksum_add, checksum_add_20, checksum_add_short, checksum_addresses, checksum_fold,
 )
 from cython_core.wire.icmp cimport Quote, icmp_parse_quote
 from cython_core.wire.ip cimport IpHeader, ip_is_martian, ip_load_addresses, ip_parse
@@ -171,27 +171,13 @@ cdef uint8_t segment_parse(Segment *segment) noexcept nogil:
 
 
 cdef bint segment_verify(Segment *segment) noexcept nogil:
-    cdef const uint8_t *ip = segment.frame + segment.l3
-    cdef uint64_t sum
-    if segment.family == 4:
-        sum = checksum_pseudo(ip + 12, 8, segment.l4_bytes, PROTOCOL_TCP)
-    else:
-        sum = checksum_pseudo(ip + 8, 32, segment.l4_bytes, PROTOCOL_TCP)
-    sum = checksum_add(segment.frame + segment.l4, segment.l4_bytes, sum)
-    if checksum_fold(sum) == 0xFFFF:
+    cdef const uint8_t *tcp = segment.frame + segment.l4
+    cdef uint64_t total = checksum_addresses(segment.source, segment.destination)
+    total += htobe32(segment.l4_bytes)
+    total += htobe32(PROTOCOL_TCP)
+    total = checksum_add_20(tcp, total)
+    total = checksum_add_short(tcp + TCP_BYTES, segment.l4_bytes - TCP_BYTES, total)
+    if checksum_fold(total) == 0xFFFF:
         return True
     segment.fault = FAULT_TCP_CHECKSUM
     return False
-
-
-cdef void segment_flow(const Segment *segment, bint from_client, Flow *flow) noexcept nogil:
-    if from_client:
-        memcpy(flow.client_address, segment.source, 16)
-        memcpy(flow.server_address, segment.destination, 16)
-        flow.client_port = segment.sport
-        flow.server_port = segment.dport
-    else:
-        memcpy(flow.client_address, segment.destination, 16)
-        memcpy(flow.server_address, segment.source, 16)
-        flow.client_port = segment.dport
-        flow.server_port = segment.sport
