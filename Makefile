@@ -8,6 +8,8 @@ SHELL := /bin/bash -eo pipefail
 PYTHON := /usr/bin/python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The build and the linters call tools of the environment by name.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # What the product is built from and runs on, then what the lab and the tests drive it with.
 PACKAGES := gcc libc6-dev pkg-config python3 python3-dev python3-venv libdpdk-dev dpdk-dev \
@@ -38,8 +40,7 @@ $(BIN)/pytest: build/packages pyproject.toml
 
 # An incremental build in build/host, installed with its two commands.
 build/installed: $(BIN)/pytest $(SOURCES)
-	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/pip install -q --no-build-isolation \
-	    -Cbuild-dir=build/host .
+	$(BIN)/pip install -q --no-build-isolation -Cbuild-dir=build/host .
 	@touch $@
 
 demo: setup
