@@ -13,8 +13,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # What the product is built from and runs on, then what the lab and the tests drive it with.
 PACKAGES := gcc libc6-dev pkg-config python3 python3-dev python3-venv libdpdk-dev dpdk-dev \
-            iproute2 ethtool util-linux nftables curl iputils-ping nginx-light \
-            wrk iperf3
+            iproute2 ethtool util-linux nftables netbase curl iputils-ping \
+            nginx-light wrk iperf3
 
 SOURCES := $(shell find appliance cython_core proto -type f ! -path '*/__pycache__/*') \
            meson.build meson.options pyproject.toml LICENSE README.md

@@ -39,8 +39,9 @@ cdef object worker_stats(const Worker *worker, uint32_t rows):
         half_open=worker.proxy.half_open.used,
         half_open_max=worker.proxy.half_open.capacity,
         generation=worker.progress.generation,
-        turns=worker.progress.turns,
+        # A part is read before its whole, which has grown in the meantime, if anything.
         busy_turns=worker.progress.busy_turns,
+        turns=worker.progress.turns,
         busy_cycles=worker.progress.busy_cycles,
         cycles=worker.progress.now - worker.progress.began,
     )

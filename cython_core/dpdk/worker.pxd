@@ -44,7 +44,7 @@ cdef struct Progress:
     uint64_t busy_turns         # of them, with at least one frame
     uint64_t busy_cycles        # TSC cycles of the busy turns
     uint64_t began              # TSC at start
-    uint64_t now                # TSC at the start of the last turn
+    uint64_t now                # TSC at the end of the last turn
 
 
 cdef struct Worker:

@@ -131,11 +131,12 @@ cdef inline uint32_t way_out(uint32_t side, uint8_t verdict) noexcept nogil:
 
 
 cdef inline void account(Worker *worker, uint64_t began, uint32_t frames) noexcept nogil:
+    cdef uint64_t now = rte_rdtsc()
     worker.progress.turns += 1
-    worker.progress.now = began
+    worker.progress.now = now
     if frames > 0:
         worker.progress.busy_turns += 1
-        worker.progress.busy_cycles += rte_rdtsc() - began
+        worker.progress.busy_cycles += now - began
         worker.idle_turns = 0
         return
     worker.idle_turns += 1
