@@ -55,6 +55,21 @@ cdef enum:
     COOKIE_MSS_MAX = 0x7FFF     # with timestamps; a longer MSS is taken for this
 
 
+# Where the fields of the drawings above begin.
+cdef enum:
+    BITS_PARITY_AT = 27         # cookie_bits: | announced wscale 4 | parity 1 | ts 1 | word 26 |
+    BITS_TIMESTAMPS_AT = 26
+    BITS_WSCALE_AT = 28
+    WORD_WSCALE_AT = 15         # option word with timestamps: | ECN | SACK | wscale 4 | MSS 15 |
+    WORD_SACK_AT = 19
+    WORD_ECN_AT = 20
+    TSVAL_EPOCH_AT = 21
+    TSVAL_MAC_AT = 22
+    ISN_EPOCH_AT = 4
+    ISN_MAC_AT = 5
+    MAC_UNUSED_BITS = 37        # of 64, without timestamps
+
+
 # The keys of two epochs, by the parity of their number.
 cdef struct CookieKeys:
     SipKey epoch[2]
@@ -88,8 +103,21 @@ cdef inline uint32_t cookie_epoch(const CookieKeys *keys, uint32_t parity) noexc
 cdef void cookie_offer(Offer *offer, const Segment *syn, const Service *service,
                        const CookieKeys *keys) noexcept nogil
 
+# The row of an offer without timestamps.
+cdef uint32_t cookie_row(const Offer *offer, uint8_t family) noexcept nogil
+
 # The option word with the flags beside it, as hashed, in the epoch with that parity.
-cdef uint32_t cookie_bits(const Offer *offer, uint8_t family, uint32_t parity) noexcept nogil
+cdef inline uint32_t cookie_bits(const Offer *offer, uint8_t family,
+                                 uint32_t parity) noexcept nogil:
+    cdef uint32_t word
+    if offer.timestamps:
+        word = (offer.mss | <uint32_t>offer.wscale << WORD_WSCALE_AT
+                | <uint32_t>offer.sack << WORD_SACK_AT | <uint32_t>offer.ecn << WORD_ECN_AT
+                | 1u << BITS_TIMESTAMPS_AT)
+    else:
+        word = cookie_row(offer, family)
+    return (word | (parity & 1) << BITS_PARITY_AT
+            | <uint32_t>offer.announced_wscale << BITS_WSCALE_AT)
 
 # The MAC's input as six words, `stride` words apart (siphash_lanes wants lanes).  `bits` is
 # what cookie_bits returned.
@@ -105,7 +133,17 @@ cdef inline void cookie_words(uint64_t *words, uint32_t stride, const Flow *flow
     words[5 * stride] = <uint64_t>service_tag << 32 | bits
 
 # The numbers to send: from the MAC and the bits that it was made with.
-cdef void cookie_from_mac(Cookie *cookie, uint64_t mac, uint32_t bits) noexcept nogil
+cdef inline void cookie_from_mac(Cookie *cookie, uint64_t mac, uint32_t bits) noexcept nogil:
+    cdef uint32_t parity = bits >> BITS_PARITY_AT & 1
+    cdef uint32_t word = bits & ((1u << BITS_TIMESTAMPS_AT) - 1)
+    if bits >> BITS_TIMESTAMPS_AT & 1:
+        cookie.isn = <uint32_t>(mac >> 32)
+        cookie.tsval = (<uint32_t>mac >> TSVAL_MAC_AT << TSVAL_MAC_AT
+                        | parity << TSVAL_EPOCH_AT | word)
+    else:
+        cookie.isn = (<uint32_t>(mac >> MAC_UNUSED_BITS) << ISN_MAC_AT
+                      | parity << ISN_EPOCH_AT | word)
+        cookie.tsval = 0
 
 # Whether `cookie` was sent to `flow`, whose ISN was `isn`, in a live epoch; then `offer` says
 # what the client had offered.  `timestamps`: the ACK carries the option, cookie.tsval is its

@@ -6,17 +6,6 @@ from cython_core.wire.segment cimport TCP_CWR, TCP_ECE
 from cython_core.wire.siphash cimport SIPHASH_WORDS, siphash_bytes, siphash_words
 
 cdef enum:
-    BITS_PARITY_AT = 27         # cookie_bits: | announced wscale 4 | parity 1 | ts 1 | word 26 |
-    BITS_TIMESTAMPS_AT = 26
-    BITS_WSCALE_AT = 28
-    WORD_WSCALE_AT = 15         # option word with timestamps: | ECN | SACK | wscale 4 | MSS 15 |
-    WORD_SACK_AT = 19
-    WORD_ECN_AT = 20
-    TSVAL_EPOCH_AT = 21
-    TSVAL_MAC_AT = 22
-    ISN_EPOCH_AT = 4
-    ISN_MAC_AT = 5
-    MAC_UNUSED_BITS = 37        # of 64, without timestamps
     MSS_DEFAULT_IPV4 = 536      # bytes, where a SYN names none: RFC 9293 §3.7.1
     MSS_DEFAULT_IPV6 = 1220
 
@@ -79,24 +68,12 @@ cdef void cookie_offer(Offer *offer, const Segment *syn, const Service *service,
         announced = service.wscale_former
     offer.wscale = WSCALE_ABSENT if announced == WSCALE_ABSENT else syn.options.wscale
     if not offer.timestamps:
-        row_read(row_find(offer, syn.family), syn.family, offer)
+        row_read(cookie_row(offer, syn.family), syn.family, offer)
     offer.announced_wscale = WSCALE_ABSENT if offer.wscale == WSCALE_ABSENT else announced
 
 
-cdef uint32_t cookie_bits(const Offer *offer, uint8_t family, uint32_t parity) noexcept nogil:
-    cdef uint32_t word
-    if offer.timestamps:
-        word = (offer.mss | <uint32_t>offer.wscale << WORD_WSCALE_AT
-                | <uint32_t>offer.sack << WORD_SACK_AT | <uint32_t>offer.ecn << WORD_ECN_AT
-                | 1u << BITS_TIMESTAMPS_AT)
-    else:
-        word = row_find(offer, family)
-    return (word | (parity & 1) << BITS_PARITY_AT
-            | <uint32_t>offer.announced_wscale << BITS_WSCALE_AT)
-
-
-# The row of an offer.  A scale that is absent must not be taken for one above all.
-cdef uint32_t row_find(const Offer *offer, uint8_t family) noexcept nogil:
+# A scale that is absent must not be taken for one above all.
+cdef uint32_t cookie_row(const Offer *offer, uint8_t family) noexcept nogil:
     cdef uint32_t at
     cdef const Row *row
     for at in range(COOKIE_ROWS - 1):
@@ -115,19 +92,6 @@ cdef void row_read(uint32_t at, uint8_t family, Offer *offer) noexcept nogil:
     offer.mss = ROWS[at].mss[family == 6]
     offer.sack = ROWS[at].sack
     offer.wscale = ROWS[at].wscale
-
-
-cdef void cookie_from_mac(Cookie *cookie, uint64_t mac, uint32_t bits) noexcept nogil:
-    cdef uint32_t parity = bits >> BITS_PARITY_AT & 1
-    cdef uint32_t word = bits & ((1u << BITS_TIMESTAMPS_AT) - 1)
-    if bits >> BITS_TIMESTAMPS_AT & 1:
-        cookie.isn = <uint32_t>(mac >> 32)
-        cookie.tsval = (<uint32_t>mac >> TSVAL_MAC_AT << TSVAL_MAC_AT
-                        | parity << TSVAL_EPOCH_AT | word)
-    else:
-        cookie.isn = (<uint32_t>(mac >> MAC_UNUSED_BITS) << ISN_MAC_AT
-                      | parity << ISN_EPOCH_AT | word)
-        cookie.tsval = 0
 
 
 cdef bint cookie_check(const Cookie *cookie, bint timestamps, const Flow *flow, uint8_t family,

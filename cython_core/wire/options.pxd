@@ -8,6 +8,7 @@ Unknown kinds (TFO, MPTCP, MD5, AO) are stepped over.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from cython_core.wire.checksum cimport checksum_store32
 
 cdef enum:
     TCP_OPTION_END = 0
@@ -20,6 +21,14 @@ cdef enum:
     WSCALE_MAX = 14         # RFC 7323 §2.3
     WSCALE_ABSENT = 15      # no window scale option; scale 0 is not 'absent'
     OPTIONS_BYTES_MAX = 40  # RFC 9293 §3.1: data offset is 4 bits of 32-bit words
+
+# Options as the stacks of today align them: one word each, timestamps three.
+cdef enum:
+    WORD_TIMESTAMPS = 0x0101080A        # NOP, NOP, timestamps' head
+    WORD_SACK_TIMESTAMPS = 0x0402080A   # SACK-permitted, timestamps' head
+    WORD_SACK_PERMITTED = 0x01010402    # NOP, NOP, SACK-permitted
+    WORD_WSCALE = 0x010303              # NOP, window scale's head: the upper 3 bytes
+    WORD_MSS = 0x0204                   # MSS' head: the upper 2 bytes
 
 
 cdef struct TcpOptions:
@@ -48,5 +57,22 @@ cdef uint32_t options_seek(const uint8_t *list, uint32_t length, uint32_t at,
 # a multiple of 4 by NOPs in front; the order and packing is Linux's (tcp_options_write), so
 # that the list is never longer than a client's with the same options.  Returns its length, and
 # adds what was written to the checksum's `sum`.
-cdef uint32_t options_write(uint8_t *list, const TcpOptions *options,
-                            uint64_t *sum) noexcept nogil
+cdef inline uint32_t options_write(uint8_t *list, const TcpOptions *options,
+                                   uint64_t *sum) noexcept nogil:
+    cdef uint32_t at = 0
+    if options.mss != 0:
+        sum[0] += checksum_store32(list, WORD_MSS << 16 | options.mss)
+        at = 4
+    if options.timestamps:
+        sum[0] += checksum_store32(
+            list + at, WORD_SACK_TIMESTAMPS if options.sack_permitted else WORD_TIMESTAMPS)
+        sum[0] += checksum_store32(list + at + 4, options.tsval)
+        sum[0] += checksum_store32(list + at + 8, options.tsecr)
+        at += 12
+    elif options.sack_permitted:
+        sum[0] += checksum_store32(list + at, WORD_SACK_PERMITTED)
+        at += 4
+    if options.wscale != WSCALE_ABSENT:
+        sum[0] += checksum_store32(list + at, WORD_WSCALE << 8 | options.wscale)
+        at += 4
+    return at

@@ -4,9 +4,8 @@ Reading list: RFC 9293 §3.1-3.2 (list, MSS), RFC 7323 §2.2 (window scale), §3
 RFC 2018 §2-3 (SACK-permitted, SACK).
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t
 from cython_core.wire.byteorder cimport load16, load32
-from cython_core.wire.checksum cimport checksum_store32
 
 cdef enum:
     MSS_BYTES = 4           # whole options: kind, length, value
@@ -15,14 +14,6 @@ cdef enum:
     TIMESTAMPS_BYTES = 10
     SACK_HEAD_BYTES = 2     # before its blocks
     SACK_BLOCK_BYTES = 8    # two edges
-
-# Options as the stacks of today align them: one word each, timestamps three.
-cdef enum:
-    WORD_TIMESTAMPS = 0x0101080A        # NOP, NOP, timestamps' head
-    WORD_SACK_TIMESTAMPS = 0x0402080A   # SACK-permitted, timestamps' head
-    WORD_SACK_PERMITTED = 0x01010402    # NOP, NOP, SACK-permitted
-    WORD_WSCALE = 0x010303              # NOP, window scale's head: the upper 3 bytes
-    WORD_MSS = 0x0204                   # MSS' head: the upper 2 bytes
 
 
 cdef inline void options_clear(TcpOptions *options) noexcept nogil:
@@ -148,29 +139,4 @@ cdef uint32_t options_seek(const uint8_t *list, uint32_t length, uint32_t at,
         if list[at] == TCP_OPTION_END:
             return length
         at += 1 if list[at] == TCP_OPTION_NOP else list[at + 1]
-    return at
-
-
-# Word by word, NOPs in front; SACK-permitted takes the two bytes before the timestamps.
-cdef uint32_t options_write(uint8_t *list, const TcpOptions *options,
-                            uint64_t *sum) noexcept nogil:
-    cdef uint32_t nops = TCP_OPTION_NOP << 24 | TCP_OPTION_NOP << 16
-    cdef uint32_t sack = TCP_OPTION_SACK_PERMITTED << 8 | SACK_PERMITTED_BYTES
-    cdef uint32_t at = 0
-    if options.mss != 0:
-        sum[0] += checksum_store32(list, TCP_OPTION_MSS << 24 | MSS_BYTES << 16 | options.mss)
-        at = 4
-    if options.timestamps:
-        sum[0] += checksum_store32(list + at, (sack << 16 if options.sack_permitted else nops)
-                                   | TCP_OPTION_TIMESTAMPS << 8 | TIMESTAMPS_BYTES)
-        sum[0] += checksum_store32(list + at + 4, options.tsval)
-        sum[0] += checksum_store32(list + at + 8, options.tsecr)
-        at += 12
-    elif options.sack_permitted:
-        sum[0] += checksum_store32(list + at, nops | sack)
-        at += 4
-    if options.wscale != WSCALE_ABSENT:
-        sum[0] += checksum_store32(list + at, TCP_OPTION_NOP << 24 | TCP_OPTION_WSCALE << 16
-                                   | WSCALE_BYTES << 8 | options.wscale)
-        at += 4
     return at
