@@ -6,6 +6,13 @@ Thread rule: one control thread calls; the workers run on their own lcores witho
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from cython_core.dpdk.terms import DataplaneError as DataplaneError
+from cython_core.dpdk.terms import MempoolStats as MempoolStats
+from cython_core.dpdk.terms import PortSpec as PortSpec
+from cython_core.dpdk.terms import PortStats as PortStats
+from cython_core.dpdk.terms import Settings as Settings
+from cython_core.dpdk.terms import WorkerStats as WorkerStats
+
 # Names in the order of the counters' enumeration, drop reasons last; DROP_REASONS is that tail.
 COUNTERS: tuple[str, ...]
 DROP_REASONS: tuple[str, ...]
@@ -19,9 +26,6 @@ DPDK_VERSION: str
 SERVICES_MAX: int
 PORT_RANGES_MAX: int    # of one service
 RULES_MAX: int          # pairs of a prefix and a port range, of all services
-
-class DataplaneError(Exception):
-    """The data plane can't start or go on; the text is one line that says what to do."""
 
 @dataclass(frozen=True)
 class ServiceOptions:
@@ -49,72 +53,6 @@ class ServiceSpec:
     prefixes: Sequence[str]            # canonical "192.0.2.0/24", "2001:db8::/32"
     ports: Sequence[tuple[int, int]]   # inclusive ranges, 1..65535
     options: ServiceOptions = field(default_factory=ServiceOptions)
-
-@dataclass(frozen=True)
-class PortSpec:
-    """A DPDK port: `device` is a PCI address ("0000:03:00.0") or vdev arguments
-    ("net_af_xdp0,iface=eth1", "net_pcap0,rx_pcap=a.pcap,infinite_rx=1,tx_drop=1")."""
-
-    device: str
-
-@dataclass(frozen=True)
-class Settings:
-    """What only a restart changes."""
-
-    client_port: PortSpec
-    server_port: PortSpec
-    main_lcore: int = 0
-    worker_lcores: Sequence[int] = (1,)
-    hugepages: bool = True
-    memory_mib: int = 512
-    file_prefix: str = "synproxy"
-    connections: int = 1 << 20         # the table's hard bound, all workers together
-    half_open: int = 1 << 16           # connections waiting for their server's SYN-ACK
-    mbufs: int = 16383                 # per NUMA socket
-    rx_descriptors: int = 1024
-    tx_descriptors: int = 1024
-    eal_log_level: str = "warning"     # EAL's own words: emergency .. debug
-    extra_eal_args: Sequence[str] = ()
-
-@dataclass(frozen=True)
-class WorkerStats:
-    """One worker's view.  `counters` follow COUNTERS; tables are gauges at the time of reading."""
-
-    lcore: int
-    counters: dict[str, int]
-    connections: int                   # entries in use
-    connections_max: int
-    half_open: int
-    half_open_max: int
-    generation: int                    # the newest snapshot this worker has seen
-    turns: int                         # turns of the loop
-    busy_turns: int                    # of them, with at least one frame
-    busy_cycles: int                   # TSC cycles in turns that had work
-    cycles: int                        # TSC cycles since start
-
-@dataclass(frozen=True)
-class PortStats:
-    """rte_eth_stats of one port, role "client" or "server"."""
-
-    role: str
-    device: str
-    driver: str
-    mac: str
-    link_up: bool
-    rx_packets: int
-    tx_packets: int
-    rx_bytes: int
-    tx_bytes: int
-    rx_missed: int
-    rx_errors: int
-    tx_errors: int
-    rx_nombuf: int
-
-@dataclass(frozen=True)
-class MempoolStats:
-    name: str
-    size: int
-    in_use: int
 
 class Dataplane:
     """EAL, two ports and the workers.  One per process, since EAL initialises only once."""

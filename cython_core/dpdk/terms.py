@@ -10,11 +10,16 @@ class DataplaneError(Exception):
 
 @dataclass(frozen=True)
 class PortSpec:
+    """A DPDK port: `device` is a PCI address ("0000:03:00.0") or vdev arguments
+    ("net_af_xdp0,iface=eth1", "net_pcap0,rx_pcap=a.pcap,infinite_rx=1,tx_drop=1")."""
+
     device: str
 
 
 @dataclass(frozen=True)
 class Settings:
+    """What only a restart changes."""
+
     client_port: PortSpec
     server_port: PortSpec
     main_lcore: int = 0
@@ -22,32 +27,36 @@ class Settings:
     hugepages: bool = True
     memory_mib: int = 512
     file_prefix: str = "synproxy"
-    connections: int = 1 << 20
-    half_open: int = 1 << 16
-    mbufs: int = 16383
+    connections: int = 1 << 20         # the table's hard bound, all workers together
+    half_open: int = 1 << 16           # connections waiting for their server's SYN-ACK
+    mbufs: int = 16383                 # per NUMA socket
     rx_descriptors: int = 1024
     tx_descriptors: int = 1024
-    eal_log_level: str = "warning"
+    eal_log_level: str = "warning"     # EAL's own words: emergency .. debug
     extra_eal_args: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class WorkerStats:
+    """One worker's view.  `counters` follow COUNTERS; tables are gauges at the time of reading."""
+
     lcore: int
     counters: dict[str, int]
-    connections: int
+    connections: int                   # entries in use
     connections_max: int
     half_open: int
     half_open_max: int
-    generation: int
-    turns: int
-    busy_turns: int
-    busy_cycles: int
-    cycles: int
+    generation: int                    # the newest snapshot this worker has seen
+    turns: int                         # turns of the loop
+    busy_turns: int                    # of them, with at least one frame
+    busy_cycles: int                   # TSC cycles in turns that had work
+    cycles: int                        # TSC cycles since start
 
 
 @dataclass(frozen=True)
 class PortStats:
+    """rte_eth_stats of one port, role "client" or "server"."""
+
     role: str
     device: str
     driver: str
@@ -65,6 +74,8 @@ class PortStats:
 
 @dataclass(frozen=True)
 class MempoolStats:
+    """Buffers of one pool."""
+
     name: str
-    size: int
-    in_use: int
+    size: int                          # buffers
+    in_use: int                        # of them, with a port, a queue or a worker
