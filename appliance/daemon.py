@@ -15,7 +15,7 @@ from appliance.refusal import Refusal
 
 _CONFIG = click.option(
     "--config", "path", required=True, metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+    type=click.Path(exists=True, dir_okay=False, readable=False, path_type=Path),
     help="The configuration, in YAML.",
 )
 
@@ -58,6 +58,10 @@ def _load(path: Path) -> Config:
     except ConfigError as error:
         click.echo(str(error), err=True)
         sys.exit(ExitCode.INVALID)
+    except OSError as error:
+        denied = isinstance(error, PermissionError)
+        click.echo(f"synproxyd: {path}: can't be read: {error.strerror}", err=True)
+        sys.exit(ExitCode.DENIED if denied else ExitCode.FAILED)
 
 
 def _exit(refusals: list[Refusal]) -> None:

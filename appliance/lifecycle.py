@@ -6,7 +6,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 from contextlib import ExitStack
 
@@ -16,13 +15,12 @@ from appliance.config.settings import listen_address_of, settings_of
 from appliance.host.claim import claimed
 from appliance.management.catalogue import Catalogue, NotAcknowledgedError
 from appliance.management.server import ManagementServer
-from appliance.notify import notify
-from appliance.preflight import attachments_of
+from appliance.notify import notify, say
+from appliance.preflight import attachments_of, preflight_notices
 from appliance.refusal import Refusal
+from appliance.signals import signals_await, signals_hold
 from appliance.summary import counter_lines
 from cython_core.dataplane import Dataplane, DataplaneError, Settings
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def daemon_run(config: Config) -> None:
@@ -30,16 +28,14 @@ def daemon_run(config: Config) -> None:
     settings = settings_of(config)
     with ExitStack() as held:
         held.enter_context(claimed(attachments_of(settings)))
-        # From before EAL until the loop listens for them.  EAL's threads and the workers inherit
-        # the mask, so that a signal always comes to this thread.
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        signals_hold()
         dataplane = _open(settings)
         held.callback(dataplane.close)
         # Threads that gRPC makes later inherit this: none of them may disturb a worker.
         os.sched_setaffinity(0, {settings.main_lcore})
         asyncio.run(_serve(config, settings, dataplane))
         dataplane.stop()
-        print("\n".join(counter_lines(dataplane.worker_stats())), flush=True)
+        say("\n".join(counter_lines(dataplane.worker_stats())), sys.stdout)
 
 
 def _open(settings: Settings) -> Dataplane:
@@ -51,9 +47,7 @@ def _open(settings: Settings) -> Dataplane:
 
 async def _serve(config: Config, settings: Settings, dataplane: Dataplane) -> None:
     stop = asyncio.Event()
-    for number in STOP_SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    signals_await(asyncio.get_running_loop(), stop)
     address = listen_address_of(config)
     try:
         catalogue = Catalogue(config.services, config.defaults, dataplane)
@@ -75,10 +69,12 @@ async def _serve(config: Config, settings: Settings, dataplane: Dataplane) -> No
 
 
 def _say_ready(settings: Settings, services: int, address: str) -> None:
-    print(
+    for notice in preflight_notices(settings):
+        say(f"synproxyd: warning: {notice}", sys.stderr)
+    say(
         f"ready: clients {settings.client_port.device}, servers {settings.server_port.device},"
         f" workers on {','.join(map(str, settings.worker_lcores))}, services {services},"
         f" API {address}",
-        file=sys.stderr, flush=True,
+        sys.stderr,
     )
     notify("READY=1")

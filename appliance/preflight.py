@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from appliance.config.attachment import Attachment, attachment_of
 from appliance.host.capabilities import capability_refusals
 from appliance.host.hugepages import hugepage_refusals
-from appliance.host.interfaces import interface_refusals
+from appliance.host.interfaces import interface_notices, interface_refusals
 from appliance.host.listening import listening_refusals
 from appliance.host.pci import pci_refusals
 from appliance.host.processors import processor_refusals
@@ -27,3 +27,8 @@ def preflight_refusals(settings: Settings, address: str) -> Iterator[Refusal]:
     if settings.hugepages:
         yield from hugepage_refusals(settings.memory_mib)
     yield from listening_refusals(address)
+
+
+def preflight_notices(settings: Settings) -> Iterator[str]:
+    """What the operator should know, though it refuses nothing."""
+    yield from interface_notices(attachments_of(settings))

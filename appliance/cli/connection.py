@@ -1,6 +1,7 @@
 """A channel to the daemon, and what its refusals mean to a script."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", -1),
 )
 
+_ADDRESS = re.compile(r"unix:/.+|[^/\s]+:[0-9]{1,5}")
+
 _CODES = {
     grpc.StatusCode.NOT_FOUND: ExitCode.NOT_FOUND,
     grpc.StatusCode.ALREADY_EXISTS: ExitCode.CONFLICT,
@@ -47,6 +50,10 @@ def default_address() -> str:
 def connected(address: str | None) -> Iterator[grpc.Channel]:
     """Ends the program with a line on stderr and its exit code where a call fails."""
     address = address or default_address()
+    if not _ADDRESS.fullmatch(address):
+        raise click.UsageError(
+            f"--address must be unix:/path or host:port, not {address}"
+        )
     with grpc.insecure_channel(address, _OPTIONS) as channel:
         try:
             yield channel
@@ -57,7 +64,7 @@ def connected(address: str | None) -> Iterator[grpc.Channel]:
 def fail(error: grpc.RpcError, address: str) -> NoReturn:
     code = _CODES.get(error.code(), ExitCode.FAILED)
     # The channel's own words; UNAVAILABLE may also be the daemon's answer.
-    if str(error.details()).startswith("failed to connect"):
+    if str(error.details()).startswith(("failed to connect", "errors resolving")):
         path = address.removeprefix("unix:")
         if path != address and os.path.exists(path) and not os.access(path, os.W_OK):
             code, lines = ExitCode.DENIED, [f"no right to use {path}"]

@@ -1,8 +1,13 @@
 """synproxy: the commands' table.  A command's module is imported when it is called."""
 
+import errno
 import importlib
+import os
+import sys
 
 import click
+
+from appliance.exit_codes import ExitCode
 
 # Name → (module, what its help says).  Kept here so that --help imports none of them.
 COMMANDS = {
@@ -22,6 +27,17 @@ class LazyGroup(click.Group):
         module = importlib.import_module(COMMANDS[cmd_name][0])
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            # What is still to be written goes nowhere, or Python complains once more at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if error.errno == errno.EPIPE:      # `| head`: the reader has seen enough
+                ctx.exit(ExitCode.OK)
+            click.echo(f"synproxy: can't write: {error.strerror}", err=True)
+            ctx.exit(ExitCode.FAILED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -9,6 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from synproxy.v1.service_pb2 import ServiceOptions
 
+from appliance.config.constraints import value_reason
 from appliance.config.schema import fields_of, is_group
 from appliance.config.values import value_parse, value_text
 from appliance.config.violation import join
@@ -48,13 +49,17 @@ def assignments_apply(assignments: Sequence[str], options: ServiceOptions) -> li
         path, equals, text = assignment.partition("=")
         field = fields.get(path)
         try:
-            if field is None or not equals:
-                raise ValueError(_unknown(path, list(fields)) if equals else "must be OPTION=VALUE")
+            if not equals or not path:
+                raise ValueError("must be OPTION=VALUE")
+            if field is None:
+                raise ValueError(_unknown(path, list(fields)))
+            if path in paths:
+                raise ValueError("is given twice")
             if text != RESET:
                 _assign(_holder(options, path), field, text)
             paths.append(path)
         except ValueError as error:
-            errors.append(f"{path}: {error}")
+            errors.append(f"{path or assignment}: {error}")
     if errors:
         raise ValueError("\n".join(errors))
     return paths
@@ -64,8 +69,12 @@ def _assign(holder: Message, field: FieldDescriptor, text: str) -> None:
     value = value_parse(field, text)
     if isinstance(value, Duration):
         getattr(holder, field.name).CopyFrom(value)
-    else:
+        return
+    try:
         setattr(holder, field.name, value)
+    except ValueError:
+        # Whole numbers of 32 bits: what fits, the daemon holds against its own rule.
+        raise ValueError(value_reason(field, value)) from None
 
 
 def _holder(options: ServiceOptions, path: str) -> Message:

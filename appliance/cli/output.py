@@ -1,7 +1,9 @@
 """How results are written: as a table for people, as JSON or YAML of the message for programs."""
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Collection, Sequence
+from shutil import get_terminal_size
 
 import click
 import yaml
@@ -24,16 +26,22 @@ def message_text(message: Message, output: str) -> str:
     return yaml.safe_dump(fields, sort_keys=False, explicit_start=True).rstrip("\n")
 
 
-def table_text(head: Sequence[str], rows: Sequence[Sequence[object]], numbers: int = 0) -> str:
-    """Columns by their widest cell; the last `numbers` columns are flush right."""
+def table_text(
+    head: Sequence[str], rows: Sequence[Sequence[object]], numbers: Collection[int] = (),
+    prose: bool = False,
+) -> str:
+    """Columns by their widest cell; those that `numbers` has the index of are flush right.  With
+    `prose` a terminal that is too narrow cuts the last column off, rather than wrap it."""
     cells = [list(head), *([str(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    first_number = len(head) - numbers
+    room = None
+    if prose and sys.stdout.isatty():
+        room = max(get_terminal_size().columns, sum(widths[:-1]) + 2 * len(widths))
     lines = []
     for row in cells:
         padded = [
-            cell.rjust(width) if at >= first_number else cell.ljust(width)
+            cell.rjust(width) if at in numbers else cell.ljust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        lines.append("  ".join(padded).rstrip())
+        lines.append("  ".join(padded).rstrip()[:room])
     return "\n".join(lines)

@@ -3,6 +3,8 @@
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
+from math import isnan
 
 import click
 from synproxy.v1 import stats_service_pb2 as api
@@ -10,58 +12,92 @@ from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 
 from appliance.cli.connection import TIMEOUT_S, connected
 from appliance.cli.output import format_option, message_text, table_text
+from appliance.config.duration import NS_PER_S, duration_text
 
 _CLEAR = "\033[H\033[2J"    # ECMA-48 CUP and ED: home, erase
+
+
+def _seconds(ctx: click.Context, parameter: click.Parameter, value: float) -> float:
+    if isnan(value):
+        raise click.BadParameter("nan is no number of seconds")
+    return value
 
 
 @click.command("stats")
 @click.option("--watch", is_flag=True, help="Show again and again, with rates, until Ctrl-C.")
 @click.option(
-    "--interval", type=click.FloatRange(min=0.1), default=1.0, show_default=True,
-    help="Seconds between two looks of --watch.",
+    "--interval", type=click.FloatRange(min=0.1, max=86400), default=1.0, show_default=True,
+    callback=_seconds, help="Seconds between two looks of --watch.",
 )
+@click.option("--all", "zeros", is_flag=True, help="Show what was never counted, too.")
 @format_option
 @click.pass_obj
-def command(address: str | None, watch: bool, interval: float, output: str) -> None:
-    """Show what the workers count."""
+def command(address: str | None, watch: bool, interval: float, zeros: bool, output: str) -> None:
+    """Show what the workers count: frames by fate, and the drops by their reason.
+
+    What was never counted is left out.  The drops stand with the most frequent first.
+    """
+    request = api.GetStatsRequest(meanings=output == "table")
     former: api.GetStatsResponse | None = None
-    with connected(address) as channel:
+    with connected(address) as channel, suppress(KeyboardInterrupt):
         stub = StatsServiceStub(channel)
         while True:
-            stats = stub.GetStats(api.GetStatsRequest(), timeout=TIMEOUT_S)
-            text = message_text(stats, output) if output != "table" else _text(stats, former)
-            clear = _CLEAR if watch and output == "table" and sys.stdout.isatty() else ""
-            click.echo(clear + text)
+            stats = stub.GetStats(request, timeout=TIMEOUT_S)
+            if output == "table":
+                clear = _CLEAR if watch and sys.stdout.isatty() else ""
+                click.echo(clear + _text(stats, former, zeros))
+            else:
+                click.echo(message_text(stats, output))
             if not watch:
                 return
             former = stats
             time.sleep(interval)
 
 
-def _text(stats: api.GetStatsResponse, former: api.GetStatsResponse | None) -> str:
-    uptime_s = stats.uptime.ToNanoseconds() // 1_000_000_000
+def _text(
+    stats: api.GetStatsResponse, former: api.GetStatsResponse | None, zeros: bool
+) -> str:
+    uptime = duration_text(stats.uptime.seconds * NS_PER_S)
     tables = (
-        _totals(stats, former, "counters"), _totals(stats, former, "drops"),
+        _totals(stats, former, zeros, "counters"), _totals(stats, former, zeros, "drops"),
         _workers(stats), _ports(stats), _mempools(stats), _services(stats),
     )
-    return "\n\n".join((f"generation {stats.generation}, up {uptime_s} s", *filter(None, tables)))
+    return "\n\n".join((f"generation {stats.generation}, up {uptime}", *filter(None, tables)))
 
 
 def _totals(
-    stats: api.GetStatsResponse, former: api.GetStatsResponse | None, kind: str
+    stats: api.GetStatsResponse, former: api.GetStatsResponse | None, zeros: bool, kind: str
 ) -> str:
-    """The counters that aren't zero, over all workers; with rates since `former`."""
+    """Over all workers: the counters in the daemon's order, or the drops by their number; with
+    rates since `former`."""
     now, then = _sums(stats, kind), _sums(former, kind) if former else Counter[str]()
-    passed_s = (
-        (stats.uptime.ToNanoseconds() - former.uptime.ToNanoseconds()) / 1e9 if former else 0.0
+    meanings = {one.name: one.meaning for one in stats.meanings}
+    order = {name: at for at, name in enumerate(meanings)}
+    names = sorted(
+        (name for name in now if now[name] or zeros),
+        key=lambda name: (-now[name] if kind == "drops" else 0, order.get(name, len(order)), name),
     )
-    head = ["COUNTER" if kind == "counters" else "DROPPED", "TOTAL"]
-    rows = [[name, str(total)] for name, total in sorted(now.items()) if total]
-    if passed_s:
-        head.append("PER SECOND")
-        for row in rows:
-            row.append(f"{(now[row[0]] - then[row[0]]) / passed_s:.0f}")
-    return table_text(head, rows, numbers=len(head) - 1) if rows else ""
+    if not names:
+        return "nothing was dropped" if kind == "drops" else "no frame has come yet"
+    passed_s = _passed_s(stats, former)
+    rows = [
+        (
+            name, now[name],
+            *([f"{(now[name] - then[name]) / passed_s:.0f}"] if passed_s else []),
+            meanings.get(name, ""),
+        )
+        for name in names
+    ]
+    head = ("COUNTER" if kind == "counters" else "DROPPED", "TOTAL",
+            *(["PER SECOND"] if passed_s else []), "MEANING")
+    return table_text(head, rows, numbers=range(1, len(head) - 1), prose=True)
+
+
+def _passed_s(stats: api.GetStatsResponse, former: api.GetStatsResponse | None) -> float:
+    """Seconds between the two; 0 where there are no two of one daemon's life."""
+    if former is None:
+        return 0.0
+    return max(stats.uptime.ToNanoseconds() - former.uptime.ToNanoseconds(), 0) / 1e9
 
 
 def _sums(stats: api.GetStatsResponse, kind: str) -> Counter[str]:
@@ -82,7 +118,7 @@ def _workers(stats: api.GetStatsResponse) -> str:
         for worker in stats.workers
     ]
     head = ("WORKER", "GENERATION", "CONNECTIONS", "HALF OPEN", "BUSY")
-    return table_text(head, rows, numbers=4)
+    return table_text(head, rows, numbers=range(len(head) - 4, len(head)))
 
 
 def _ports(stats: api.GetStatsResponse) -> str:
@@ -95,12 +131,12 @@ def _ports(stats: api.GetStatsResponse) -> str:
         for port in stats.ports
     ]
     head = ("PORT", "DEVICE", "LINK", "RECEIVED", "SENT", "RX LOST", "TX LOST")
-    return table_text(head, rows, numbers=4)
+    return table_text(head, rows, numbers=range(len(head) - 4, len(head)))
 
 
 def _mempools(stats: api.GetStatsResponse) -> str:
     rows = [(pool.name, f"{pool.in_use}/{pool.size}") for pool in stats.mempools]
-    return table_text(("MEMPOOL", "IN USE"), rows, numbers=1)
+    return table_text(("MEMPOOL", "IN USE"), rows, numbers=(1,))
 
 
 def _services(stats: api.GetStatsResponse) -> str:
@@ -110,4 +146,4 @@ def _services(stats: api.GetStatsResponse) -> str:
         for name, total in sorted(service.counters.items())
         if total
     ]
-    return table_text(("SERVICE", "COUNTER", "TOTAL"), rows, numbers=1) if rows else ""
+    return table_text(("SERVICE", "COUNTER", "TOTAL"), rows, numbers=(2,)) if rows else ""

@@ -58,6 +58,8 @@ def _string_reason(rule: rule_pb2.Rule, value: str) -> str | None:
     parse = PARSERS.get(rule.format)
     if parse is None:
         return None
+    if not value:
+        return "must not be empty"
     try:
         parse(value)
     except ValueError as error:

@@ -39,9 +39,15 @@ def prefix_parse(text: str) -> Network:
             f"{text} holds the IPv6 form of IPv4 addresses, {_MAPPED}; name IPv4 prefixes as"
             " such, and all global unicast addresses of IPv6 as 2000::/3"
         )
+    if _is_no_hosts(network):
+        raise ValueError(f"{text} can't be a server's: loopback, multicast or unspecified")
     if ip_address(address) != network.network_address:
         raise ValueError(f"{text} has host bits set; did you mean {network}?")
     return network
+
+
+def _is_no_hosts(network: Network) -> bool:
+    return network.is_loopback or network.is_multicast or network.is_unspecified
 
 
 def port_range_parse(text: str) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """A configuration file, read and checked in whole."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from appliance.config.document import DocumentError, Position, document_parse
 from appliance.config.reader import Reader
 from appliance.config.rules import config_violations
 from appliance.config.violation import Violation, parent
+
+# Far more than the most services, prefixes and ports that the data plane takes.
+FILE_BYTES_MAX = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,13 @@ class ConfigError(Exception):
 
 def config_load(path: Path) -> Config:
     """Raises ConfigError, or OSError where the file can't be read."""
-    return config_parse(path.read_bytes(), str(path))
+    with path.open("rb") as file:
+        # A device may have no end.
+        content = file.read(FILE_BYTES_MAX + 1)
+    if len(content) > FILE_BYTES_MAX:
+        reason = f"is longer than {FILE_BYTES_MAX >> 20} MiB; is it the right file?"
+        raise ConfigError([Problem(str(path), Position(1, 1), Violation("", reason))])
+    return config_parse(content, str(path))
 
 
 def config_parse(content: bytes, file: str) -> Config:
@@ -60,20 +70,24 @@ def config_parse(content: bytes, file: str) -> Config:
 
 def _follow_ups(reader: Reader, config: Config) -> list[tuple[Position, Violation]]:
     """What is wrong with the message itself, but for what follows from a refused value."""
-    tainted = set()
+    tainted: set[str] = set()
     refused = {violation.path for _, violation in reader.refused}
     if "" in refused:
         return []
     for path in refused:
-        while path:
-            tainted.add(path)
-            path = parent(path)
+        tainted.update((path, *_holders(path)))
     found = []
     for violation in (*constraint_violations(config), *config_violations(config)):
-        inside = any(violation.path.startswith((f"{path}.", f"{path}[")) for path in refused)
+        inside = any(path in refused for path in _holders(violation.path))
         if violation.path not in tainted and not inside:
             found.append((_nearest(reader.positions, violation.path), violation))
     return found
+
+
+def _holders(path: str) -> Iterator[str]:
+    """The paths of all that holds what stands at `path`, but for the whole."""
+    while path := parent(path):
+        yield path
 
 
 def _nearest(positions: dict[str, Position], path: str) -> Position:

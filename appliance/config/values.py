@@ -47,7 +47,7 @@ def _integer_parse(text: str) -> int:
     if re.fullmatch(r"-?0[0-9]+", text):
         raise ValueError(f"must be written without leading zeros, not {text}")
     if not re.fullmatch(r"-?[0-9]{1,20}", text):
-        raise ValueError(f"must be a whole number in decimal digits, not {text}")
+        raise ValueError(f"must be a whole number in decimal digits, not {text or 'nothing'}")
     return int(text)
 
 

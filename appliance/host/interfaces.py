@@ -24,10 +24,33 @@ def interface_refusals(
                 yield Refusal(f"{one.interface}: {reason}")
 
 
+def interface_notices(
+    attachments: Sequence[Attachment], read: Callable[[str], Link | None] = link_read
+) -> Iterator[str]:
+    """What keeps frames from passing for now, but not the daemon from starting: at boot a cable
+    may come later than we do."""
+    for one in attachments:
+        link = read(one.interface) if one.interface else None
+        if link is None:
+            continue
+        if not link.up:
+            yield (
+                f"{one.interface}: is down, nothing passes until"
+                f" `ip link set dev {one.interface} up`"
+            )
+        elif not link.carrier:
+            yield f"{one.interface}: has no carrier, nothing passes; look at its cable or peer"
+
+
 def _reason(one: Attachment, link: Link | None, name_of: Callable[[int], str | None]) -> str:
     if link is None:
         return (
             "no such interface in this network namespace; `ip link` lists those that are there"
+        )
+    if not link.ethernet:
+        return (
+            "is no Ethernet interface (loopback and tunnels carry no Ethernet frames);"
+            " name another one"
         )
     if one.driver == "net_af_xdp" and link.xdp_program:
         name = name_of(link.xdp_program)

@@ -16,6 +16,9 @@ IFLA_IFNAME = 3
 IFLA_MASTER = 10
 IFLA_XDP = 43
 IFLA_XDP_PROG_ID = 4
+ARPHRD_ETHER = 1         # linux/if_arp.h
+IFF_UP = 1               # linux/if.h
+IFF_LOWER_UP = 1 << 16
 _TYPE_MASK = 0x3FFF    # NLA_TYPE_MASK: without the flags for nesting and byte order
 
 _NLMSG = struct.Struct("=IHHII")       # length, type, flags, sequence, port
@@ -29,6 +32,9 @@ class Link:
     index: int
     master: int         # the bridge or bond that it belongs to, by index; 0: none
     xdp_program: int    # id of the XDP program attached to it; 0: none
+    ethernet: bool = True
+    up: bool = True     # by its administrator
+    carrier: bool = True
 
 
 def link_read(name: str) -> Link | None:
@@ -44,13 +50,16 @@ def link_read(name: str) -> Link | None:
     length, kind, *_ = _NLMSG.unpack_from(answer)
     if kind != RTM_NEWLINK:
         return None
-    index = _IFINFO.unpack_from(answer, _NLMSG.size)[2]
+    _, hardware, index, flags, _ = _IFINFO.unpack_from(answer, _NLMSG.size)
     attributes = _attributes(answer[_NLMSG.size + _IFINFO.size : length])
     xdp = _attributes(attributes.get(IFLA_XDP, b""))
     return Link(
         index,
         master=_number(attributes.get(IFLA_MASTER)),
         xdp_program=_number(xdp.get(IFLA_XDP_PROG_ID)),
+        ethernet=hardware == ARPHRD_ETHER,
+        up=bool(flags & IFF_UP),
+        carrier=bool(flags & IFF_LOWER_UP),
     )
 
 

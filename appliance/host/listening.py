@@ -17,7 +17,9 @@ def listening_refusals(address: str) -> Iterator[Refusal]:
         return
     path = Path(name)
     folder = path.parent
-    if not folder.is_dir():
+    if folder.exists() and not folder.is_dir():
+        yield Refusal(f"management.address: {folder} is no folder; choose another path")
+    elif not folder.exists():
         yield Refusal(
             f"management.address: the folder {folder} doesn't exist; create it with"
             f" `mkdir -p {folder}` (RuntimeDirectory= of systemd)"
@@ -28,7 +30,10 @@ def listening_refusals(address: str) -> Iterator[Refusal]:
             ExitCode.DENIED,
         )
     elif path.exists() and not path.is_socket():
-        yield Refusal(f"management.address: {path} exists and is no socket; remove it")
+        yield Refusal(
+            f"management.address: {path} exists and is no socket;"
+            " choose another path, or move it away"
+        )
     elif path.exists() and _answers(path):
         yield Refusal(
             f"management.address: another daemon listens at {path}; stop it, or choose another"

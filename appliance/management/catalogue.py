@@ -21,6 +21,7 @@ from cython_core.dataplane import ServiceSpec
 # A worker's turn takes microseconds; one that takes seconds is stuck.
 ACKNOWLEDGE_TIMEOUT_S = 5.0
 _POLL_S = 0.0005
+NAME_SHOWN = 63      # characters, as many as a name may have (rule.proto, FORMAT_NAME)
 
 
 class Plane(Protocol):
@@ -116,7 +117,8 @@ class Catalogue:
 
     def _slot(self, name: str) -> int:
         if name not in self._slots:
-            raise UnknownServiceError(f"no service is called {name}")
+            shown = name if len(name) <= NAME_SHOWN else f"{name[:NAME_SHOWN]}..."
+            raise UnknownServiceError(f"no service is called {shown}")
         return self._slots[name]
 
     def _replace(self, slot: int, service: Service) -> None:

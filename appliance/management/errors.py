@@ -12,10 +12,21 @@ from grpc_status import rpc_status
 
 from appliance.config.violation import Violation
 
+# An error travels in HTTP/2 headers, of which gRPC takes 8 KiB for certain, and both the message
+# and the details hold every violation.
+VIOLATIONS_MAX = 16
+REASON_CHARACTERS_MAX = 160
+
 
 async def abort_invalid(
     context: grpc.aio.ServicerContext, violations: Sequence[Violation]
 ) -> NoReturn:
+    if len(violations) > VIOLATIONS_MAX:
+        more = f"{len(violations) - VIOLATIONS_MAX + 1} more violations are not shown"
+        violations = [*violations[: VIOLATIONS_MAX - 1], Violation("", more)]
+    violations = [
+        Violation(violation.path, _shortened(violation.reason)) for violation in violations
+    ]
     detail = Any()
     detail.Pack(
         BadRequest(
@@ -31,3 +42,9 @@ async def abort_invalid(
     )
     await context.abort(status.code, status.details, status.trailing_metadata)
     raise AssertionError("abort returns never")
+
+
+def _shortened(reason: str) -> str:
+    if len(reason) <= REASON_CHARACTERS_MAX:
+        return reason
+    return f"{reason[:REASON_CHARACTERS_MAX - 3]}..."

@@ -24,7 +24,7 @@ def mask_violations(mask: FieldMask) -> Iterator[Violation]:
 def mask_apply(request: UpdateServiceRequest, service: Service) -> None:
     """Make the request's change to `service`.  The mask has no violations."""
     wanted = Service(options=request.service.options)
-    if not request.HasField("update_mask"):
+    if not request.update_mask.paths:
         overlay(service.options, wanted.options)
         return
     # A path is reset where it is unset in the request; MergeMessage would skip it where the

@@ -9,7 +9,11 @@ from synproxy.v1 import stats_service_pb2 as api
 from synproxy.v1.stats_service_pb2_grpc import StatsServiceServicer
 
 from appliance.management.catalogue import Catalogue
-from cython_core.dataplane import DROP_REASONS, Dataplane, WorkerStats
+from cython_core.dataplane import COUNTER_HELP, DROP_REASONS, Dataplane, WorkerStats
+
+_MEANINGS = [
+    api.CounterMeaning(name=name, meaning=meaning) for name, meaning in COUNTER_HELP.items()
+]
 
 
 class StatsServicer(StatsServiceServicer):
@@ -36,6 +40,7 @@ class StatsServicer(StatsServiceServicer):
             # The data plane's fields have the schema's names.
             ports=[api.PortStats(**vars(port)) for port in self._dataplane.port_stats()],
             mempools=[api.MempoolStats(**vars(pool)) for pool in self._dataplane.mempool_stats()],
+            meanings=_MEANINGS if request.meanings else (),
         )
 
     def _counted(self, slot: int) -> dict[str, int]:

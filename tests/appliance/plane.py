@@ -20,6 +20,7 @@ class Plane:
         self.published: list[list[ServiceSpec]] = []
         self.stuck = False
         self.failing = False
+        self.counters = dict.fromkeys(COUNTERS, 0) | {COUNTERS[0]: 7, COUNTERS[-1]: 3}
         self._seen = 0
 
     def publish(self, services: Sequence[ServiceSpec]) -> int:
@@ -34,11 +35,10 @@ class Plane:
         return self._seen
 
     def worker_stats(self) -> list[WorkerStats]:
-        counters = dict.fromkeys(COUNTERS, 0) | {COUNTERS[0]: 7, COUNTERS[-1]: 3}
         return [
             WorkerStats(
-                lcore=lcore, counters=counters, connections=2, connections_max=1024, half_open=1,
-                half_open_max=64, generation=self._seen, turns=100, busy_turns=10,
+                lcore=lcore, counters=self.counters, connections=2, connections_max=1024,
+                half_open=1, half_open_max=64, generation=self._seen, turns=100, busy_turns=10,
                 busy_cycles=250, cycles=1000,
             )
             for lcore in (1, 2)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,8 +13,9 @@ from click.testing import CliRunner
 
 from appliance.cli.connection import default_address
 from appliance.cli.main import COMMANDS, main
+from appliance.cli.output import table_text
 from appliance.exit_codes import ExitCode
-from cython_core.dataplane import COUNTERS
+from cython_core.dataplane import COUNTER_HELP, COUNTERS, DROP_REASONS
 
 # Bounds of design: what a command may take, without waiting for anything.
 HELP_S = 0.15
@@ -86,11 +88,79 @@ def test_validate_only_changes_nothing(synproxy):
 
 def test_stats_sum_the_workers_and_name_the_drops(synproxy):
     lines = synproxy("stats").stdout.splitlines()
-    assert [line.split() for line in lines if line.split()[:1] == [COUNTERS[0]]] == [
-        [COUNTERS[0], "14"]
-    ]
-    assert [COUNTERS[-1], "6"] in [line.split() for line in lines]
+    assert f"received     14  {COUNTER_HELP['received']}" in lines
+    assert any(line.split()[:2] == [COUNTERS[-1], "6"] for line in lines)
     assert any(line.split() == ["2", "1", "2/1024", "1/64", "25.0%"] for line in lines)
+
+
+def test_drops_stand_by_their_number_and_zeros_only_where_asked_for(daemon, synproxy):
+    daemon.plane.counters |= {DROP_REASONS[1]: 5, DROP_REASONS[2]: 50}
+    assert dropped(synproxy("stats")) == [DROP_REASONS[2], DROP_REASONS[1], DROP_REASONS[-1]]
+    assert set(dropped(synproxy("stats", "--all"))) == set(DROP_REASONS)
+
+
+def test_where_nothing_was_counted_it_says_so(daemon, synproxy):
+    daemon.plane.counters = dict.fromkeys(COUNTERS, 0)
+    lines = synproxy("stats").stdout.splitlines()
+    assert "no frame has come yet" in lines
+    assert "nothing was dropped" in lines
+
+
+def test_a_narrow_terminal_costs_prose_and_no_number(monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "30")
+    row = ("received", 1234567890, "Frames taken from the ports.")
+    assert table_text(("A", "B", "C"), [row], numbers=(1,), prose=True).splitlines() == [
+        "A                  B  C", "received  1234567890  Frames t",
+    ]
+    assert str(row[2]) in table_text(("A", "B", "C"), [row])
+
+
+def dropped(result):
+    """The reasons in the table of drops."""
+    _, _, table = result.stdout.partition("DROPPED")
+    rows = table.partition("\n\n")[0].splitlines()[1:]
+    return [row.split()[0] for row in rows]
+
+
+def process(daemon, *arguments, **how):
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "appliance.cli.main", "--address", daemon.address,
+         *arguments],
+        stderr=subprocess.PIPE, text=True, **how,
+    )
+
+
+def test_watching_shows_rates_and_ends_well_with_ctrl_c(daemon):
+    watching = process(daemon, "stats", "--watch", "--interval", "0.1", stdout=subprocess.PIPE)
+    for line in watching.stdout:
+        if "PER SECOND" in line:
+            break
+    watching.send_signal(signal.SIGINT)
+    _, said = watching.communicate(timeout=10)
+    assert (watching.returncode, said) == (ExitCode.OK, "")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(daemon):
+    watching = process(daemon, "stats", "--watch", "--interval", "0.1", stdout=subprocess.PIPE)
+    watching.stdout.readline()
+    watching.stdout.close()
+    assert watching.wait(timeout=10) == ExitCode.OK
+    assert watching.stderr.read() == ""
+
+
+def test_a_full_disk_is_told_in_one_line(daemon):
+    with open("/dev/full", "w") as full:
+        listing = process(daemon, "service", "list", stdout=full)
+        assert listing.wait(timeout=10) == ExitCode.FAILED
+    assert listing.stderr.read() == "synproxy: can't write: No space left on device\n"
+
+
+@pytest.mark.parametrize("address", ["nonsense", "unix:", "/run/synproxy/api.sock"])
+def test_what_is_no_address_is_a_usage_error(synproxy, address):
+    result = synproxy("stats", address=address)
+    assert result.exit_code == ExitCode.USAGE
+    assert f"--address must be unix:/path or host:port, not {address}" in result.stderr
 
 
 def test_health_is_told_by_name(synproxy):
@@ -111,6 +181,14 @@ def test_health_is_told_by_name(synproxy):
         (["service", "set", "web", "mss"], ExitCode.INVALID, "mss: must be OPTION=VALUE\n"),
         (["service", "set", "web", "msss=1"], ExitCode.INVALID,
          "msss: unknown option; did you mean mss?\n"),
+        (["service", "set", "web", "=1"], ExitCode.INVALID, "=1: must be OPTION=VALUE\n"),
+        (["service", "set", "web", "mss="], ExitCode.INVALID, "decimal digits, not nothing\n"),
+        (["service", "set", "web", "mss=1300", "mss=1400"], ExitCode.INVALID,
+         "synproxy: mss: is given twice\n"),
+        (["service", "set", "web", "mss=-1", "wscale=99999999999"], ExitCode.INVALID,
+         "synproxy: mss: must be 536..8960 bytes, not -1\n"
+         "synproxy: wscale: must be 0..14 bits, not 99999999999\n"),
+        (["stats", "--interval", "nan"], ExitCode.USAGE, "nan is no number of seconds"),
         (["service", "set", "web", "sack=yes"], ExitCode.INVALID,
          "sack: must be true or false, not yes\n"),
         (["service", "set", "web", "mss=1", "wscale=15"], ExitCode.INVALID,

@@ -1,5 +1,7 @@
 """Whole files that can't be used: their syntax, and their two ports."""
 
+from pathlib import Path
+
 import pytest
 
 from appliance.config.load import ConfigError, config_load
@@ -76,3 +78,17 @@ def test_bytes_that_are_not_utf8_are_placed(tmp_path):
     with pytest.raises(ConfigError) as error:
         config_load(path)
     assert str(error.value) == f"{path}:2:4: document: is not UTF-8"
+
+
+def test_a_file_without_end_is_refused():
+    with pytest.raises(ConfigError) as error:
+        config_load(Path("/dev/zero"))
+    assert "is longer than 16 MiB" in str(error.value)
+
+
+@pytest.mark.timeout(20)
+def test_thousands_of_mistakes_are_told_in_bounded_time(problems, minimal):
+    services = "".join(
+        f"- {{name: s{n}, prefixes: [10.0.0.0/33], ports: [0]}}\n" for n in range(10_000)
+    )
+    assert len(problems(f"{minimal}services:\n{services}")) >= 20_000

@@ -4,6 +4,8 @@ import json
 import re
 import signal
 import socket
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from appliance.exit_codes import ExitCode
 from appliance.host.link import link_read
 
-from .daemon_process import LCORES, READY_S, as_root, finished, left_behind, two_cores
+from .daemon_process import LCORES, READY_S, as_root, command, finished, left_behind, two_cores
 
 
 def test_check_sums_up_what_is_right(configure):
@@ -40,6 +42,23 @@ def test_a_file_that_is_not_there_is_a_usage_error(tmp_path):
     assert "does not exist" in result.stderr
 
 
+def test_a_file_that_cannot_be_read_is_told_in_one_line():
+    result = finished("check", Path("/proc/self/mem"))
+    assert result.returncode == ExitCode.FAILED
+    assert result.stderr == "synproxyd: /proc/self/mem: can't be read: Input/output error\n"
+
+
+@as_root
+def test_a_file_of_others_is_denied(configure):
+    config = configure()
+    for folder in config.parents[:-1]:
+        folder.chmod(0o755)
+    config.chmod(0)
+    result = finished("check", config, user=65534, group=65534, extra_groups=[])
+    assert result.returncode == ExitCode.DENIED
+    assert result.stderr == f"synproxyd: {config}: can't be read: Permission denied\n"
+
+
 @two_cores
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_its_counters_and_leaves_nothing(configure, start, tmp_path, how):
@@ -47,6 +66,46 @@ def test_a_signal_ends_it_with_its_counters_and_leaves_nothing(configure, start,
     assert daemon.stop(how) == 0
     assert re.search(r"^dropped +0$", daemon.said(), re.MULTILINE)
     assert "Traceback" not in daemon.said()
+    assert left_behind(tmp_path) == []
+
+
+@two_cores
+def test_more_signals_do_not_cut_the_stop_short(configure, start, tmp_path):
+    daemon = start(configure())
+    for how in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+        daemon.process.send_signal(how)
+    assert daemon.stop() == 0
+    assert re.search(r"^dropped +0$", daemon.said(), re.MULTILINE)
+    assert left_behind(tmp_path) == []
+
+
+@two_cores
+def test_a_closed_terminal_or_a_reload_does_not_end_it(configure, start):
+    daemon = start(configure())
+    daemon.process.send_signal(signal.SIGHUP)
+    assert daemon.synproxy("health").count("SERVING") == 3
+    assert "SIGHUP: nothing done; a changed file needs a restart" in daemon.said()
+    assert daemon.stop() == 0
+
+
+@as_root
+@two_cores
+def test_an_interface_that_is_down_is_told_at_start(configure, start, veth):
+    daemon = start(configure(client=f"{{interface: {veth[0]}, driver: AF_PACKET}}"))
+    assert f"synproxyd: warning: {veth[0]}: is down" in daemon.said()
+
+
+@two_cores
+def test_an_output_that_takes_nothing_is_no_reason_to_stop(configure, tmp_path):
+    config = configure()
+    with open("/dev/full", "wb") as full:
+        process = subprocess.Popen(command("run", config), stdout=full, stderr=full)
+    socket_path = tmp_path / "synproxy.sock"
+    deadline = time.monotonic() + READY_S
+    while not socket_path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(READY_S) == 0
     assert left_behind(tmp_path) == []
 
 

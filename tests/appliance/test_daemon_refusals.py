@@ -26,15 +26,15 @@ def test_no_huge_pages(configure):
 
 
 @as_root
-def test_no_rights(configure, tmp_path):
+def test_no_rights(configure, veth):
     config = configure(
-        client="{interface: lo}", server="{device: net_ring1}", address="127.0.0.1:50051"
+        client=f"{{interface: {veth[0]}}}", address="127.0.0.1:50051"
     )
     for folder in (config, *config.parents[:-1]):
         folder.chmod(0o755)
     code, line = refused(config, user=65534, group=65534, extra_groups=[])
     assert code == ExitCode.DENIED
-    assert "lo: net_af_xdp needs CAP_NET_RAW and CAP_NET_ADMIN and CAP_BPF" in line
+    assert f"{veth[0]}: net_af_xdp needs CAP_NET_RAW and CAP_NET_ADMIN and CAP_BPF" in line
 
 
 def test_no_such_interface(configure):
@@ -94,3 +94,10 @@ def test_a_device_that_dpdk_does_not_know(configure):
     code, line = refused(configure(client="{device: net_nonsense0}"))
     assert code == ExitCode.UNAVAILABLE
     assert "net_nonsense0" in line
+
+
+@as_root
+def test_a_socket_that_cannot_be_bound_is_told_in_one_line(configure):
+    code, line = refused(configure(address="unix:/proc/api.sock"))
+    assert code == ExitCode.UNAVAILABLE
+    assert "can't listen at unix:/proc/api.sock" in line

@@ -1,8 +1,11 @@
 """Prefixes, port ranges and listen addresses: what is taken, and as what."""
 
 import pytest
+from synproxy.v1.service_pb2 import Service
 
+from appliance.config.constraints import value_reason
 from appliance.config.formats import listen_address_parse, port_range_parse, prefix_parse
+from appliance.config.schema import fields_of
 
 
 @pytest.mark.parametrize(
@@ -79,3 +82,14 @@ def test_a_listen_address(text, path):
 def test_no_listen_address(text):
     with pytest.raises(ValueError, match=r"must be|at most"):
         listen_address_parse(text)
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1", "224.0.0.0/4", "0.0.0.0", "::1", "ff02::/16", "::"])
+def test_where_no_server_can_be_is_no_prefix(text):
+    with pytest.raises(ValueError, match="can't be a server's"):
+        prefix_parse(text)
+
+
+def test_an_empty_text_is_told_as_such():
+    (field,) = (one for one in fields_of(Service.DESCRIPTOR) if one.name == "prefixes")
+    assert value_reason(field, "") == "must not be empty"

@@ -10,7 +10,7 @@ from appliance.exit_codes import ExitCode
 from appliance.host.capabilities import capability_refusals
 from appliance.host.claim import claimed
 from appliance.host.hugepages import hugepage_refusals
-from appliance.host.interfaces import interface_refusals
+from appliance.host.interfaces import interface_notices, interface_refusals
 from appliance.host.link import Link, link_read
 from appliance.host.listening import listening_refusals
 from appliance.host.pci import pci_refusals
@@ -92,7 +92,9 @@ def test_a_kernel_without_huge_pages(tmp_path):
 
 
 def test_the_loopback_is_read_over_netlink():
-    assert link_read("lo") == Link(socket.if_nametoindex("lo"), master=0, xdp_program=0)
+    assert link_read("lo") == Link(
+        socket.if_nametoindex("lo"), master=0, xdp_program=0, ethernet=False
+    )
 
 
 @pytest.mark.parametrize("name", ["nosuchif0", "a-name-that-is-longer-than-any"])
@@ -194,7 +196,7 @@ def test_a_folder_for_the_socket_must_exist(tmp_path):
 def test_a_file_in_the_sockets_place_is_not_removed(tmp_path):
     (tmp_path / "api.sock").write_text("mine")
     (line,) = said(listening_refusals(f"unix:{tmp_path}/api.sock"))
-    assert "exists and is no socket; remove it" in line
+    assert "exists and is no socket; choose another path" in line
 
 
 def test_a_socket_that_answers_is_another_daemons_and_one_that_does_not_is_stale(tmp_path):
@@ -209,3 +211,28 @@ def test_a_socket_that_answers_is_another_daemons_and_one_that_does_not_is_stale
 
 def test_tcp_is_for_bind_to_find_out():
     assert said(listening_refusals("127.0.0.1:50051")) == []
+
+
+def test_what_carries_no_ethernet_is_no_port():
+    loopback = Link(1, master=0, xdp_program=0, ethernet=False)
+    (line,) = said(interface_refusals([XDP, RING], read=lambda name: loopback))
+    assert line.startswith("eth1: is no Ethernet interface")
+
+
+@pytest.mark.parametrize(
+    ("up", "carrier", "notice"),
+    [
+        (True, True, None),
+        (False, False, "eth1: is down, nothing passes until `ip link set dev eth1 up`"),
+        (True, False, "eth1: has no carrier, nothing passes; look at its cable or peer"),
+    ],
+)
+def test_a_link_that_carries_nothing_is_told(up, carrier, notice):
+    link = Link(1, master=0, xdp_program=0, up=up, carrier=carrier)
+    assert list(interface_notices([XDP, RING], lambda name: link)) == [notice] * bool(notice)
+
+
+def test_a_file_in_the_folders_place_is_told(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    (line,) = said(listening_refusals(f"unix:{tmp_path}/file/api.sock"))
+    assert line == f"management.address: {tmp_path}/file is no folder; choose another path"

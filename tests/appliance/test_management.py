@@ -22,7 +22,7 @@ from appliance.config.options import effective_options
 from appliance.management import catalogue
 from appliance.management.server import SERVICE_NAMES, ManagementServer
 from appliance.refusal import Refusal
-from cython_core.dataplane import COUNTERS, SERVICE_COUNTERS
+from cython_core.dataplane import COUNTER_HELP, COUNTERS, SERVICE_COUNTERS
 
 CALL_S = 10
 
@@ -282,3 +282,31 @@ def test_effective_options_are_those_that_the_data_plane_got(daemon, services):
     )
     spec = daemon.plane.published[0][0].options
     assert (spec.mss, spec.wscale) == (1400, 9)
+
+
+def test_a_mask_without_paths_is_none(update):
+    assert update(ServiceOptions(mss=1300), paths=[]).service.options.mss == 1300
+
+
+def test_more_mistakes_than_a_header_holds_are_told_in_part(update):
+    with pytest.raises(grpc.RpcError) as error:
+        update(paths=[f"options.{'x' * 1000}{n}" for n in range(1000)])
+    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    found = violations(error.value)
+    assert len(found) == 16
+    assert found[-1] == ("", "985 more violations are not shown")
+
+
+def test_a_name_that_no_service_can_have_is_not_found_either(update):
+    with pytest.raises(grpc.RpcError) as error:
+        update(name="x" * 100_000)
+    assert error.value.code() is grpc.StatusCode.NOT_FOUND
+    assert error.value.details() == f"no service is called {'x' * 63}..."
+
+
+def test_what_counters_mean_is_told_where_it_is_asked_for(daemon):
+    stub = StatsServiceStub(daemon.channel)
+    assert not stub.GetStats(GetStatsRequest(), timeout=CALL_S).meanings
+    meanings = stub.GetStats(GetStatsRequest(meanings=True), timeout=CALL_S).meanings
+    assert {one.name: one.meaning for one in meanings} == COUNTER_HELP
+    assert [one.name for one in meanings] == list(COUNTERS)
