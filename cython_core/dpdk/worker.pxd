@@ -20,6 +20,9 @@ from cython_core.proxy.synproxy cimport Proxy
 cdef enum:
     WORKERS_MAX = 64
     QUEUES_MAX = 16             # receive queues of one port that one worker can own
+    # Taken at once from a queue, of the 64 that a burst could hold: what the stages hand on to each
+    # other then stays in a first-level cache that is shared with a busy neighbour.
+    RECEIVE_FRAMES = 32
     IDLE_TURNS = 1024           # in a row, before a worker pauses between its turns
 
 

@@ -61,7 +61,7 @@ cdef inline void snapshot_take(Worker *worker) noexcept nogil:
 
 cdef inline void queue_receive(Worker *worker, const Inlet *inlet,
                                uint16_t queue_id) noexcept nogil:
-    worker.burst.count = rte_eth_rx_burst(inlet.port_id, queue_id, worker.mbuf, BURST_FRAMES)
+    worker.burst.count = rte_eth_rx_burst(inlet.port_id, queue_id, worker.mbuf, RECEIVE_FRAMES)
 
 
 # All the stages, for what was received from one side.  Returns how many frames that was.

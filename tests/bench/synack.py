@@ -29,6 +29,8 @@ def main() -> int:
     ceiling = [theirs.mpps for _, theirs in rounds]
     ratio = statistics.median(ours) / statistics.median(ceiling)
     show("median", statistics.median(ours), statistics.median(ceiling))
+    # A neighbour on the same core's other thread slows the busier of the two more.
+    show("best", max(ours), max(ceiling))
     print(f"goal: a ratio of {GOAL} or more: {'reached' if ratio >= GOAL else 'missed'}")
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(
