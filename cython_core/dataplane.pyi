@@ -78,6 +78,11 @@ class Dataplane:
 
     def port_stats(self) -> list[PortStats]: ...
     def mempool_stats(self) -> list[MempoolStats]: ...
+    def rest(self) -> None:
+        """Stop the workers alone: no frame is read or sent any more, the ports stay up; idempotent.
+        A peer over net_memif must rest before either side stops, since the driver unmaps what
+        both share however busy its workers are."""
+
     def stop(self) -> None:
         """Stop the workers, then the ports; idempotent.  Stats stay readable until close()."""
 

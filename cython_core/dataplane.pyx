@@ -100,6 +100,7 @@ cdef class Dataplane:
             self.rows = 1
             self.wscales = {}
             self.started = False
+            self.running = False
             undo.pop_all()
 
     cdef Crew *workers(self) except NULL:
@@ -128,6 +129,7 @@ cdef class Dataplane:
             self.started = True
             for port in self.ports:
                 port_start(port, talk)
+        self.running = True
         crew_launch(self.workers())
 
     def generation_seen(self):
@@ -152,11 +154,16 @@ cdef class Dataplane:
         self.workers()
         return buffers_stats(self.sockets)
 
+    def rest(self):
+        if self.running:
+            self.running = False
+            crew_stop(self.crew)
+
     def stop(self):
+        self.rest()
         if not self.started:
             return
         self.started = False
-        crew_stop(self.crew)
         with eal.talk_held_back(self.settings):
             for port in self.ports:
                 port_stop(port)

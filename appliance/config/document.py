@@ -11,6 +11,9 @@ import yaml
 
 # Far beyond the schema's own depth, and far below what would overflow the C parser's stack.
 DEPTH_MAX = 64
+TOO_DEEP = f"is nested more than {DEPTH_MAX} levels deep"
+# What libyaml says of its own bound, 1000; it reads ahead, so it may come upon that one first.
+LIBYAML_TOO_DEEP = "exceeded maximum nesting depth"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ def document_parse(content: bytes) -> yaml.Node:
         raise DocumentError("holds a control character", position) from None
     except yaml.MarkedYAMLError as error:
         reason = ", ".join(filter(None, (error.context, error.problem)))
+        if error.problem == LIBYAML_TOO_DEEP:
+            reason = TOO_DEEP
         raise DocumentError(reason, mark_position(error.problem_mark)) from None
     if root is None:
         raise DocumentError("is empty", Position(1, 1))
@@ -55,8 +60,7 @@ def _check_depth(text: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEPTH_MAX:
-                reason = f"is nested more than {DEPTH_MAX} levels deep"
-                raise DocumentError(reason, mark_position(event.start_mark))
+                raise DocumentError(TOO_DEEP, mark_position(event.start_mark))
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 

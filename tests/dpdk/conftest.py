@@ -64,7 +64,7 @@ def plane_run(job: dict, command: tuple[str, ...] = ()) -> tuple[dict, str]:
         [*command, sys.executable, "-P", str(PROGRAM)], input=json.dumps(job),
         capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.removeprefix("running\n")), done.stderr
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
 def settings(**differences) -> dict:

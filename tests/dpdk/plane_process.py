@@ -5,9 +5,10 @@ Reads a job from standard input, a line of JSON:
     settings    fields of Settings; the ports are devices
     services    fields of ServiceSpec, for each publish; the second and later ones while running
     received    run until so many frames have come
-    seconds     and then so much longer, and until standard input ends
+    seconds     and then so much longer, and until the next line, or the end, of standard input
 
-Writes "running" to standard output once the workers run, then what came of it, in JSON.
+Writes "running" to standard output once the workers run, "resting" once they rest; and once
+standard input has ended, stops the ports and writes what came of it, a line of JSON.
 """
 
 import dataclasses
@@ -61,8 +62,12 @@ def run_plane(plane, job):
     latencies = [publish(plane, services) for services in updates]
     wait(lambda: received(plane) >= job["received"])
     time.sleep(job["seconds"])
-    sys.stdin.read()
+    sys.stdin.readline()
     resting = plane.mempool_stats()
+    plane.rest()
+    plane.rest()
+    print("resting", flush=True)
+    sys.stdin.read()
     plane.stop()
     plane.stop()
     return {
