@@ -8,9 +8,11 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from cython_core.proxy.activation cimport Pulse
 from cython_core.proxy.burst cimport BURST_FRAMES, Burst, burst_run
 from cython_core.proxy.conntable cimport (
-    CONN_CLIENT_FIN, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_TIMESTAMPS, CONNTABLE_ALIGN,
+    CONN_CLIENT_FIN, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_TIMESTAMPS,
+    CONNTABLE_ALIGN,
     STATE_CLOSED, STATE_ESTABLISHED, STATE_FREE, STATE_HALF_CLOSED, STATE_REFUSED, STATE_SYN_SENT,
     STATE_TIME_WAIT, Connection, ConnTable, conntable_bytes, conntable_entry, conntable_find,
     conntable_init, conntable_insert, conntable_remove, conntable_words,
@@ -19,6 +21,7 @@ from cython_core.proxy.cookie cimport (
     Cookie, CookieKeys, Offer, cookie_check, cookie_keys_derive,
 )
 from cython_core.proxy.counters cimport COUNTERS_N, DROP_FIRST, SERVICES_MAX
+from cython_core.proxy.early cimport early_bytes, early_init
 from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
 from cython_core.proxy.service cimport (
     Rule, Service, Snapshot, snapshot_build, snapshot_covers, snapshot_free, snapshot_match,
@@ -40,6 +43,9 @@ cdef enum:
     ROOM_BYTES = 2048           # a frame's buffer
     UNTOUCHED = 0xA5
 
+# By number: Activation and UnknownFlow of proxy/service.
+ACTIVATIONS = ("always", "auto", "monitor", "off")
+UNKNOWN_FLOWS = ("forward", "drop", "reset")
 VERDICTS = {
     VERDICT_BRIDGE: "bridge",
     VERDICT_TRANSLATE: "translate",
@@ -69,7 +75,8 @@ cdef class Box:
     cdef Snapshot *snapshot
 
     def __cinit__(self, services, uint64_t now_ms, uint32_t connections=1024,
-                  uint32_t half_open=256, master=(1, 2), table_key=(3, 4)):
+                  uint32_t half_open=256, uint32_t early=64, master=(1, 2),
+                  table_key=(3, 4)):
         memset(&self.proxy, 0, sizeof(Proxy))
         self.snapshot = NULL
         self.burst = <Burst *>calloc(1, sizeof(Burst))
@@ -79,7 +86,10 @@ cdef class Box:
         self.proxy.master.k0, self.proxy.master.k1 = master
         self.proxy.table_key.k0, self.proxy.table_key.k1 = table_key
         self.proxy.table = conntable_init(block(conntable_bytes(connections)), connections)
-        self.proxy.half_open = half_open_init(block(half_open_bytes(half_open)), half_open, now_ms)
+        self.proxy.pulses = <Pulse *>calloc(SERVICES_MAX + 1, sizeof(Pulse))
+        self.proxy.half_open = half_open_init(
+            block(half_open_bytes(half_open)), half_open,
+            early_init(block(early_bytes(early)), early), now_ms)
         cdef uint32_t i
         for i in range(OUTBOX_FRAMES):
             self.proxy.outbox.frame[i] = self.spares + i * ROOM_BYTES
@@ -93,6 +103,8 @@ cdef class Box:
         free(self.spares)
         free(self.proxy.rows)
         free(self.proxy.table)
+        free(self.proxy.pulses)
+        free(self.proxy.half_open.early)
         free(self.proxy.half_open)
         snapshot_free(self.snapshot)
 
@@ -177,7 +189,9 @@ cdef class Box:
         return {name: sums[j] for j, name in enumerate(counters.NAMES)}
 
     def gauges(self):
-        return {"connections": self.proxy.table.used, "half_open": self.proxy.half_open.used}
+        return {"connections": self.proxy.table.used, "half_open": self.proxy.half_open.awaiting,
+                "records": self.proxy.half_open.used,
+                "early": self.proxy.half_open.early.used}
 
     def connections(self):
         """Every entry in use, as a dict."""
@@ -217,6 +231,7 @@ cdef describe(Connection *conn):
         "timestamps": bool(conn.flags & CONN_TIMESTAMPS),
         "client_fin": bool(conn.flags & CONN_CLIENT_FIN),
         "server_fin": bool(conn.flags & CONN_SERVER_FIN),
+        "passes": bool(conn.flags & CONN_PASSES),
         "rst_doubtful": bool(conn.flags & CONN_RST_DOUBTFUL),
         "scales_client": conn.scales_client,
         "scales_server": conn.scales_server,
@@ -264,6 +279,15 @@ cdef Service service_of(fields) except *:
     service.half_closed_ticks = fields["half_closed_ticks"]
     service.time_wait_ticks = fields["time_wait_ticks"]
     service.closed_ticks = fields["closed_ticks"]
+    service.early_data = fields["early_data"]
+    service.activation = ACTIVATIONS.index(fields["activation"])
+    service.unknown_flow = UNKNOWN_FLOWS.index(fields["unknown_flow"])
+    service.unknown_rate = fields["unknown_rate"]
+    service.syn_rate_on = fields["syn_rate_on"]
+    service.syn_rate_off = fields["syn_rate_off"]
+    service.half_open_on = fields["half_open_on"]
+    service.hold_ms = fields["hold_ms"]
+    service.grace_ms = fields["grace_ms"]
     return service
 
 

@@ -47,6 +47,9 @@ SERVICES_MAX = ROWS_SERVICES
 PORT_RANGES_MAX = 64            # of one service: they are searched one by one
 RULES_MAX = 1 << 16             # of all services: prefixes x port ranges
 MAPPED = ip_network("::ffff:0:0/96")    # RFC 4291 §2.5.5.2: how IPv4 stands in floor 2
+# By number: Activation and UnknownFlow of proxy/service.
+ACTIVATIONS = ("always", "auto", "monitor", "off")
+UNKNOWN_FLOWS = ("forward", "drop", "reset")
 WSCALE_ABSENT = 15              # proxy/service: no window scale is announced
 
 
@@ -64,6 +67,15 @@ class ServiceOptions:
     half_closed_timeout_s: int = 3600
     time_wait_timeout_s: int = 120
     closed_timeout_s: int = 120
+    early_data: bool = True
+    activation: str = "always"
+    unknown_flow: str = "forward"
+    unknown_rate: int = 10_000
+    syn_rate_on: int = 10_000
+    syn_rate_off: int = 5_000
+    half_open_on: int = 10_000
+    hold_s: int = 60
+    grace_s: int = 120
 
 
 @dataclass(frozen=True)
@@ -112,7 +124,8 @@ cdef class Dataplane:
         cdef Crew *crew = self.workers()
         cdef Snapshot *snapshot
         wscales = dict(self.wscales)
-        snapshot = compile_snapshot(self.generation + 1, services, wscales)
+        snapshot = compile_snapshot(self.generation + 1, services, wscales,
+                                    len(self.settings.worker_lcores))
         self.generation += 1
         self.wscales = wscales
         self.rows = max([self.rows] + [service.slot + 2 for service in services])
@@ -187,7 +200,8 @@ cdef class Dataplane:
             port_close(port)
 
 
-cdef Snapshot *compile_snapshot(uint64_t generation, services, dict wscales) except NULL:
+cdef Snapshot *compile_snapshot(uint64_t generation, services, dict wscales,
+                                workers) except NULL:
     """`wscales` by slot is what was announced so far; it is brought up to date."""
     rules = rules_of(services)
     cdef Service *compiled = <Service *>calloc(len(services) + 1, sizeof(Service))
@@ -199,7 +213,7 @@ cdef Snapshot *compile_snapshot(uint64_t generation, services, dict wscales) exc
         for index, service in enumerate(services):
             wscales[service.slot] = wscale_announced(
                 service, wscales.get(service.slot), int(time.time()))
-            compile_service(&compiled[index], service, wscales[service.slot])
+            compile_service(&compiled[index], service, wscales[service.slot], workers)
         for index, rule in enumerate(rules):
             compile_rule(&described[index], rule)
         snapshot = snapshot_build(generation, compiled, len(services), described, len(rules))
@@ -263,7 +277,7 @@ def wscale_announced(service, former, now_s):
     return service.name, wscale, former[1], epoch
 
 
-cdef int compile_service(Service *compiled, service, wscales) except -1:
+cdef int compile_service(Service *compiled, service, wscales, workers) except -1:
     options = service.options
     compiled.row = service.slot + 1
     compiled.tag = int.from_bytes(sha256(service.name.encode()).digest()[:4], "big")
@@ -279,7 +293,21 @@ cdef int compile_service(Service *compiled, service, wscales) except -1:
     compiled.half_closed_ticks = ticks_of(options.half_closed_timeout_s)
     compiled.time_wait_ticks = ticks_of(options.time_wait_timeout_s)
     compiled.closed_ticks = ticks_of(options.closed_timeout_s)
+    compiled.early_data = options.early_data
+    compiled.activation = ACTIVATIONS.index(options.activation)
+    compiled.unknown_flow = UNKNOWN_FLOWS.index(options.unknown_flow)
+    # Each worker sees its share of the load.
+    compiled.unknown_rate = share(options.unknown_rate, workers)
+    compiled.syn_rate_on = share(options.syn_rate_on, workers)
+    compiled.syn_rate_off = share(options.syn_rate_off, workers)
+    compiled.half_open_on = share(options.half_open_on, workers)
+    compiled.hold_ms = options.hold_s * 1000
+    compiled.grace_ms = options.grace_s * 1000
     return 0
+
+
+def share(total, workers):
+    return -(-total // workers)
 
 
 def ticks_of(seconds):

@@ -16,6 +16,8 @@ from cython_core.dpdk.rte cimport (
 from cython_core.dpdk.worker cimport Inlet, worker_run
 from cython_core.proxy.conntable cimport CONNTABLE_ALIGN, conntable_bytes, conntable_init
 from cython_core.proxy.counters cimport COUNTERS_N, SERVICES_MAX
+from cython_core.proxy.activation cimport Pulse
+from cython_core.proxy.early cimport EarlyPool, early_bytes, early_init
 from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
 
 from cython_core.dpdk.terms import DataplaneError
@@ -60,12 +62,17 @@ cdef int shard_make(Worker *worker, settings) except -1:
     cdef int socket = rte_lcore_to_socket_id(worker.lcore_id)
     cdef uint32_t connections = max(settings.connections // worker.count, 1)
     cdef uint32_t half_open = max(settings.half_open // worker.count, 1)
+    cdef uint32_t early = settings.early_segments // worker.count
+    cdef EarlyPool *pool
     cdef uint64_t now_ns = time.time_ns()
     cdef void *block = take(f"a table of {connections} connections",
                             conntable_bytes(connections), socket)
     worker.proxy.table = conntable_init(block, connections)
     block = take(f"{half_open} half-open connections", half_open_bytes(half_open), socket)
-    worker.proxy.half_open = half_open_init(block, half_open, now_ns // 1000000)
+    pool = early_init(take(f"{early} segments of early data", early_bytes(early), socket), early)
+    worker.proxy.half_open = half_open_init(block, half_open, pool, now_ns // 1000000)
+    worker.proxy.pulses = <Pulse *>take("the services' load", (SERVICES_MAX + 1) * sizeof(Pulse),
+                                        socket)
     worker.proxy.rows = <uint64_t *>take(
         "counters", (SERVICES_MAX + 1) * COUNTERS_N * sizeof(uint64_t), socket)
     clock_start(&worker.clock, rte_get_tsc_hz(), rte_rdtsc(), now_ns)
@@ -119,7 +126,10 @@ cdef void crew_free(Crew *crew) noexcept:
             inbox_drain(worker.inlet[side].inbox)
             rte_ring_free(worker.inlet[side].inbox)
         rte_free(worker.proxy.table)
+        if worker.proxy.half_open != NULL:
+            rte_free(worker.proxy.half_open.early)
         rte_free(worker.proxy.half_open)
+        rte_free(worker.proxy.pulses)
         rte_free(worker.proxy.rows)
         rte_free(worker)
     rte_free(crew)

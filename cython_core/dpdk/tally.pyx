@@ -36,7 +36,7 @@ cdef object worker_stats(const Worker *worker, uint32_t rows):
         counters=named(sums),
         connections=worker.proxy.table.used,
         connections_max=worker.proxy.table.capacity,
-        half_open=worker.proxy.half_open.used,
+        half_open=worker.proxy.half_open.awaiting,
         half_open_max=worker.proxy.half_open.capacity,
         generation=worker.progress.generation,
         # A part is read before its whole, which has grown in the meantime, if anything.

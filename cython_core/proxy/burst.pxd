@@ -23,7 +23,7 @@ cdef enum:
 # A segment of a protected service on its way through the hash.
 cdef struct Lane:
     uint32_t at                 # its frame in the burst
-    bint syn                    # SYN alone, from the client: `offer` and `bits` are valid
+    bint syn                    # SYN alone that meets a cookie: `offer` and `bits` are valid
     uint32_t bits               # cookie_bits of the offer
     const Service *service
     Flow flow
@@ -46,7 +46,7 @@ cdef struct Burst:
 
 cdef void burst_parse(Burst *burst) noexcept nogil
 cdef void burst_admit(Burst *burst, Proxy *proxy) noexcept nogil
-cdef void burst_hash(Burst *burst, const Proxy *proxy) noexcept nogil
+cdef void burst_hash(Burst *burst, Proxy *proxy) noexcept nogil
 cdef void burst_match(Burst *burst, const Proxy *proxy) noexcept nogil
 cdef void burst_decide(Burst *burst, Proxy *proxy) noexcept nogil
 

@@ -1,3 +1,4 @@
+from cython_core.proxy.activation cimport activation_syn
 from cython_core.proxy.conntable cimport (
     STATE_REFUSED, STATE_SYN_SENT, Connection, conntable_find, conntable_prefetch, conntable_words,
 )
@@ -6,11 +7,12 @@ from cython_core.proxy.counters cimport (
     BRIDGED, CONSUMED, DROP_FIRST, FRAGMENT, MARTIAN, RECEIVED, TCP_CHECKSUM, TRANSLATED,
     count,
 )
-from cython_core.proxy.from_client cimport client_segment, client_syn
+from cython_core.proxy.from_client cimport client_segment
+from cython_core.proxy.opening cimport client_syn
 from cython_core.proxy.from_server cimport server_segment
 from cython_core.proxy.service cimport snapshot_covers, snapshot_match
 from cython_core.proxy.synproxy cimport (
-    VERDICT_BRIDGE, VERDICT_NONE, VERDICT_TRANSLATE,
+    VERDICT_BRIDGE, VERDICT_NONE, VERDICT_TRANSLATE, pulse_of,
 )
 from cython_core.wire.icmp cimport icmp_parse_quote, icmp_rewrite_seq
 from cython_core.wire.segment cimport (
@@ -116,7 +118,7 @@ cdef uint8_t admit_icmp(const Proxy *proxy, const Segment *segment, Lane *lane) 
     return VERDICT_NONE
 
 
-cdef void burst_hash(Burst *burst, const Proxy *proxy) noexcept nogil:
+cdef void burst_hash(Burst *burst, Proxy *proxy) noexcept nogil:
     cdef const SipKey *cookie_key = &proxy.keys.epoch[proxy.keys.number & 1]
     cdef const SipKey *key
     cdef const Segment *segment
@@ -125,7 +127,8 @@ cdef void burst_hash(Burst *burst, const Proxy *proxy) noexcept nogil:
     for i in range(burst.lanes):
         lane = &burst.lane[i]
         segment = &burst.segment[lane.at]
-        lane.syn = burst.from_client and is_syn(segment)
+        lane.syn = burst.from_client and is_syn(segment) and activation_syn(
+            pulse_of(proxy, lane.service), lane.service, proxy.rows, proxy.now_ms)
         if lane.syn:
             cookie_offer(&lane.offer, segment, lane.service, &proxy.keys)
             lane.bits = cookie_bits(&lane.offer, segment.family, proxy.keys.number)

@@ -38,7 +38,7 @@ cdef enum ConnFlag:
     CONN_SERVER_FIN = 0x02
     CONN_TIMESTAMPS = 0x04      # both ends send them: translate
     CONN_RST_DOUBTFUL = 0x08    # a RST in window but not exact has passed (RFC 5961 §3.2)
-    CONN_BY_SERVER = 0x10       # the server opened it from a protected port: all numbers pass
+    CONN_PASSES = 0x10          # its handshake was not ours: all numbers pass
 
 
 # One connection.  The halves of `scales_*` are shift counts, high nibble first.

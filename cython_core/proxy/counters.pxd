@@ -26,6 +26,12 @@ cpdef enum Counter:
     COOKIE_VALID
     COOKIE_RETRANS
     CONN_REOPENED
+    # Client segments that wait for their server.
+    EARLY_HELD
+    EARLY_DELIVERED
+    EARLY_DISCARDED
+    EARLY_DISPLACED
+    WINDOW_REPEATED
     # The handshake with the server.
     SERVER_SYN_SENT
     SERVER_SYN_RETRANS
@@ -35,6 +41,13 @@ cpdef enum Counter:
     SERVER_CHALLENGED
     SERVER_RST_SENT
     SERVER_OPENED
+    # Connections whose handshake was not ours.
+    SYN_PASSED
+    COOKIES_ON
+    COOKIES_OFF
+    CONN_ADOPTED
+    UNKNOWN_FORWARDED
+    UNKNOWN_RESET
     # The end of connections.
     CONN_CLOSED
     CONN_EXPIRED
@@ -55,6 +68,7 @@ cpdef enum Counter:
     FLAGS_INVALID
     COOKIE_INVALID
     NO_CONNECTION
+    UNKNOWN_RATE
     RST_OUT_OF_WINDOW
     SERVER_NOT_READY
     SYNACK_UNEXPECTED
@@ -66,7 +80,7 @@ cpdef enum Counter:
 
 cdef enum:
     DROP_FIRST = FRAME_TRUNCATED
-    SERVICES_MAX = 4096     # rows are allocated for all: 4096 x 45 x 8 bytes = 1.4 MiB a worker
+    SERVICES_MAX = 4096     # rows are allocated for all: 4096 x 60 x 8 bytes = 2 MiB a worker
 
 
 # `rows` holds SERVICES_MAX + 1 rows of COUNTERS_N; a service in slot s counts in row s + 1.

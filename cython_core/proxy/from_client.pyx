@@ -1,68 +1,38 @@
-from libc.string cimport memset
+from libc.string cimport memcpy
 
 from cython_core.proxy.conntable cimport (
-    CONN_BY_SERVER, CONN_CLIENT_FIN, CONN_RST_DOUBTFUL, STATE_CLOSED, STATE_ESTABLISHED,
-    STATE_HALF_CLOSED, STATE_REFUSED, STATE_SYN_SENT, STATE_TIME_WAIT, conntable_index,
-    conntable_insert,
+    CONN_CLIENT_FIN, CONN_PASSES, CONN_RST_DOUBTFUL, STATE_CLOSED, STATE_REFUSED, STATE_SYN_SENT,
+    STATE_TIME_WAIT,
 )
-from cython_core.proxy.cookie cimport Cookie, cookie_check, cookie_from_mac
 from cython_core.proxy.counters cimport (
-    CONN_REOPENED, COOKIE_INVALID, COOKIE_RETRANS, COOKIE_VALID, FLAGS_INVALID, HALF_OPEN_FULL,
-    NO_CONNECTION, ORIGINATED, RST_OUT_OF_WINDOW, SERVER_NOT_READY, SERVER_SYN_SENT,
-    SYN_RECEIVED, SYNACK_SENT, TABLE_FULL, count,
+    EARLY_DELIVERED, FLAGS_INVALID, RST_OUT_OF_WINDOW, SERVER_NOT_READY, SYN_PASSED, count,
 )
-from cython_core.proxy.half_open cimport (
-    HalfOpen, half_open_arm, half_open_index, half_open_release, half_open_take,
-)
-from cython_core.proxy.handshake cimport (
-    Envelope, Tcp, compose, envelope_reverse, envelope_take,
+from cython_core.proxy.early cimport EarlySegment, early_first, early_pop
+from cython_core.proxy.half_open cimport HalfOpen
+from cython_core.proxy.opening cimport (
+    client_refused, client_reopens, client_stranger, client_while_server_awaited, is_plain_ack,
 )
 from cython_core.proxy.seqadj cimport seqadj_to_server
 from cython_core.proxy.synproxy cimport (
-    VERDICT_ABSORB, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, VERDICT_TRANSLATE,
-    client_rst_compose, connection_close, connection_evict, connection_fin, connection_pass,
-    server_rst_push, server_syn_compose, window_log2,
+    VERDICT_BRIDGE, VERDICT_TRANSLATE, connection_close, connection_fin, outbox_peek, outbox_push,
+    window_log2,
 )
-from cython_core.wire.segment cimport TCP_ACK, TCP_ECE, TCP_FIN, TCP_RST, TCP_SYN
+from cython_core.proxy.unknown cimport connection_pass
+from cython_core.wire.segment cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, segment_parse
 from cython_core.wire.seq cimport seq_max, seq_within
 
 cdef enum:
     ACK_STEP_BYTES = 1 << 20    # one ACK rarely says more; if it does, its cookie is tried as well
 
 
-cdef uint8_t client_syn(Proxy *proxy, Segment *segment, const Flow *flow, const Service *service,
-                        const Offer *offer, uint32_t bits, uint64_t mac) noexcept nogil:
-    cdef Envelope envelope
-    cdef Cookie cookie
-    cdef Tcp tcp
-    cookie_from_mac(&cookie, mac, bits)
-    memset(&tcp, 0, sizeof(tcp))
-    tcp.seq = cookie.isn
-    tcp.ack = segment.seq + 1
-    tcp.flags = TCP_SYN | TCP_ACK | TCP_ECE if offer.ecn else TCP_SYN | TCP_ACK
-    # Only what the client offered is answered, so that the answer is never the longer frame.
-    if segment.options.mss != 0:
-        tcp.options.mss = service.mss if segment.family == 4 else service.mss_ipv6
-    tcp.options.wscale = offer.announced_wscale
-    tcp.options.sack_permitted = offer.sack
-    tcp.options.timestamps = offer.timestamps
-    tcp.options.tsval = cookie.tsval
-    tcp.options.tsecr = segment.options.tsval
-    envelope_take(&envelope, segment)
-    envelope_reverse(&envelope)
-    segment.frame_bytes = compose(segment.frame, &envelope, flow, False, &tcp)
-    count(proxy.rows, service.row, SYN_RECEIVED)
-    count(proxy.rows, service.row, SYNACK_SENT)
-    count(proxy.rows, service.row, ORIGINATED)
-    return VERDICT_TO_CLIENT
-
-
 cdef uint8_t client_segment(Proxy *proxy, Segment *segment, const Flow *flow,
                             const Service *service, uint64_t digest,
                             Connection *conn) noexcept nogil:
     cdef uint8_t flags = segment.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)
-    if conn != NULL and conn.flags & CONN_BY_SERVER and conn.state < STATE_TIME_WAIT:
-        return connection_pass(proxy, segment, conn, CONN_CLIENT_FIN, service.row)
+    if flags == TCP_SYN:
+        return client_syn_passes(proxy, service, conn)
+    if conn != NULL and conn.flags & CONN_PASSES:
+        return client_passes(proxy, segment, flow, service, conn)
     if flags not in (TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST, TCP_RST | TCP_ACK):
         return FLAGS_INVALID
     if conn == NULL:
@@ -74,141 +44,25 @@ cdef uint8_t client_segment(Proxy *proxy, Segment *segment, const Flow *flow,
     return client_connected(proxy, segment, flow, service, conn)
 
 
-cdef inline bint is_plain_ack(const Segment *segment) noexcept nogil:
-    return segment.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK) == TCP_ACK
-
-
-# Whether an ACK acknowledges a cookie of ours: then `offer` and `client_isn` are known again.
-cdef bint cookie_prove(const Proxy *proxy, const Segment *segment, const Flow *flow,
-                       const Service *service, Offer *offer, uint32_t *client_isn) noexcept nogil:
-    cdef Cookie cookie
-    cdef bint timestamps = segment.options.timestamps
-    cookie.isn = segment.ack - 1
-    cookie.tsval = segment.options.tsecr
-    client_isn[0] = segment.seq - 1
-    if cookie_check(&cookie, timestamps, flow, segment.family, client_isn[0], service,
-                    &proxy.keys, offer):
-        return True
-    # A client whose ACK was lost probes our zero window from one byte before: seq is its ISN.
-    client_isn[0] = segment.seq
-    return segment.payload_bytes == 0 and cookie_check(
-        &cookie, timestamps, flow, segment.family, client_isn[0], service, &proxy.keys, offer)
-
-
-cdef uint8_t client_stranger(Proxy *proxy, Segment *segment, const Flow *flow,
-                             const Service *service, uint64_t digest) noexcept nogil:
-    cdef Connection *conn
-    cdef HalfOpen *record
-    cdef Offer offer
-    cdef uint32_t client_isn
-    if not is_plain_ack(segment):
-        return NO_CONNECTION
-    if not cookie_prove(proxy, segment, flow, service, &offer, &client_isn):
-        return COOKIE_INVALID
-    record = half_open_take(proxy.half_open)
-    if record == NULL:
-        return HALF_OPEN_FULL
-    conn = conntable_insert(proxy.table, digest, flow)
-    if conn == NULL and connection_evict(proxy):
-        conn = conntable_insert(proxy.table, digest, flow)
-    if conn == NULL:
-        half_open_release(proxy.half_open, record)
-        return TABLE_FULL
-    return connection_open(proxy, segment, service, conn, record, &offer, client_isn)
-
-
-# A proven client: note what is known and turn its ACK into the SYN to the server.
-cdef uint8_t connection_open(Proxy *proxy, Segment *segment, const Service *service,
-                             Connection *conn, HalfOpen *record, const Offer *offer,
-                             uint32_t client_isn) noexcept nogil:
-    conn.state = STATE_SYN_SENT
-    conn.flags = 0
-    conn.isn = segment.ack - 1
-    conn.client_ack = half_open_index(proxy.half_open, record)
-    conn.server_ack = client_isn + 1
-    conn.active = proxy.now_active
-    record.connection = conntable_index(proxy.table, conn)
-    record.client_isn = client_isn
-    record.our_tsval = segment.options.tsecr
-    record.client_tsval = segment.options.tsval
-    record.client_window = segment.window
-    record.syns_sent = 1
-    record.syn_retries = service.syn_retries
-    record.syn_timeout_ms = service.syn_timeout_ms
-    record.row = service.row
-    record.offer = offer[0]
-    envelope_take(&record.envelope, segment)
-    half_open_arm(proxy.half_open, record, proxy.now_ms, record.syn_timeout_ms)
-    segment.frame_bytes = server_syn_compose(segment.frame, record, &conn.flow)
-    count(proxy.rows, service.row, COOKIE_VALID)
-    count(proxy.rows, service.row, SERVER_SYN_SENT)
-    count(proxy.rows, service.row, ORIGINATED)
-    return VERDICT_TO_SERVER
-
-
-cdef uint8_t client_while_server_awaited(Proxy *proxy, Segment *segment, const Flow *flow,
-                                         const Service *service,
-                                         Connection *conn) noexcept nogil:
-    cdef HalfOpen *record = &proxy.half_open.records[conn.client_ack]
-    if segment.flags & TCP_RST:
-        return client_gives_up(proxy, segment, flow, service, conn, record)
-    if segment.ack != conn.isn + 1:
-        return client_reopens(proxy, segment, flow, service, conn, COOKIE_INVALID)
-    if segment.payload_bytes > 0 or segment.flags & TCP_FIN:
+# Cookies are off.  An entry of these ports stays: the server's answer tells whether it is still
+# the connection's (a challenge ACK, in its numbers) or a new one's.
+cdef uint8_t client_syn_passes(Proxy *proxy, const Service *service,
+                               const Connection *conn) noexcept nogil:
+    if conn != NULL and conn.state == STATE_SYN_SENT:
         return SERVER_NOT_READY
-    count(proxy.rows, service.row, COOKIE_RETRANS)
-    return VERDICT_ABSORB
+    count(proxy.rows, service.row, SYN_PASSED)
+    return VERDICT_BRIDGE
 
 
-# The client's RST ends the server's half as well: it may have become SYN-RECEIVED.
-cdef uint8_t client_gives_up(Proxy *proxy, Segment *segment, const Flow *flow,
-                             const Service *service, Connection *conn,
-                             HalfOpen *record) noexcept nogil:
-    if segment.seq != record.client_isn + 1:
-        return RST_OUT_OF_WINDOW
-    server_rst_push(proxy, &record.envelope, flow, record.client_isn + 1, service.row)
-    half_open_release(proxy.half_open, record)
-    connection_close(proxy, conn, STATE_REFUSED, service.row)
-    return VERDICT_ABSORB
-
-
-# The RST that told the client was lost; say it again, unless the ports are used anew.
-cdef uint8_t client_refused(Proxy *proxy, Segment *segment, const Flow *flow,
-                            const Service *service, Connection *conn) noexcept nogil:
-    cdef Envelope envelope
-    if segment.flags & TCP_RST:
-        return NO_CONNECTION
-    if segment.ack != conn.isn + 1:
-        return client_reopens(proxy, segment, flow, service, conn, COOKIE_INVALID)
-    envelope_take(&envelope, segment)
-    envelope_reverse(&envelope)
-    segment.frame_bytes = client_rst_compose(segment.frame, &envelope, conn)
-    count(proxy.rows, service.row, ORIGINATED)
-    return VERDICT_TO_CLIENT
-
-
-# The same ports again: if the ACK proves a new handshake, it replaces the old connection,
-# whose server side gets a RST first.  Else `otherwise`.
-cdef uint8_t client_reopens(Proxy *proxy, Segment *segment, const Flow *flow,
-                            const Service *service, Connection *conn,
-                            uint8_t otherwise) noexcept nogil:
-    cdef HalfOpen *record
-    cdef Envelope envelope
-    cdef Offer offer
-    cdef uint32_t client_isn
-    if not is_plain_ack(segment) or not cookie_prove(proxy, segment, flow, service, &offer,
-                                                     &client_isn):
-        return otherwise
-    if conn.state == STATE_SYN_SENT:
-        half_open_release(proxy.half_open, &proxy.half_open.records[conn.client_ack])
-    record = half_open_take(proxy.half_open)
-    if record == NULL:
-        return HALF_OPEN_FULL
-    if conn.state == STATE_ESTABLISHED or conn.state == STATE_HALF_CLOSED:
-        envelope_take(&envelope, segment)
-        server_rst_push(proxy, &envelope, flow, conn.server_ack, service.row)
-    count(proxy.rows, service.row, CONN_REOPENED)
-    return connection_open(proxy, segment, service, conn, record, &offer, client_isn)
+# Of a connection whose handshake was not ours; the ports may have been used anew by one that was.
+cdef uint8_t client_passes(Proxy *proxy, Segment *segment, const Flow *flow,
+                           const Service *service, Connection *conn) noexcept nogil:
+    cdef uint8_t verdict
+    if is_plain_ack(segment) and (conn.state >= STATE_TIME_WAIT or ack_leaps(segment, conn)):
+        verdict = client_reopens(proxy, segment, flow, service, conn, VERDICT_BRIDGE)
+        if verdict != VERDICT_BRIDGE:
+            return verdict
+    return connection_pass(proxy, segment, conn, CONN_CLIENT_FIN, service)
 
 
 cdef uint8_t client_connected(Proxy *proxy, Segment *segment, const Flow *flow,
@@ -224,7 +78,7 @@ cdef uint8_t client_connected(Proxy *proxy, Segment *segment, const Flow *flow,
     if verdict != VERDICT_TRANSLATE:
         return verdict
     if in_window:
-        client_note(proxy, segment, service, conn)
+        client_note(proxy, segment, service.row, conn)
     seqadj_to_server(segment, conn)
     return VERDICT_TRANSLATE
 
@@ -249,7 +103,7 @@ cdef bint client_in_window(const Segment *segment, const Connection *conn) noexc
 
 
 # What a segment in window tells of the connection.
-cdef void client_note(Proxy *proxy, const Segment *segment, const Service *service,
+cdef void client_note(Proxy *proxy, const Segment *segment, uint32_t row,
                       Connection *conn) noexcept nogil:
     cdef uint8_t width = window_log2(segment.window, conn.scales_client >> 4)
     if conn.state == STATE_CLOSED:
@@ -257,7 +111,7 @@ cdef void client_note(Proxy *proxy, const Segment *segment, const Service *servi
     conn.active = proxy.now_active
     if segment.flags & TCP_RST:
         if segment.seq == conn.server_ack:
-            connection_close(proxy, conn, STATE_CLOSED, service.row)
+            connection_close(proxy, conn, STATE_CLOSED, row)
         else:
             conn.flags |= CONN_RST_DOUBTFUL
         return
@@ -266,4 +120,24 @@ cdef void client_note(Proxy *proxy, const Segment *segment, const Service *servi
     if width > conn.client_window_log2:
         conn.client_window_log2 = width
     if segment.flags & TCP_FIN:
-        connection_fin(proxy, conn, CONN_CLIENT_FIN, service.row)
+        connection_fin(proxy, conn, CONN_CLIENT_FIN, row)
+
+
+cdef bint client_early_deliver(Proxy *proxy, HalfOpen *record, Connection *conn) noexcept nogil:
+    cdef EarlySegment *early = early_first(proxy.half_open.early, &record.early_data)
+    cdef Segment segment
+    while early != NULL:
+        segment.frame = outbox_peek(proxy)
+        if segment.frame == NULL:
+            return False
+        segment.frame_bytes = early.frame_bytes
+        segment.room_bytes = early.frame_bytes
+        memcpy(segment.frame, early.frame, early.frame_bytes)
+        early_pop(proxy.half_open.early, &record.early_data)
+        segment_parse(&segment)
+        client_note(proxy, &segment, record.row, conn)
+        seqadj_to_server(&segment, conn)
+        outbox_push(proxy, segment.frame_bytes, True, record.row)
+        count(proxy.rows, record.row, EARLY_DELIVERED)
+        early = early_first(proxy.half_open.early, &record.early_data)
+    return True

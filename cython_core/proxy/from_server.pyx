@@ -1,25 +1,26 @@
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t
 from libc.string cimport memset
 
+from cython_core.proxy.activation cimport activation_note_synack, activation_passes
 from cython_core.proxy.conntable cimport (
-    CONN_BY_SERVER, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_TIMESTAMPS, STATE_CLOSED,
-    STATE_ESTABLISHED, STATE_REFUSED, STATE_SYN_SENT, STATE_TIME_WAIT, conntable_insert,
+    CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_TIMESTAMPS, STATE_CLOSED,
+    STATE_ESTABLISHED, STATE_REFUSED, STATE_SYN_SENT, STATE_TIME_WAIT,
 )
 from cython_core.proxy.counters cimport (
     FLAGS_INVALID, NO_BUFFER, NO_CONNECTION, ORIGINATED, RST_OUT_OF_WINDOW, SERVER_CHALLENGED,
     SERVER_ESTABLISHED, SERVER_OPENED, SERVER_REFUSED, SERVER_SYN_RETRANS, SYNACK_UNEXPECTED,
     count,
 )
-from cython_core.proxy.half_open cimport HalfOpen, half_open_release
-from cython_core.proxy.handshake cimport (
-    Envelope, Tcp, compose, envelope_reverse, envelope_take,
-)
+from cython_core.proxy.half_open cimport half_open_deliver
+from cython_core.proxy.handshake cimport Tcp, compose, envelope_reverse, envelope_take
 from cython_core.proxy.seqadj cimport seqadj_to_client
 from cython_core.proxy.synproxy cimport (
     VERDICT_ABSORB, VERDICT_BRIDGE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, VERDICT_TRANSLATE,
-    client_rst_compose, connection_close, connection_evict, connection_fin, connection_pass,
-    outbox_peek, outbox_push, server_rst_push, server_syn_compose, window_log2,
+    client_rst_compose, connection_close, connection_fin, handshake_end, handshake_settle,
+    outbox_peek, outbox_push,
+    pulse_of, server_rst_push, server_syn_compose, window_log2,
 )
+from cython_core.proxy.unknown cimport connection_adopt, connection_pass, unknown_server
 from cython_core.wire.options cimport WSCALE_ABSENT
 from cython_core.wire.segment cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
 from cython_core.wire.seq cimport seq_max, seq_within
@@ -30,15 +31,20 @@ cdef uint8_t server_segment(Proxy *proxy, Segment *segment, const Flow *flow,
                             Connection *conn) noexcept nogil:
     cdef uint8_t flags = segment.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)
     if flags == TCP_SYN and (conn == NULL or conn.state >= STATE_TIME_WAIT):
-        return server_opens(proxy, flow, service, digest, conn)
-    if conn != NULL and conn.flags & CONN_BY_SERVER:
-        return connection_pass(proxy, segment, conn, CONN_SERVER_FIN, service.row)
+        return server_opens(proxy, segment, flow, service, digest, conn)
+    if conn != NULL and conn.flags & CONN_PASSES:
+        return connection_pass(proxy, segment, conn, CONN_SERVER_FIN, service)
     if flags not in (TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST, TCP_RST | TCP_ACK, TCP_SYN | TCP_ACK):
         return FLAGS_INVALID
     if conn == NULL:
-        return SYNACK_UNEXPECTED if flags & TCP_SYN else NO_CONNECTION
+        return unknown_server(proxy, segment, flow, service, digest)
     if conn.state == STATE_SYN_SENT:
         return server_answers(proxy, segment, flow, service, conn)
+    if flags & TCP_SYN and is_anew(segment, conn) and activation_passes(
+            pulse_of(proxy, service), service, proxy.now_ms):
+        connection_adopt(proxy, segment, flow, digest, conn)
+        activation_note_synack(pulse_of(proxy, service))
+        return VERDICT_BRIDGE
     if conn.state == STATE_REFUSED:
         return server_comes_late(proxy, segment, flow, service)
     if flags & TCP_SYN:
@@ -46,22 +52,17 @@ cdef uint8_t server_segment(Proxy *proxy, Segment *segment, const Flow *flow,
     return server_connected(proxy, segment, service, conn)
 
 
+# A SYN-ACK of another connection than the one in the table.
+cdef inline bint is_anew(const Segment *segment, const Connection *conn) noexcept nogil:
+    return conn.state == STATE_REFUSED or segment.seq + conn.seq_offset != conn.isn
+
+
 # A connection of the server's own, from a protected port: it has no cookie, and its segments
 # pass as they are.  Where the table is full this SYN passes all the same, its answer won't.
-cdef uint8_t server_opens(Proxy *proxy, const Flow *flow, const Service *service,
-                          uint64_t digest, Connection *conn) noexcept nogil:
-    if conn == NULL:
-        conn = conntable_insert(proxy.table, digest, flow)
-    if conn == NULL and connection_evict(proxy):
-        conn = conntable_insert(proxy.table, digest, flow)
-    if conn != NULL:
-        conn.state = STATE_ESTABLISHED
-        # Until it is answered it is kept no longer than one that a doubtful RST has met.
-        conn.flags = CONN_BY_SERVER | CONN_RST_DOUBTFUL
-        conn.seq_offset = 0             # of the connection that had the ports before
-        conn.scales_client = 0
-        conn.scales_server = 0
-        conn.active = proxy.now_active
+cdef uint8_t server_opens(Proxy *proxy, const Segment *segment, const Flow *flow,
+                          const Service *service, uint64_t digest,
+                          Connection *conn) noexcept nogil:
+    if connection_adopt(proxy, segment, flow, digest, conn) != NULL:
         count(proxy.rows, service.row, SERVER_OPENED)
     return VERDICT_BRIDGE
 
@@ -101,7 +102,7 @@ cdef uint8_t server_refuses(Proxy *proxy, Segment *segment, const Flow *flow,
     cdef Envelope envelope
     envelope_take(&envelope, segment)
     segment.frame_bytes = client_rst_compose(segment.frame, &envelope, conn)
-    half_open_release(proxy.half_open, record)
+    handshake_end(proxy, record)
     connection_close(proxy, conn, STATE_REFUSED, service.row)
     count(proxy.rows, service.row, SERVER_REFUSED)
     count(proxy.rows, service.row, ORIGINATED)
@@ -130,14 +131,17 @@ cdef uint8_t server_accepts(Proxy *proxy, Segment *segment, const Flow *flow,
                             const Service *service, Connection *conn,
                             HalfOpen *record) noexcept nogil:
     cdef uint8_t *spare = outbox_peek(proxy)
-    cdef uint16_t spare_bytes
+    cdef Envelope envelope
     if spare == NULL:
         return NO_BUFFER            # the server says it again
     connection_fix(proxy, segment, conn, record)
-    spare_bytes = server_ack_compose(spare, segment, flow, conn, record)
-    segment.frame_bytes = window_update_compose(segment, flow, conn, record)
-    outbox_push(proxy, spare_bytes, True, service.row)
-    half_open_release(proxy.half_open, record)
+    outbox_push(proxy, server_ack_compose(spare, segment, flow, conn, record), True, service.row)
+    envelope_take(&envelope, segment)
+    segment.frame_bytes = window_update_compose(segment.frame, &envelope, flow, record)
+    if record.early_data.count > 0:
+        half_open_deliver(proxy.half_open, record)
+    else:
+        handshake_settle(proxy, record)
     count(proxy.rows, service.row, SERVER_ESTABLISHED)
     count(proxy.rows, service.row, ORIGINATED)
     return VERDICT_TO_CLIENT
@@ -145,7 +149,7 @@ cdef uint8_t server_accepts(Proxy *proxy, Segment *segment, const Flow *flow,
 
 # From the server's SYN-ACK: the offsets, for the life of the connection, and the scales.
 cdef void connection_fix(Proxy *proxy, const Segment *synack, Connection *conn,
-                         const HalfOpen *record) noexcept nogil:
+                         HalfOpen *record) noexcept nogil:
     cdef uint8_t client_scale = record.offer.wscale
     cdef uint8_t server_scale = synack.options.wscale
     cdef bint scaled = client_scale != WSCALE_ABSENT and server_scale != WSCALE_ABSENT
@@ -165,6 +169,9 @@ cdef void connection_fix(Proxy *proxy, const Segment *synack, Connection *conn,
         conn.scales_server |= record.offer.announced_wscale
     conn.client_window_log2 = window_log2(record.client_window, client_scale)
     conn.server_window_log2 = window_log2(synack.window, 0)
+    record.server_window = synack.window >> (conn.scales_server & 15)
+    if record.server_window == 0 and synack.window > 0:
+        record.server_window = 1
 
 
 cdef uint16_t server_ack_compose(uint8_t *frame, const Segment *synack, const Flow *flow,
@@ -192,23 +199,19 @@ cdef uint16_t ack_compose(uint8_t *frame, const Envelope *envelope, const Segmen
     return compose(frame, envelope, flow, True, &tcp)
 
 
-# Opens the window that our SYN-ACK had kept shut; the SYN-ACK's own window is unscaled.
-cdef uint16_t window_update_compose(Segment *synack, const Flow *flow, const Connection *conn,
+cdef uint16_t window_update_compose(uint8_t *frame, const Envelope *envelope, const Flow *flow,
                                     const HalfOpen *record) noexcept nogil:
-    cdef uint16_t window = synack.window >> (conn.scales_server & 15)
-    cdef Envelope envelope
     cdef Tcp tcp
     memset(&tcp, 0, sizeof(tcp))
-    tcp.seq = conn.isn + 1
+    tcp.seq = record.isn + 1
     tcp.ack = record.client_isn + 1
     tcp.flags = TCP_ACK
-    tcp.window = 1 if window == 0 and synack.window > 0 else window
+    tcp.window = record.server_window
     tcp.options.wscale = WSCALE_ABSENT
     tcp.options.timestamps = record.offer.timestamps
     tcp.options.tsval = record.our_tsval
     tcp.options.tsecr = record.client_tsval
-    envelope_take(&envelope, synack)
-    return compose(synack.frame, &envelope, flow, False, &tcp)
+    return compose(frame, envelope, flow, False, &tcp)
 
 
 # Our ACK was lost: say it again.  A SYN-ACK with another ISN answers an older SYN.

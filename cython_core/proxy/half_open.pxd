@@ -1,14 +1,20 @@
 """Connections that wait for their server, and the wheel that wakes them.
 
 A HalfOpen holds what an established connection no longer needs: how frames to the server are
-addressed, what the SYN says, and when it is sent again.  The pool is bounded; the wheel is
-an array of rings of WHEEL_TICK_MS, wide enough that no deadline laps it, so that arming,
-cancelling and waking each cost the same however many wait.
+addressed, what the SYN says, when it is sent again, and the client's early data.  The pool is
+bounded; the wheel is an array of rings of WHEEL_TICK_MS, wide enough that no deadline laps it,
+so that arming, cancelling and waking each cost the same however many wait.
+
+Once the server has answered, a record stays for what is still to be said in its name: early
+data to the server, then the window to a client that had seen none.  From then on it knows its
+connection, and the connection not it: see half_open_entry.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from cython_core.proxy.conntable cimport Connection, ConnTable
 from cython_core.proxy.cookie cimport Offer
+from cython_core.proxy.early cimport EarlyPool, EarlyQueue
 from cython_core.proxy.handshake cimport Envelope
 
 cdef enum:
@@ -17,20 +23,33 @@ cdef enum:
     HALF_OPEN_NONE = 0xFFFFFFFF
 
 
+cdef enum HalfOpenStage:
+    STAGE_SERVER_AWAITED        # armed: the SYN is said again
+    STAGE_EARLY_DATA            # in the list of those whose early data can go
+    STAGE_WINDOW                # armed: the window is said again
+
+
 cdef struct HalfOpen:
     uint32_t connection         # index in the connection table
-    uint32_t next               # in its ring, or in the free chain
+    uint32_t next               # in its ring, in the list of deliveries, or in the free chain
     uint32_t previous
     uint32_t deadline_tick
+    uint32_t isn                # ours toward the client, as in the connection
     uint32_t client_isn
     uint32_t our_tsval          # TSval of our SYN-ACK: what the client will echo
     uint32_t client_tsval       # TSval of the client's ACK
     uint16_t client_window      # of the client's ACK, unscaled field
     uint8_t syns_sent
     uint8_t syn_retries         # of the service when the cookie came
+    uint8_t stage               # a HalfOpenStage
+    uint8_t windows_said        # window updates to the client
+    bint early                  # the service lets early data wait
+    bint window_shut            # our SYN-ACK may have opened no window
+    uint16_t server_window      # what the window update says, as on the wire
     uint32_t syn_timeout_ms     # until the next SYN
     uint32_t row                # the service's counters
     bint armed                  # in a ring of the wheel
+    EarlyQueue early_data
     Offer offer
     Envelope envelope           # of frames from the client
 
@@ -38,9 +57,13 @@ cdef struct HalfOpen:
 cdef struct HalfOpenPool:
     HalfOpen *records
     uint32_t capacity
-    uint32_t used
+    uint32_t used               # records
+    uint32_t awaiting           # of them, in STAGE_SERVER_AWAITED
     uint32_t fresh
     uint32_t free_head
+    uint32_t deliver_first      # the list of those whose early data can go, oldest first
+    uint32_t deliver_last
+    EarlyPool *early
     uint32_t tick               # the next tick to wake
     uint32_t wheel[WHEEL_SLOTS]
 
@@ -48,13 +71,25 @@ cdef struct HalfOpenPool:
 cdef uint64_t half_open_bytes(uint32_t capacity) noexcept nogil
 
 # Make a block of half_open_bytes an empty pool whose clock stands at `now_ms`.
-cdef HalfOpenPool *half_open_init(void *block, uint32_t capacity, uint64_t now_ms) noexcept nogil
+cdef HalfOpenPool *half_open_init(void *block, uint32_t capacity, EarlyPool *early,
+                                  uint64_t now_ms) noexcept nogil
 
 # An unarmed record, or NULL: full.
 cdef HalfOpen *half_open_take(HalfOpenPool *pool) noexcept nogil
 
-# Give back a record, armed or not.
+# Give back a record, armed or not, in no list, without early data.
 cdef void half_open_release(HalfOpenPool *pool, HalfOpen *record) noexcept nogil
+
+# From STAGE_SERVER_AWAITED on, unarmed.
+cdef void half_open_stage(HalfOpenPool *pool, HalfOpen *record, uint8_t stage) noexcept nogil
+
+# To the end of the list of deliveries; and away from its head.
+cdef void half_open_deliver(HalfOpenPool *pool, HalfOpen *record) noexcept nogil
+cdef HalfOpen *half_open_delivery(const HalfOpenPool *pool) noexcept nogil
+cdef void half_open_delivered(HalfOpenPool *pool) noexcept nogil
+
+# The connection of a record whose server has answered, or NULL where it has ended since.
+cdef Connection *half_open_entry(const ConnTable *table, const HalfOpen *record) noexcept nogil
 
 # Wake the unarmed `record` once, `delay_ms` after `now_ms` (cut to the wheel's width).
 cdef void half_open_arm(HalfOpenPool *pool, HalfOpen *record, uint64_t now_ms,

@@ -1,17 +1,27 @@
 from libc.string cimport memset
 
+from cython_core.proxy.conntable cimport (
+    STATE_ESTABLISHED, STATE_TIME_WAIT, conntable_entry,
+)
+from cython_core.proxy.early cimport early_queue_init
+
 
 cdef uint64_t half_open_bytes(uint32_t capacity) noexcept nogil:
     return sizeof(HalfOpenPool) + <uint64_t>capacity * sizeof(HalfOpen)
 
 
-cdef HalfOpenPool *half_open_init(void *block, uint32_t capacity, uint64_t now_ms) noexcept nogil:
+cdef HalfOpenPool *half_open_init(void *block, uint32_t capacity, EarlyPool *early,
+                                  uint64_t now_ms) noexcept nogil:
     cdef HalfOpenPool *pool = <HalfOpenPool *>block
     pool.records = <HalfOpen *>(pool + 1)
     pool.capacity = capacity
     pool.used = 0
+    pool.awaiting = 0
     pool.fresh = 0
     pool.free_head = HALF_OPEN_NONE
+    pool.deliver_first = HALF_OPEN_NONE
+    pool.deliver_last = HALF_OPEN_NONE
+    pool.early = early
     pool.tick = <uint32_t>(now_ms // WHEEL_TICK_MS)
     memset(pool.wheel, 0xFF, sizeof(pool.wheel))    # HALF_OPEN_NONE in every ring
     return pool
@@ -28,16 +38,56 @@ cdef HalfOpen *half_open_take(HalfOpenPool *pool) noexcept nogil:
     else:
         return NULL
     pool.used += 1
+    pool.awaiting += 1
     memset(record, 0, sizeof(HalfOpen))
+    early_queue_init(&record.early_data)
     return record
 
 
 cdef void half_open_release(HalfOpenPool *pool, HalfOpen *record) noexcept nogil:
     if record.armed:
         ring_remove(pool, record)
+    if record.stage == STAGE_SERVER_AWAITED:
+        pool.awaiting -= 1
     record.next = pool.free_head
     pool.free_head = half_open_index(pool, record)
     pool.used -= 1
+
+
+cdef void half_open_stage(HalfOpenPool *pool, HalfOpen *record, uint8_t stage) noexcept nogil:
+    if record.armed:
+        ring_remove(pool, record)
+    if record.stage == STAGE_SERVER_AWAITED:
+        pool.awaiting -= 1
+    record.stage = stage
+
+
+cdef void half_open_deliver(HalfOpenPool *pool, HalfOpen *record) noexcept nogil:
+    cdef uint32_t index = half_open_index(pool, record)
+    half_open_stage(pool, record, STAGE_EARLY_DATA)
+    record.next = HALF_OPEN_NONE
+    if pool.deliver_last == HALF_OPEN_NONE:
+        pool.deliver_first = index
+    else:
+        pool.records[pool.deliver_last].next = index
+    pool.deliver_last = index
+
+
+cdef HalfOpen *half_open_delivery(const HalfOpenPool *pool) noexcept nogil:
+    return NULL if pool.deliver_first == HALF_OPEN_NONE else &pool.records[pool.deliver_first]
+
+
+cdef void half_open_delivered(HalfOpenPool *pool) noexcept nogil:
+    pool.deliver_first = pool.records[pool.deliver_first].next
+    if pool.deliver_first == HALF_OPEN_NONE:
+        pool.deliver_last = HALF_OPEN_NONE
+
+
+cdef Connection *half_open_entry(const ConnTable *table, const HalfOpen *record) noexcept nogil:
+    cdef Connection *conn = conntable_entry(table, record.connection)
+    if conn.isn == record.isn and STATE_ESTABLISHED <= conn.state <= STATE_TIME_WAIT:
+        return conn
+    return NULL
 
 
 cdef void half_open_arm(HalfOpenPool *pool, HalfOpen *record, uint64_t now_ms,

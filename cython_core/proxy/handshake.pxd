@@ -73,3 +73,7 @@ cdef inline void envelope_reverse(Envelope *envelope) noexcept nogil:
 # COMPOSED_BYTES_MAX.  Returns its length, padded to FRAME_BYTES_MIN.
 cdef uint16_t compose(uint8_t *frame, const Envelope *envelope, const Flow *flow,
                       bint to_server, const Tcp *tcp) noexcept nogil
+
+# Write a RST with that sequence number, likewise.
+cdef uint16_t rst_compose(uint8_t *frame, const Envelope *envelope, const Flow *flow,
+                          bint to_server, uint32_t seq) noexcept nogil

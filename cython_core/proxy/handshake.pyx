@@ -3,9 +3,9 @@ from libc.string cimport memcpy, memset
 
 from cython_core.wire.byteorder cimport htobe32, store32
 from cython_core.wire.checksum cimport checksum_addresses, checksum_store, checksum_store32
-from cython_core.wire.options cimport options_write
+from cython_core.wire.options cimport WSCALE_ABSENT, options_write
 from cython_core.wire.segment cimport (
-    FRAME_BYTES_MIN, IPV4_BYTES, IPV6_BYTES, PROTOCOL_TCP, TCP_BYTES,
+    FRAME_BYTES_MIN, IPV4_BYTES, IPV6_BYTES, PROTOCOL_TCP, TCP_BYTES, TCP_RST,
 )
 
 cdef enum:
@@ -36,6 +36,16 @@ cdef uint16_t compose(uint8_t *frame, const Envelope *envelope, const Flow *flow
         memset(frame + total, 0, FRAME_BYTES_MIN - total)
         total = FRAME_BYTES_MIN
     return <uint16_t>total
+
+
+cdef uint16_t rst_compose(uint8_t *frame, const Envelope *envelope, const Flow *flow,
+                          bint to_server, uint32_t seq) noexcept nogil:
+    cdef Tcp tcp
+    memset(&tcp, 0, sizeof(tcp))
+    tcp.options.wscale = WSCALE_ABSENT
+    tcp.seq = seq
+    tcp.flags = TCP_RST
+    return compose(frame, envelope, flow, to_server, &tcp)
 
 
 cdef inline uint32_t ports_of(const Flow *flow, bint to_server) noexcept nogil:

@@ -8,6 +8,21 @@ lengths and not with that of services.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+# When SYNs are answered with cookies: design/protocol §5.
+cdef enum Activation:
+    ACTIVATION_ALWAYS
+    ACTIVATION_AUTO             # while a mark of load is passed
+    ACTIVATION_MONITOR          # never, but AUTO's decisions are taken and counted
+    ACTIVATION_OFF
+
+
+# What becomes of segments whose connection is not known.
+cdef enum UnknownFlow:
+    UNKNOWN_FORWARD
+    UNKNOWN_DROP
+    UNKNOWN_RESET_IT
+
+
 cdef struct Service:
     uint32_t row                # its row of counters (slot + 1)
     uint32_t tag                # stable over restarts and boxes; an input of its cookies
@@ -25,6 +40,15 @@ cdef struct Service:
     uint16_t half_closed_ticks
     uint16_t time_wait_ticks
     uint16_t closed_ticks
+    bint early_data             # the SYN-ACK opens a window, what comes early waits
+    uint8_t activation          # an Activation
+    uint8_t unknown_flow        # an UnknownFlow
+    uint32_t unknown_rate       # client segments of unknown connections let through, each second
+    uint32_t syn_rate_on        # SYNs a second, of one worker, from which cookies are on
+    uint32_t syn_rate_off       # and below which they may go off
+    uint32_t half_open_on       # passed handshakes without an end, of one worker, likewise
+    uint32_t hold_ms            # how long the load must stay low before they do
+    uint32_t grace_ms           # how long after a switch both kinds of handshake are taken
 
 
 # "This prefix, these ports, that service": how a snapshot is described to snapshot_build.

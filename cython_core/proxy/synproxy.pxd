@@ -3,20 +3,23 @@
 Contract of the whole floor: frames in, frames out.  No clock, no DPDK, no send: the caller
 sets the time, hands over a burst, and reads a verdict for each frame and what was written to
 the outbox.  The way of a segment stands in burst.pyx; what a client's segments meet in
-from_client.pyx, a server's in from_server.pyx, time in tend.pyx.
+opening.pyx and from_client.pyx, a server's in from_server.pyx, those of connections that are not
+known in unknown.pyx, time in tend.pyx.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from cython_core.proxy.conntable cimport Connection, ConnTable
 from cython_core.proxy.cookie cimport CookieKeys
+from cython_core.proxy.activation cimport Pulse, activation_pulse
 from cython_core.proxy.half_open cimport HalfOpen, HalfOpenPool
 from cython_core.proxy.handshake cimport Envelope
-from cython_core.proxy.service cimport Snapshot
+from cython_core.proxy.service cimport Service, Snapshot
 from cython_core.wire.segment cimport Flow, Segment
 from cython_core.wire.siphash cimport SipKey
 
 cdef enum:
+    WINDOW_TIMEOUT_MS = 200     # before a window update is said again; doubles with each
     OUTBOX_FRAMES = 64          # a frame makes at most one more; bursts have 64
     NS_PER_S = 1000000000
     NS_PER_MS = 1000000
@@ -46,6 +49,7 @@ cdef struct Proxy:
     ConnTable *table
     HalfOpenPool *half_open
     uint64_t *rows              # counters: see proxy/counters
+    Pulse *pulses               # of services, by row
     const Snapshot *snapshot
     SipKey master               # of the cookies; the same on boxes that share load
     SipKey table_key            # of the table's hashes; this process's own
@@ -55,11 +59,16 @@ cdef struct Proxy:
     uint16_t now_active         # ticks of ACTIVITY_TICK_S
     uint16_t sweep_tick         # the tick whose sweep goes on
     uint32_t sweep_left         # entries that it has still to look at
+    uint32_t pulse_at           # the service of the snapshot whose pulse is settled next
     Outbox outbox
 
 
 # Set the time; derives the cookie keys anew where an epoch has begun.
 cdef void proxy_clock(Proxy *proxy, uint64_t now_ns) noexcept nogil
+
+# The pulse of a service of the current snapshot.
+cdef inline Pulse *pulse_of(const Proxy *proxy, const Service *service) noexcept nogil:
+    return activation_pulse(proxy.pulses, service, proxy.rows, proxy.now_ms)
 
 # A spare frame to write, or NULL; outbox_push says that it has been written.
 cdef uint8_t *outbox_peek(Proxy *proxy) noexcept nogil
@@ -77,10 +86,12 @@ cdef void connection_fin(Proxy *proxy, Connection *conn, uint8_t side_flag,
 cdef void connection_close(Proxy *proxy, Connection *conn, uint8_t state,
                            uint32_t row) noexcept nogil
 
-# A segment of a connection that its server opened: untouched, whatever it says, but noted.
-# `fin_flag` is the sender's.
-cdef uint8_t connection_pass(Proxy *proxy, const Segment *segment, Connection *conn,
-                             uint8_t fin_flag, uint32_t row) noexcept nogil
+# The server has answered, and no early data waits: the record stays only where the client may
+# have to hear of the window again.
+cdef void handshake_settle(Proxy *proxy, HalfOpen *record) noexcept nogil
+
+# A handshake with the server is over; what early data is left has nowhere to go.
+cdef void handshake_end(Proxy *proxy, HalfOpen *record) noexcept nogil
 
 # Forget it.
 cdef void connection_remove(Proxy *proxy, Connection *conn) noexcept nogil

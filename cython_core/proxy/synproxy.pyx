@@ -1,16 +1,20 @@
 from libc.string cimport memset
 
 from cython_core.proxy.conntable cimport (
-    ACTIVITY_TICK_S, CONN_CLIENT_FIN, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, STATE_HALF_CLOSED,
-    STATE_SYN_SENT, STATE_TIME_WAIT, conntable_remove, conntable_sweep, conntable_words,
+    ACTIVITY_TICK_S, CONN_CLIENT_FIN, CONN_SERVER_FIN, STATE_HALF_CLOSED, STATE_SYN_SENT,
+    STATE_TIME_WAIT, conntable_remove, conntable_sweep, conntable_words,
 )
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S, cookie_keys_derive
 from cython_core.proxy.counters cimport (
-    CONN_CLOSED, CONN_EVICTED, ORIGINATED, SERVER_RST_SENT, count,
+    CONN_CLOSED, CONN_EVICTED, EARLY_DISCARDED, ORIGINATED, SERVER_RST_SENT, count,
 )
-from cython_core.proxy.handshake cimport Tcp, compose
+from cython_core.proxy.early cimport early_first, early_pop
+from cython_core.proxy.half_open cimport (
+    STAGE_WINDOW, half_open_arm, half_open_release, half_open_stage,
+)
+from cython_core.proxy.handshake cimport Tcp, compose, rst_compose
 from cython_core.wire.options cimport WSCALE_ABSENT
-from cython_core.wire.segment cimport TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_RST, TCP_SYN
+from cython_core.wire.segment cimport TCP_ACK, TCP_CWR, TCP_ECE, TCP_RST, TCP_SYN
 from cython_core.wire.siphash cimport SIPHASH_WORDS, siphash_words
 
 cdef enum:
@@ -68,16 +72,20 @@ cdef void connection_close(Proxy *proxy, Connection *conn, uint8_t state,
     conn.active = proxy.now_active
 
 
-cdef uint8_t connection_pass(Proxy *proxy, const Segment *segment, Connection *conn,
-                             uint8_t fin_flag, uint32_t row) noexcept nogil:
-    conn.active = proxy.now_active
-    if segment.flags & TCP_RST:
-        conn.flags |= CONN_RST_DOUBTFUL     # windows are not followed, so any RST is
+# New connections need the records more, once half of them are in use.
+cdef void handshake_settle(Proxy *proxy, HalfOpen *record) noexcept nogil:
+    if record.window_shut and proxy.half_open.used <= proxy.half_open.capacity >> 1:
+        half_open_stage(proxy.half_open, record, STAGE_WINDOW)
+        half_open_arm(proxy.half_open, record, proxy.now_ms, WINDOW_TIMEOUT_MS)
     else:
-        conn.flags &= <uint8_t>~CONN_RST_DOUBTFUL
-    if segment.flags & TCP_FIN:
-        connection_fin(proxy, conn, fin_flag, row)
-    return VERDICT_BRIDGE
+        handshake_end(proxy, record)
+
+
+cdef void handshake_end(Proxy *proxy, HalfOpen *record) noexcept nogil:
+    while early_first(proxy.half_open.early, &record.early_data) != NULL:
+        early_pop(proxy.half_open.early, &record.early_data)
+        count(proxy.rows, record.row, EARLY_DISCARDED)
+    half_open_release(proxy.half_open, record)
 
 
 cdef void connection_remove(Proxy *proxy, Connection *conn) noexcept nogil:
@@ -130,12 +138,7 @@ cdef uint16_t client_rst_compose(uint8_t *frame, const Envelope *envelope,
 cdef void server_rst_push(Proxy *proxy, const Envelope *envelope, const Flow *flow, uint32_t seq,
                           uint32_t row) noexcept nogil:
     cdef uint8_t *frame = outbox_peek(proxy)
-    cdef Tcp tcp
     if frame == NULL:
         return
-    memset(&tcp, 0, sizeof(tcp))
-    tcp.options.wscale = WSCALE_ABSENT
-    tcp.seq = seq
-    tcp.flags = TCP_RST
-    outbox_push(proxy, compose(frame, envelope, flow, True, &tcp), True, row)
+    outbox_push(proxy, rst_compose(frame, envelope, flow, True, seq), True, row)
     count(proxy.rows, row, SERVER_RST_SENT)

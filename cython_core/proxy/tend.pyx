@@ -1,31 +1,54 @@
 from libc.stdint cimport uint16_t, uint32_t
 
+from cython_core.proxy.activation cimport activation_settle
 from cython_core.proxy.conntable cimport (
-    ACTIVITY_TICK_S, CONN_BY_SERVER, CONN_RST_DOUBTFUL, STATE_CLOSED, STATE_HALF_CLOSED,
-    STATE_REFUSED, STATE_SYN_SENT, STATE_TIME_WAIT, Connection, conntable_entry,
-    conntable_sweep,
+    ACTIVITY_TICK_S, CONN_PASSES, CONN_RST_DOUBTFUL, STATE_CLOSED, STATE_ESTABLISHED,
+    STATE_HALF_CLOSED, STATE_REFUSED, STATE_SYN_SENT, STATE_TIME_WAIT, Connection,
+    conntable_entry, conntable_sweep,
 )
 from cython_core.proxy.counters cimport (
-    CONN_EXPIRED, SERVER_SYN_RETRANS, SERVER_TIMEOUT, count,
+    CONN_EXPIRED, SERVER_SYN_RETRANS, SERVER_TIMEOUT, WINDOW_REPEATED, count,
 )
+from cython_core.proxy.from_client cimport client_early_deliver
+from cython_core.proxy.from_server cimport window_update_compose
 from cython_core.proxy.half_open cimport (
-    HalfOpen, half_open_arm, half_open_release, half_open_wake,
+    STAGE_WINDOW, HalfOpen, half_open_arm, half_open_delivered, half_open_delivery,
+    half_open_entry, half_open_wake,
 )
 from cython_core.proxy.handshake cimport Envelope, envelope_reverse
 from cython_core.proxy.service cimport Service, snapshot_match
 from cython_core.proxy.synproxy cimport (
-    client_rst_compose, connection_close, connection_remove, outbox_peek, outbox_push,
-    server_syn_compose,
+    WINDOW_TIMEOUT_MS, client_rst_compose, connection_close, connection_remove, handshake_end,
+    handshake_settle, outbox_peek, outbox_push, server_syn_compose,
 )
 from cython_core.wire.seq cimport ticks_since
 
 cdef enum:
+    WINDOWS_MAX = 4             # of them: 200, 400, 800, 1600 ms
     ORPHAN_TICKS = 3600 // ACTIVITY_TICK_S      # idle time where no service says otherwise
 
 
 cdef void proxy_tend(Proxy *proxy) noexcept nogil:
+    tend_early_data(proxy)
     tend_half_open(proxy)
     tend_connections(proxy)
+    tend_activation(proxy)
+
+
+# What waited for the servers that have answered now.
+cdef void tend_early_data(Proxy *proxy) noexcept nogil:
+    cdef HalfOpen *record = half_open_delivery(proxy.half_open)
+    cdef Connection *conn
+    while record != NULL:
+        conn = half_open_entry(proxy.table, record)
+        if conn != NULL and not client_early_deliver(proxy, record, conn):
+            return                  # for want of frames: the next turn goes on
+        half_open_delivered(proxy.half_open)
+        if conn != NULL:
+            handshake_settle(proxy, record)
+        else:
+            handshake_end(proxy, record)
+        record = half_open_delivery(proxy.half_open)
 
 
 cdef void tend_half_open(Proxy *proxy) noexcept nogil:
@@ -38,10 +61,30 @@ cdef void tend_half_open(Proxy *proxy) noexcept nogil:
         record = half_open_wake(proxy.half_open, proxy.now_ms, &ticks)
         if record == NULL:
             return
-        if record.syns_sent > record.syn_retries:
+        if record.stage == STAGE_WINDOW:
+            window_again(proxy, record)
+        elif record.syns_sent > record.syn_retries:
             server_given_up(proxy, record)
         else:
             server_syn_again(proxy, record)
+
+
+# The client has seen no window yet, unless something of it has come since; its own probes would
+# find out later (RFC 9293 §3.8.6.1).
+cdef void window_again(Proxy *proxy, HalfOpen *record) noexcept nogil:
+    cdef Connection *conn = half_open_entry(proxy.table, record)
+    cdef Envelope envelope = record.envelope
+    if (conn == NULL or conn.state != STATE_ESTABLISHED or record.windows_said == WINDOWS_MAX
+            or conn.server_ack != record.client_isn + 1
+            or conn.client_ack != record.isn + 1 - conn.seq_offset):
+        handshake_end(proxy, record)
+        return
+    record.windows_said += 1
+    half_open_arm(proxy.half_open, record, proxy.now_ms, WINDOW_TIMEOUT_MS << record.windows_said)
+    envelope_reverse(&envelope)
+    outbox_push(proxy, window_update_compose(outbox_peek(proxy), &envelope, &conn.flow, record),
+                False, record.row)
+    count(proxy.rows, record.row, WINDOW_REPEATED)
 
 
 cdef void server_syn_again(Proxy *proxy, HalfOpen *record) noexcept nogil:
@@ -62,7 +105,19 @@ cdef void server_given_up(Proxy *proxy, HalfOpen *record) noexcept nogil:
     outbox_push(proxy, client_rst_compose(outbox_peek(proxy), &envelope, conn), False, record.row)
     count(proxy.rows, record.row, SERVER_TIMEOUT)
     connection_close(proxy, conn, STATE_REFUSED, record.row)
-    half_open_release(proxy.half_open, record)
+    handshake_end(proxy, record)
+
+
+# One service a turn: cookies go off by time alone, while no SYN comes.
+cdef void tend_activation(Proxy *proxy) noexcept nogil:
+    cdef const Service *service
+    if proxy.pulse_at >= proxy.snapshot.service_count:
+        proxy.pulse_at = 0
+        if proxy.snapshot.service_count == 0:
+            return
+    service = &proxy.snapshot.services[proxy.pulse_at]
+    activation_settle(&proxy.pulses[service.row], service, proxy.rows, proxy.now_ms)
+    proxy.pulse_at += 1
 
 
 # The whole table is looked through once in each tick of the activity clock.
@@ -95,7 +150,7 @@ cdef void connection_expire(Proxy *proxy, Connection *conn) noexcept nogil:
     idle = ticks_since(conn.active, proxy.now_active)
     if idle <= limit:
         return
-    if idle <= tombstone and not conn.flags & CONN_BY_SERVER:
+    if idle <= tombstone and not conn.flags & CONN_PASSES:
         conn.state = STATE_CLOSED       # its cookie may still be good, and must open nothing
         return
     connection_remove(proxy, conn)

@@ -70,12 +70,13 @@ def busy_day(proxy):
     proxy.from_server(replace(conn.server(flags="S"), dport=10))
     Connection(proxy, client(1)).bring_to("time_wait")
     Connection(proxy, client(2)).bring_to("refused")
+    early_hours(proxy, client)
     for n in range(3, 6):
         syn_sent(n)
     conn = Connection(proxy, client(7)).ask()
     assert proxy.from_client(conn.ack).nothing == "half_open_full"
     proxy.clock.advance(70)
-    for n in range(8, 20):
+    for n in range(30, 50):
         conn = Connection(proxy, client(n)).ask()
         out = proxy.from_client(conn.ack)
         if out.verdict == "to_server":
@@ -85,9 +86,30 @@ def busy_day(proxy):
     proxy.clock.leap(60 * 60 * 9)
 
 
+def early_hours(proxy, client):
+    """Early data, and what comes while cookies are off."""
+    Connection(proxy, client(20)).establish()
+    proxy.clock.advance(5)
+    proxy.publish(service(row=3, early_data=True))
+    conn, refused = (Connection(proxy, client(n)).prove() for n in (21, 22))
+    proxy.from_client(conn.client(payload=b"displaced"), refused.client(payload=b"discarded"))
+    proxy.from_server(refused.server(flags="RA"))
+    proxy.from_client(conn.client(payload=b"delivered"))
+    proxy.from_server(conn.server_synack)
+    proxy.clock.advance(1)
+    proxy.publish(service(row=3, unknown_flow="reset", unknown_rate=1, grace_ms=0))
+    proxy.from_client(replace(conn.ack, sport=9), replace(conn.ack, sport=9))
+    proxy.publish(service(row=3, activation="auto", syn_rate_on=2, syn_rate_off=1, hold_ms=1000))
+    proxy.from_client(client(23))
+    proxy.from_server(replace(conn.server(), dport=2024))
+    proxy.from_client(client(25))
+    proxy.clock.advance(4)
+    proxy.publish(service(row=3))
+
+
 @pytest.fixture(scope="module")
 def busy():
-    proxy = Proxy(service(row=3), connections=8, half_open=4)
+    proxy = Proxy(service(row=3), connections=16, half_open=4, early=1)
     busy_day(proxy)
     return proxy
 
@@ -113,6 +135,13 @@ def test_every_row_keeps_its_own_books(busy):
 def test_every_connection_that_opened_has_an_end(busy):
     totals = busy.box.counters()
     assert busy.gauges.connections == 0
-    # One entry for each cookie or connection of the server's own, unless it took another's place.
-    assert totals["cookie_valid"] + totals["server_opened"] - totals["conn_reopened"] == (
-        totals["conn_expired"] + totals["conn_evicted"])
+    # One entry for each cookie and each connection that passes, unless it took another's place.
+    opened = totals["cookie_valid"] + totals["server_opened"] + totals["conn_adopted"]
+    assert opened - totals["conn_reopened"] == totals["conn_expired"] + totals["conn_evicted"]
+
+
+def test_every_early_segment_has_an_end(busy):
+    totals = busy.box.counters()
+    assert busy.gauges.early == 0
+    assert totals["early_held"] == (
+        totals["early_delivered"] + totals["early_discarded"] + totals["early_displaced"])

@@ -1,0 +1,68 @@
+"""When a service's SYNs are answered with cookies, and how hard it is asked.
+
+    always    each SYN
+    auto      from the moment a mark is passed: SYNs a second, or handshakes that passed to the
+              server and found no end; until both have been below their lower marks for hold_ms
+    monitor   never; the same decisions are taken and counted
+    off       never
+
+A Pulse is one worker's view of one service; it outlives the snapshots.  For grace_ms after a
+switch both kinds of handshake are taken, since each has some under way.
+"""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from cython_core.proxy.service cimport ACTIVATION_ALWAYS, Service
+
+cdef struct Pulse:
+    uint64_t second             # since 1970, of `syns`
+    uint64_t active_until_ms    # the marks have been low by then
+    uint64_t switched_ms        # when cookies went on or off last
+    uint64_t unknown_ms         # when `unknown_tokens` grew last
+    uint32_t syns               # in that second
+    uint32_t syn_rate           # of the second before
+    # SYN-ACKs that passed, less connections that came of them; old ones are forgotten by 1/32 a
+    # second, since a server holds on to one for about a minute (RFC 9293 §3.8.3's R2 for SYNs is
+    # three).
+    uint32_t unanswered
+    uint32_t unknown_tokens
+    uint8_t settled             # the activation that it was settled for, plus 1
+    bint active                 # the marks call for cookies
+    bint guarded                # SYNs are answered with cookies
+
+
+# What time alone changes, or another snapshot.
+cdef void activation_settle(Pulse *pulse, const Service *service, uint64_t *rows,
+                            uint64_t now_ms) noexcept nogil
+
+# A service's pulse, settled for this snapshot's options; `pulses` by row.
+cdef inline Pulse *activation_pulse(Pulse *pulses, const Service *service, uint64_t *rows,
+                                    uint64_t now_ms) noexcept nogil:
+    cdef Pulse *pulse = &pulses[service.row]
+    if pulse.settled != service.activation + 1:
+        activation_settle(pulse, service, rows, now_ms)
+    return pulse
+
+# Note a client's SYN.  True: answer it with a cookie.
+cdef bint activation_note_syn(Pulse *pulse, const Service *service, uint64_t *rows,
+                              uint64_t now_ms) noexcept nogil
+
+cdef inline bint activation_syn(Pulse *pulse, const Service *service, uint64_t *rows,
+                                uint64_t now_ms) noexcept nogil:
+    if service.activation == ACTIVATION_ALWAYS and pulse.guarded:
+        return True
+    return activation_note_syn(pulse, service, rows, now_ms)
+
+# A server's SYN-ACK has passed; a connection has come of one.
+cdef void activation_note_synack(Pulse *pulse) noexcept nogil
+cdef void activation_note_adoption(Pulse *pulse) noexcept nogil
+
+# Whether cookies are good at the moment, and whether foreign handshakes are.
+cdef bint activation_takes_cookies(const Pulse *pulse, const Service *service,
+                                   uint64_t now_ms) noexcept nogil
+cdef bint activation_passes(const Pulse *pulse, const Service *service,
+                            uint64_t now_ms) noexcept nogil
+
+# One of unknown_rate segments a second, a second's worth at once at most.  False: none is left.
+cdef bint activation_take_unknown(Pulse *pulse, const Service *service,
+                                  uint64_t now_ms) noexcept nogil

@@ -1,0 +1,110 @@
+from cython_core.proxy.counters cimport COOKIES_OFF, COOKIES_ON, count
+from cython_core.proxy.service cimport ACTIVATION_AUTO, ACTIVATION_MONITOR
+
+cdef enum:
+    MS_PER_S = 1000
+    FORGET_SHIFT = 5            # `unanswered` loses 1/32 a second
+    FORGET_SECONDS_MAX = 256    # behind these nothing is left of any
+
+
+cdef bint activation_note_syn(Pulse *pulse, const Service *service, uint64_t *rows,
+                              uint64_t now_ms) noexcept nogil:
+    pulse_roll(pulse, now_ms)
+    pulse.syns += 1
+    activation_settle(pulse, service, rows, now_ms)
+    return pulse.guarded
+
+
+cdef void activation_settle(Pulse *pulse, const Service *service, uint64_t *rows,
+                            uint64_t now_ms) noexcept nogil:
+    cdef bint marked = service.activation in (ACTIVATION_AUTO, ACTIVATION_MONITOR)
+    cdef bint guarded
+    pulse_roll(pulse, now_ms)
+    if marked and is_high(pulse, service):
+        pulse.active_until_ms = now_ms + service.hold_ms
+    if not marked:
+        pulse.active = False
+    elif pulse.active and now_ms >= pulse.active_until_ms:
+        pulse.active = False
+        count(rows, service.row, COOKIES_OFF)
+    elif not pulse.active and is_over_mark(pulse, service):
+        pulse.active = True
+        count(rows, service.row, COOKIES_ON)
+    guarded = service.activation == ACTIVATION_ALWAYS or (
+        service.activation == ACTIVATION_AUTO and pulse.active)
+    if guarded != pulse.guarded and pulse.settled != 0:
+        pulse.switched_ms = now_ms
+    pulse.guarded = guarded
+    pulse.settled = service.activation + 1
+
+
+# On at once, within the second in which a mark is passed.
+cdef inline bint is_over_mark(const Pulse *pulse, const Service *service) noexcept nogil:
+    return pulse.syns >= service.syn_rate_on or pulse.unanswered >= service.half_open_on
+
+
+# Off by what whole seconds say.
+cdef inline bint is_high(const Pulse *pulse, const Service *service) noexcept nogil:
+    return (is_over_mark(pulse, service) or pulse.syn_rate >= service.syn_rate_off
+            or pulse.unanswered >= service.half_open_on >> 1)
+
+
+# Into the second of `now_ms`.
+cdef void pulse_roll(Pulse *pulse, uint64_t now_ms) noexcept nogil:
+    cdef uint64_t second = now_ms // MS_PER_S
+    cdef uint64_t passed = second - pulse.second
+    cdef uint64_t _second
+    if passed == 0:
+        return
+    pulse.syn_rate = pulse.syns if passed == 1 else 0
+    pulse.syns = 0
+    pulse.second = second
+    if passed > FORGET_SECONDS_MAX:
+        pulse.unanswered = 0
+        return
+    for _second in range(passed):
+        pulse.unanswered -= (pulse.unanswered + (1 << FORGET_SHIFT) - 1) >> FORGET_SHIFT
+
+
+cdef void activation_note_synack(Pulse *pulse) noexcept nogil:
+    pulse.unanswered += 1
+
+
+cdef void activation_note_adoption(Pulse *pulse) noexcept nogil:
+    if pulse.unanswered > 0:
+        pulse.unanswered -= 1
+
+
+cdef inline bint in_grace(const Pulse *pulse, const Service *service,
+                          uint64_t now_ms) noexcept nogil:
+    return now_ms - pulse.switched_ms < service.grace_ms
+
+
+cdef bint activation_takes_cookies(const Pulse *pulse, const Service *service,
+                                   uint64_t now_ms) noexcept nogil:
+    return pulse.guarded or in_grace(pulse, service, now_ms)
+
+
+cdef bint activation_passes(const Pulse *pulse, const Service *service,
+                            uint64_t now_ms) noexcept nogil:
+    return not pulse.guarded or in_grace(pulse, service, now_ms)
+
+
+cdef bint activation_take_unknown(Pulse *pulse, const Service *service,
+                                  uint64_t now_ms) noexcept nogil:
+    cdef uint64_t passed_ms = now_ms - pulse.unknown_ms
+    cdef uint64_t grown, spare
+    if passed_ms > MS_PER_S:
+        passed_ms = MS_PER_S
+    grown = passed_ms * service.unknown_rate // MS_PER_S
+    if grown > 0:
+        # What is left of the time counts next time.
+        spare = passed_ms * service.unknown_rate % MS_PER_S
+        pulse.unknown_ms = now_ms - spare // service.unknown_rate
+        grown += pulse.unknown_tokens
+        pulse.unknown_tokens = <uint32_t>(
+            grown if grown < service.unknown_rate else service.unknown_rate)
+    if pulse.unknown_tokens == 0:
+        return False
+    pulse.unknown_tokens -= 1
+    return True

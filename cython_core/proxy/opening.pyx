@@ -1,0 +1,217 @@
+from libc.string cimport memset
+
+from cython_core.proxy.activation cimport activation_takes_cookies
+from cython_core.proxy.conntable cimport (
+    STATE_ESTABLISHED, STATE_HALF_CLOSED, STATE_REFUSED, STATE_SYN_SENT, conntable_index,
+    conntable_insert,
+)
+from cython_core.proxy.cookie cimport COOKIE_EPOCH_S, Cookie, cookie_check, cookie_from_mac
+from cython_core.proxy.counters cimport (
+    CONN_REOPENED, COOKIE_INVALID, COOKIE_RETRANS, COOKIE_VALID, EARLY_DISPLACED, EARLY_HELD,
+    HALF_OPEN_FULL, NO_CONNECTION, ORIGINATED, RST_OUT_OF_WINDOW, SERVER_NOT_READY,
+    SERVER_SYN_SENT, SYN_RECEIVED, SYNACK_SENT, TABLE_FULL, count,
+)
+from cython_core.proxy.early cimport (
+    EARLY_WINDOW_BYTES, early_hold, early_holds, early_window,
+)
+from cython_core.proxy.half_open cimport (
+    HalfOpen, half_open_arm, half_open_index, half_open_release, half_open_take,
+)
+from cython_core.proxy.handshake cimport (
+    Envelope, Tcp, compose, envelope_reverse, envelope_take,
+)
+from cython_core.proxy.synproxy cimport (
+    VERDICT_ABSORB, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, client_rst_compose,
+    connection_close, connection_evict, handshake_end, pulse_of, server_rst_push,
+    server_syn_compose,
+)
+from cython_core.proxy.unknown cimport unknown_client
+from cython_core.wire.segment cimport TCP_ECE
+from cython_core.wire.seq cimport seq_within
+
+cdef enum:
+    # How long a cookie may live that was sent without a window: two epochs.
+    SHUT_MS = 2 * COOKIE_EPOCH_S * 1000
+
+
+cdef uint8_t client_syn(Proxy *proxy, Segment *segment, const Flow *flow, const Service *service,
+                        const Offer *offer, uint32_t bits, uint64_t mac) noexcept nogil:
+    cdef Envelope envelope
+    cdef Cookie cookie
+    cdef Tcp tcp
+    cookie_from_mac(&cookie, mac, bits)
+    memset(&tcp, 0, sizeof(tcp))
+    tcp.seq = cookie.isn
+    tcp.ack = segment.seq + 1
+    tcp.flags = TCP_SYN | TCP_ACK | TCP_ECE if offer.ecn else TCP_SYN | TCP_ACK
+    # Only what the client offered is answered, so that the answer is never the longer frame.
+    if segment.options.mss != 0:
+        tcp.options.mss = service.mss if segment.family == 4 else service.mss_ipv6
+    tcp.options.wscale = offer.announced_wscale
+    tcp.options.sack_permitted = offer.sack
+    tcp.options.timestamps = offer.timestamps
+    tcp.options.tsval = cookie.tsval
+    tcp.options.tsecr = segment.options.tsval
+    if service.early_data:
+        tcp.window = early_window(proxy.half_open.early, proxy.now_ms)
+    envelope_take(&envelope, segment)
+    envelope_reverse(&envelope)
+    segment.frame_bytes = compose(segment.frame, &envelope, flow, False, &tcp)
+    count(proxy.rows, service.row, SYN_RECEIVED)
+    count(proxy.rows, service.row, SYNACK_SENT)
+    count(proxy.rows, service.row, ORIGINATED)
+    return VERDICT_TO_CLIENT
+
+
+# Whether an ACK acknowledges a cookie of ours: then `offer` and `client_isn` are known again.
+cdef bint cookie_prove(const Proxy *proxy, const Segment *segment, const Flow *flow,
+                       const Service *service, Offer *offer, uint32_t *client_isn) noexcept nogil:
+    cdef Cookie cookie
+    cdef bint timestamps = segment.options.timestamps
+    cookie.isn = segment.ack - 1
+    cookie.tsval = segment.options.tsecr
+    client_isn[0] = segment.seq - 1
+    if cookie_check(&cookie, timestamps, flow, segment.family, client_isn[0], service,
+                    &proxy.keys, offer):
+        return True
+    # A client whose ACK was lost probes our zero window from one byte before: seq is its ISN.
+    client_isn[0] = segment.seq
+    return segment.payload_bytes == 0 and cookie_check(
+        &cookie, timestamps, flow, segment.family, client_isn[0], service, &proxy.keys, offer)
+
+
+cdef uint8_t client_stranger(Proxy *proxy, Segment *segment, const Flow *flow,
+                             const Service *service, uint64_t digest) noexcept nogil:
+    cdef Connection *conn
+    cdef HalfOpen *record
+    cdef Offer offer
+    cdef uint32_t client_isn
+    if not (is_plain_ack(segment)
+            and activation_takes_cookies(pulse_of(proxy, service), service, proxy.now_ms)
+            and cookie_prove(proxy, segment, flow, service, &offer, &client_isn)):
+        return unknown_client(proxy, segment, flow, service)
+    record = half_open_take(proxy.half_open)
+    if record == NULL:
+        return HALF_OPEN_FULL
+    conn = conntable_insert(proxy.table, digest, flow)
+    if conn == NULL and connection_evict(proxy):
+        conn = conntable_insert(proxy.table, digest, flow)
+    if conn == NULL:
+        half_open_release(proxy.half_open, record)
+        return TABLE_FULL
+    return connection_open(proxy, segment, service, conn, record, &offer, client_isn)
+
+
+# A proven client: note what is known and turn its ACK into the SYN to the server.
+cdef uint8_t connection_open(Proxy *proxy, Segment *segment, const Service *service,
+                             Connection *conn, HalfOpen *record, const Offer *offer,
+                             uint32_t client_isn) noexcept nogil:
+    conn.state = STATE_SYN_SENT
+    conn.flags = 0
+    conn.isn = segment.ack - 1
+    conn.client_ack = half_open_index(proxy.half_open, record)
+    conn.server_ack = client_isn + 1
+    conn.active = proxy.now_active
+    record.connection = conntable_index(proxy.table, conn)
+    record.isn = conn.isn
+    record.client_isn = client_isn
+    record.our_tsval = segment.options.tsecr
+    record.client_tsval = segment.options.tsval
+    record.client_window = segment.window
+    record.syns_sent = 1
+    record.syn_retries = service.syn_retries
+    record.syn_timeout_ms = service.syn_timeout_ms
+    record.row = service.row
+    record.early = service.early_data
+    record.window_shut = (not service.early_data
+                          or proxy.now_ms - proxy.half_open.early.shut_ms < SHUT_MS)
+    record.offer = offer[0]
+    envelope_take(&record.envelope, segment)
+    half_open_arm(proxy.half_open, record, proxy.now_ms, record.syn_timeout_ms)
+    if segment.payload_bytes > 0:
+        early_note(proxy, segment, record)
+    segment.frame_bytes = server_syn_compose(segment.frame, record, &conn.flow)
+    count(proxy.rows, service.row, COOKIE_VALID)
+    count(proxy.rows, service.row, SERVER_SYN_SENT)
+    count(proxy.rows, service.row, ORIGINATED)
+    return VERDICT_TO_SERVER
+
+
+cdef uint8_t client_while_server_awaited(Proxy *proxy, Segment *segment, const Flow *flow,
+                                         const Service *service,
+                                         Connection *conn) noexcept nogil:
+    cdef HalfOpen *record = &proxy.half_open.records[conn.client_ack]
+    if segment.flags & TCP_RST:
+        return client_gives_up(proxy, segment, flow, service, conn, record)
+    if segment.ack != conn.isn + 1:
+        return client_reopens(proxy, segment, flow, service, conn, COOKIE_INVALID)
+    if segment.payload_bytes > 0 or segment.flags & TCP_FIN:
+        return early_note(proxy, segment, record)
+    count(proxy.rows, service.row, COOKIE_RETRANS)
+    return VERDICT_ABSORB
+
+
+# Let the segment wait until its server has answered.
+cdef uint8_t early_note(Proxy *proxy, const Segment *segment, HalfOpen *record) noexcept nogil:
+    cdef bint displaced
+    if not record.early or not seq_within(segment.seq, record.client_isn + 1,
+                                          record.client_isn + EARLY_WINDOW_BYTES):
+        return SERVER_NOT_READY
+    if early_holds(proxy.half_open.early, &record.early_data, segment):
+        count(proxy.rows, record.row, COOKIE_RETRANS)
+        return VERDICT_ABSORB
+    if not early_hold(proxy.half_open.early, &record.early_data, segment, &displaced):
+        return SERVER_NOT_READY
+    count(proxy.rows, record.row, EARLY_HELD)
+    if displaced:
+        count(proxy.rows, record.row, EARLY_DISPLACED)
+    return VERDICT_ABSORB
+
+
+# The client's RST ends the server's half as well: it may have become SYN-RECEIVED.
+cdef uint8_t client_gives_up(Proxy *proxy, Segment *segment, const Flow *flow,
+                             const Service *service, Connection *conn,
+                             HalfOpen *record) noexcept nogil:
+    if segment.seq != record.client_isn + 1:
+        return RST_OUT_OF_WINDOW
+    server_rst_push(proxy, &record.envelope, flow, record.client_isn + 1, service.row)
+    handshake_end(proxy, record)
+    connection_close(proxy, conn, STATE_REFUSED, service.row)
+    return VERDICT_ABSORB
+
+
+# The RST that told the client was lost; say it again, unless the ports are used anew.
+cdef uint8_t client_refused(Proxy *proxy, Segment *segment, const Flow *flow,
+                            const Service *service, Connection *conn) noexcept nogil:
+    cdef Envelope envelope
+    if segment.flags & TCP_RST:
+        return NO_CONNECTION
+    if segment.ack != conn.isn + 1:
+        return client_reopens(proxy, segment, flow, service, conn, COOKIE_INVALID)
+    envelope_take(&envelope, segment)
+    envelope_reverse(&envelope)
+    segment.frame_bytes = client_rst_compose(segment.frame, &envelope, conn)
+    count(proxy.rows, service.row, ORIGINATED)
+    return VERDICT_TO_CLIENT
+
+
+cdef uint8_t client_reopens(Proxy *proxy, Segment *segment, const Flow *flow,
+                            const Service *service, Connection *conn,
+                            uint8_t otherwise) noexcept nogil:
+    cdef HalfOpen *record
+    cdef Envelope envelope
+    cdef Offer offer
+    cdef uint32_t client_isn
+    if not is_plain_ack(segment) or not cookie_prove(proxy, segment, flow, service, &offer,
+                                                     &client_isn):
+        return otherwise
+    if conn.state == STATE_SYN_SENT:
+        handshake_end(proxy, &proxy.half_open.records[conn.client_ack])
+    record = half_open_take(proxy.half_open)
+    if record == NULL:
+        return HALF_OPEN_FULL
+    if conn.state == STATE_ESTABLISHED or conn.state == STATE_HALF_CLOSED:
+        envelope_take(&envelope, segment)
+        server_rst_push(proxy, &envelope, flow, conn.server_ack, service.row)
+    count(proxy.rows, service.row, CONN_REOPENED)
+    return connection_open(proxy, segment, service, conn, record, &offer, client_isn)

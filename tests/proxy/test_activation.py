@@ -1,0 +1,212 @@
+"""always, auto, monitor, off: when SYNs meet cookies, and what a switch leaves alone."""
+
+import pytest
+
+from .connection import SYN_IPV4, Connection, wrap
+from .harness import Proxy, service
+from .segments import replace
+
+MARKS = {"syn_rate_on": 100, "syn_rate_off": 50, "half_open_on": 40, "hold_ms": 60_000,
+         "grace_ms": 120_000}
+
+
+def web(activation, **differs):
+    """Nothing unknown passes by policy, so that what passes does so by activation."""
+    return service(activation=activation, **({"unknown_flow": "drop"} | MARKS | differs))
+
+
+def syns(first, count):
+    return [replace(SYN_IPV4, sport=port) for port in range(first, first + count)]
+
+
+def flood(proxy, rate, seconds):
+    """Each second's SYNs, in its first moment; the answers' flags."""
+    flags = []
+    for _ in range(seconds):
+        for first in range(0, rate, 50):
+            out = proxy.from_client(*syns(2000 + first, min(50, rate - first)))
+            flags += [segment.flags for _, segment in out.sent]
+        proxy.clock.advance(1)
+    return flags
+
+
+def passes(proxy, syn=SYN_IPV4):
+    out = proxy.from_client(syn)
+    assert len(out.sent) == 1
+    return out.sent[0][0]
+
+
+class Direct:
+    """A handshake that passes, between the client's numbers and the server's."""
+
+    def __init__(self, proxy, syn=SYN_IPV4, isn=7000):
+        self.proxy, self.syn = proxy, syn
+        self.synack = replace(
+            syn, source=syn.destination, destination=syn.source, sport=syn.dport, dport=syn.sport,
+            flags="SA", seq=isn, ack=wrap(syn.seq + 1), source_mac=syn.destination_mac,
+            destination_mac=syn.source_mac)
+        plain = {"mss": None, "wscale": None, "sack_permitted": False}
+        self.ack = replace(syn, flags="A", seq=wrap(syn.seq + 1), ack=isn + 1, **plain)
+        self.reply = replace(self.synack, flags="A", seq=isn + 1, **plain)
+
+    def pass_through(self):
+        assert self.proxy.from_client(self.syn).to_server == self.syn
+        assert self.proxy.from_server(self.synack).to_client == self.synack
+        return self
+
+    def goes_on(self):
+        assert self.proxy.from_client(self.ack).to_server == self.ack
+        assert self.proxy.from_server(self.reply).to_client == self.reply
+        return True
+
+
+@pytest.mark.parametrize(("activation", "passed"), [
+    ("always", False), ("auto", True), ("monitor", True), ("off", True)])
+def test_a_quiet_service(syn, activation, passed):
+    assert passes(Proxy(web(activation)), syn) == passed
+
+
+def test_a_handshake_that_passes_is_untouched_and_then_followed(syn):
+    proxy = Proxy(web("auto"))
+    assert Direct(proxy, syn).pass_through().goes_on()
+    assert proxy.connection.passes
+    assert (proxy.counters.syn_passed, proxy.counters.conn_adopted) == (1, 1)
+
+
+class TestAuto:
+    def test_goes_on_within_the_second_in_which_the_rate_is_reached(self):
+        proxy = Proxy(web("auto"))
+        verdicts = proxy.from_client(*syns(2000, 50)).verdicts
+        verdicts += proxy.from_client(*syns(2050, 52)).verdicts
+        assert verdicts == ["bridge"] * 99 + ["to_client"] * 3
+        assert proxy.counters.cookies_on == 1
+
+    def test_goes_on_where_handshakes_find_no_end(self):
+        proxy = Proxy(web("auto"))
+        for syn in syns(2000, 40):
+            Direct(proxy, syn).pass_through()
+        assert not passes(proxy)
+
+    def test_does_not_count_handshakes_that_end(self):
+        proxy = Proxy(web("auto"))
+        for n, syn in enumerate(syns(2000, 60)):
+            Direct(proxy, syn).pass_through().goes_on()
+            if n % 20 == 0:
+                proxy.clock.advance(1)
+        assert passes(proxy)
+
+    def test_forgets_old_handshakes(self):
+        proxy = Proxy(web("auto"))
+        for round_ in range(30):
+            Direct(proxy, syns(2000 + round_, 1)[0]).pass_through()
+            proxy.clock.advance(4)
+        assert passes(proxy)
+
+    def test_stays_on_while_the_rate_is_above_the_lower_mark(self):
+        proxy = Proxy(web("auto"))
+        flood(proxy, 150, 1)
+        assert set(flood(proxy, 60, 120)) == {"SA"}
+        assert proxy.counters.cookies_off == 0
+
+    def test_goes_off_a_hold_after_the_load_has_gone(self):
+        proxy = Proxy(web("auto"))
+        flood(proxy, 150, 1)
+        proxy.clock.advance(58)
+        assert proxy.counters.cookies_off == 0
+        proxy.clock.advance(4)
+        assert proxy.counters.cookies_off == 1
+        assert passes(proxy)
+
+
+def test_monitor_takes_autos_decisions_and_lets_pass():
+    proxy = Proxy(web("monitor"))
+    assert set(flood(proxy, 150, 2)) == {"S"}
+    proxy.clock.advance(64)
+    assert (proxy.counters.cookies_on, proxy.counters.cookies_off) == (1, 1)
+    assert proxy.counters.synack_sent == 0
+
+
+def test_off_takes_none():
+    proxy = Proxy(web("off"))
+    assert set(flood(proxy, 150, 2)) == {"S"}
+    assert proxy.counters.cookies_on == 0
+
+
+class TestASwitch:
+    """In both directions of it, whatever began before it goes on."""
+
+    @pytest.mark.parametrize("before", ["off", "auto", "monitor"])
+    def test_on_leaves_a_connection_alone_that_passed(self, before, syn):
+        proxy = Proxy(web(before))
+        direct = Direct(proxy, syn).pass_through()
+        assert direct.goes_on()
+        proxy.publish(web("always"))
+        assert direct.goes_on()
+        proxy.clock.leap(600)
+        assert direct.goes_on()
+
+    def test_on_leaves_a_handshake_alone_that_was_under_way(self, syn):
+        proxy = Proxy(web("off"))
+        direct = Direct(proxy, syn)
+        proxy.from_client(syn)
+        proxy.publish(web("always"))
+        assert proxy.from_server(direct.synack).to_client == direct.synack
+        assert direct.goes_on()
+
+    def test_on_is_strict_after_its_grace(self, syn):
+        proxy = Proxy(web("off"))
+        direct = Direct(proxy, syn).pass_through()
+        proxy.publish(web("always"))
+        proxy.clock.advance(121)
+        assert proxy.from_client(direct.ack).nothing == "cookie_invalid"
+        assert proxy.from_server(direct.synack).nothing == "synack_unexpected"
+
+    def test_off_leaves_a_connection_alone_that_is_translated(self, syn):
+        proxy = Proxy(web("always"))
+        conn = Connection(proxy, syn).establish()
+        proxy.publish(web("off"))
+        proxy.clock.leap(600)
+        segment = conn.client(payload=b"x")
+        assert proxy.from_client(segment).to_server == conn.as_server_sees(segment)
+        segment = conn.server(got=1, payload=b"y")
+        assert proxy.from_server(segment).to_client == conn.as_client_sees(segment)
+
+    def test_off_still_takes_the_cookies_that_are_out(self, syn):
+        proxy = Proxy(web("always"))
+        conn = Connection(proxy, syn).ask()
+        proxy.publish(web("off"))
+        assert proxy.from_client(conn.ack).to_server.flags == "S"
+
+    def test_off_takes_none_after_its_grace(self, syn):
+        proxy = Proxy(web("always", grace_ms=1000))
+        conn = Connection(proxy, syn).ask()
+        proxy.publish(web("off", grace_ms=1000))
+        proxy.clock.advance(2)
+        assert proxy.from_client(conn.ack).to_server == conn.ack
+
+    @pytest.mark.parametrize("state", ["established", "time_wait", "closed", "refused"])
+    def test_off_lets_ports_be_used_anew(self, syn, state):
+        proxy = Proxy(web("always"))
+        Connection(proxy, syn).bring_to(state)
+        proxy.publish(web("off"))
+        direct = Direct(proxy, replace(syn, seq=123), isn=99_000).pass_through()
+        assert direct.goes_on()
+        assert proxy.connection.passes
+
+    def test_a_service_that_starts_always_has_no_grace_for_what_is_unknown(self, syn):
+        proxy = Proxy(web("always"))
+        proxy.clock.advance(1)
+        assert proxy.from_client(Direct(proxy, syn).ack).nothing == "cookie_invalid"
+
+
+def test_a_challenge_ack_of_the_server_is_translated_while_syns_pass(syn):
+    """The client came back on the same ports; its server still holds the old connection."""
+    proxy = Proxy(web("always"))
+    conn = Connection(proxy, syn).establish()
+    proxy.publish(web("off"))
+    again = replace(syn, seq=500)
+    assert proxy.from_client(again).to_server == again
+    challenge = conn.server()
+    assert proxy.from_server(challenge).to_client == conn.as_client_sees(challenge)
+    rst = replace(conn.client(flags="R", ack=0), seq=conn.as_client_sees(challenge).ack)
+    assert proxy.from_client(rst).to_server.seq == rst.seq
