@@ -283,9 +283,8 @@ cdef Service service_of(fields) except *:
     service.activation = ACTIVATIONS.index(fields["activation"])
     service.unknown_flow = UNKNOWN_FLOWS.index(fields["unknown_flow"])
     service.unknown_rate = fields["unknown_rate"]
-    service.syn_rate_on = fields["syn_rate_on"]
-    service.syn_rate_off = fields["syn_rate_off"]
-    service.half_open_on = fields["half_open_on"]
+    service.syn_rate_mark = fields["syn_rate_mark"]
+    service.half_open_mark = fields["half_open_mark"]
     service.hold_ms = fields["hold_ms"]
     service.grace_ms = fields["grace_ms"]
     return service

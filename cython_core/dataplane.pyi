@@ -47,10 +47,9 @@ class ServiceOptions:
     activation: str = "always"         # or "auto", "monitor", "off": when SYNs meet cookies
     unknown_flow: str = "forward"      # or "drop", "reset": segments of no known connection
     unknown_rate: int = 10_000         # a client's of these let through, each second
-    syn_rate_on: int = 10_000          # SYNs a second from which "auto" uses cookies
-    syn_rate_off: int = 5_000          # and below which it may stop
-    half_open_on: int = 10_000         # passed handshakes without an end, likewise
-    hold_s: int = 60                   # how long the load must stay low before it stops
+    syn_rate_mark: int = 10_000        # SYNs a second from which "auto" uses cookies
+    half_open_mark: int = 10_000       # passed handshakes without an end, likewise
+    hold_s: int = 60                   # below half of each mark, before it stops
     grace_s: int = 120                 # how long after a switch both kinds of handshake are taken
 
 @dataclass(frozen=True)

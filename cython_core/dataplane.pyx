@@ -71,9 +71,8 @@ class ServiceOptions:
     activation: str = "always"
     unknown_flow: str = "forward"
     unknown_rate: int = 10_000
-    syn_rate_on: int = 10_000
-    syn_rate_off: int = 5_000
-    half_open_on: int = 10_000
+    syn_rate_mark: int = 10_000
+    half_open_mark: int = 10_000
     hold_s: int = 60
     grace_s: int = 120
 
@@ -298,9 +297,8 @@ cdef int compile_service(Service *compiled, service, wscales, workers) except -1
     compiled.unknown_flow = UNKNOWN_FLOWS.index(options.unknown_flow)
     # Each worker sees its share of the load.
     compiled.unknown_rate = share(options.unknown_rate, workers)
-    compiled.syn_rate_on = share(options.syn_rate_on, workers)
-    compiled.syn_rate_off = share(options.syn_rate_off, workers)
-    compiled.half_open_on = share(options.half_open_on, workers)
+    compiled.syn_rate_mark = share(options.syn_rate_mark, workers)
+    compiled.half_open_mark = share(options.half_open_mark, workers)
     compiled.hold_ms = options.hold_s * 1000
     compiled.grace_ms = options.grace_s * 1000
     return 0

@@ -146,7 +146,9 @@ def _scalar_text(node: yaml.Node, field: FieldDescriptor) -> str:
     plain = not node.style
     if plain and node.tag == _NULL:
         raise ValueError("has no value; give it one or remove the key")
-    if field.type in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_ENUM):
+    if field.type == FieldDescriptor.TYPE_ENUM:
+        return text                 # one of few words: OFF is no boolean among them
+    if field.type == FieldDescriptor.TYPE_STRING:
         if plain and node.tag in _TAG_WORDS and rule_of(field).format not in _SELF_EVIDENT:
             word = _TAG_WORDS[node.tag]
             raise ValueError(f'plain {text} is {word} in YAML; write "{text}"')

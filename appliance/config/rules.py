@@ -16,9 +16,11 @@ from appliance.config.violation import Violation
 from cython_core.dataplane import PORT_RANGES_MAX, RULES_MAX, SERVICES_MAX
 
 # What the tables and buffers take at the least: an entry of the connection table is one cache
-# line, an mbuf is its header (128), headroom (128) and a frame's room (2048).
+# line, an mbuf is its header (128), headroom (128) and a frame's room (2048); so long is an early
+# segment's, behind its own header.
 CONNECTION_BYTES = 64
 BUFFER_BYTES = 2304
+EARLY_SEGMENT_BYTES = 2084
 MIB = 1 << 20
 
 
@@ -67,12 +69,13 @@ def _memory_violations(memory: Memory, limits: Limits) -> Iterator[Violation]:
     needs = {
         "limits.connections": limits.connections * CONNECTION_BYTES,
         "memory.buffers": memory.buffers * BUFFER_BYTES,
+        "limits.early_segments": limits.early_segments * EARLY_SEGMENT_BYTES,
     }
     total_mib = -(-sum(needs.values()) // MIB)
     if total_mib > memory.size_mib:
         yield Violation(
             max(needs, key=lambda path: needs[path]),
-            f"connections and buffers take {total_mib} MiB at least;"
+            f"connections, buffers and early segments take {total_mib} MiB at least;"
             f" memory.size_mib is {memory.size_mib}",
         )
 

@@ -7,6 +7,8 @@ from appliance.config.attachment import port_device
 from appliance.config.duration import NS_PER_MS, NS_PER_S, duration_ns
 from appliance.config.formats import port_range_parse, prefix_parse
 from appliance.config.options import complete, effective_options
+from appliance.config.schema import fields_of
+from appliance.config.values import value_text
 from cython_core.dataplane import PortSpec, ServiceSpec, Settings
 from cython_core.dataplane import ServiceOptions as PlaneOptions
 
@@ -25,6 +27,7 @@ def settings_of(config: Config) -> Settings:
         file_prefix=whole.eal.file_prefix,
         connections=whole.limits.connections,
         half_open=whole.limits.half_open,
+        early_segments=whole.limits.early_segments,
         mbufs=whole.memory.buffers,
         rx_descriptors=whole.ports.rx_descriptors,
         tx_descriptors=whole.ports.tx_descriptors,
@@ -66,4 +69,18 @@ def plane_options(options: ServiceOptions) -> PlaneOptions:
         half_closed_timeout_s=duration_ns(timeouts.half_closed) // NS_PER_S,
         time_wait_timeout_s=duration_ns(timeouts.time_wait) // NS_PER_S,
         closed_timeout_s=duration_ns(timeouts.closed) // NS_PER_S,
+        early_data=options.early_data,
+        activation=_word(options, "activation"),
+        unknown_flow=_word(options, "unknown_flow"),
+        unknown_rate=options.unknown_rate,
+        syn_rate_mark=options.marks.syn_rate,
+        half_open_mark=options.marks.half_open,
+        hold_s=duration_ns(options.marks.hold) // NS_PER_S,
+        grace_s=duration_ns(options.marks.grace) // NS_PER_S,
     )
+
+
+def _word(options: ServiceOptions, name: str) -> str:
+    """An enumeration's value as the data plane calls it."""
+    (field,) = (field for field in fields_of(options.DESCRIPTOR) if field.name == name)
+    return value_text(field, getattr(options, name)).lower()

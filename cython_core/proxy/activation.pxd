@@ -2,7 +2,7 @@
 
     always    each SYN
     auto      from the moment a mark is passed: SYNs a second, or handshakes that passed to the
-              server and found no end; until both have been below their lower marks for hold_ms
+              server and found no end; until both have been below half of it for hold_ms
     monitor   never; the same decisions are taken and counted
     off       never
 

@@ -40,13 +40,13 @@ cdef void activation_settle(Pulse *pulse, const Service *service, uint64_t *rows
 
 # On at once, within the second in which a mark is passed.
 cdef inline bint is_over_mark(const Pulse *pulse, const Service *service) noexcept nogil:
-    return pulse.syns >= service.syn_rate_on or pulse.unanswered >= service.half_open_on
+    return pulse.syns >= service.syn_rate_mark or pulse.unanswered >= service.half_open_mark
 
 
 # Off by what whole seconds say.
 cdef inline bint is_high(const Pulse *pulse, const Service *service) noexcept nogil:
-    return (is_over_mark(pulse, service) or pulse.syn_rate >= service.syn_rate_off
-            or pulse.unanswered >= service.half_open_on >> 1)
+    return (is_over_mark(pulse, service) or pulse.syn_rate * 2 >= service.syn_rate_mark
+            or pulse.unanswered * 2 >= service.half_open_mark)
 
 
 # Into the second of `now_ms`.

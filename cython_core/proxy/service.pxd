@@ -44,10 +44,9 @@ cdef struct Service:
     uint8_t activation          # an Activation
     uint8_t unknown_flow        # an UnknownFlow
     uint32_t unknown_rate       # client segments of unknown connections let through, each second
-    uint32_t syn_rate_on        # SYNs a second, of one worker, from which cookies are on
-    uint32_t syn_rate_off       # and below which they may go off
-    uint32_t half_open_on       # passed handshakes without an end, of one worker, likewise
-    uint32_t hold_ms            # how long the load must stay low before they do
+    uint32_t syn_rate_mark      # SYNs a second, of one worker, from which cookies are on
+    uint32_t half_open_mark     # passed handshakes without an end, of one worker, likewise
+    uint32_t hold_ms            # how long the load is below half of each before they go off
     uint32_t grace_ms           # how long after a switch both kinds of handshake are taken
 
 

@@ -14,7 +14,7 @@ ROWS = {
     "unknown key": ("limit: {}", "4:1: limit: unknown key; did you mean limits?"),
     "unknown key far from all": (
         "limits: {zzzz: 1}",
-        "4:10: limits.zzzz: unknown key; known here: connections, half_open",
+        "4:10: limits.zzzz: unknown key; known here: connections, half_open, early_segments",
     ),
     "JSON name": (
         "limits: {halfOpen: 64}", "4:10: limits.halfOpen: unknown key; did you mean half_open?",
@@ -25,7 +25,7 @@ ROWS = {
     ),
     "merge key": (
         "limits: {<<: {half_open: 64}}",
-        "4:10: limits.<<: unknown key; known here: connections, half_open",
+        "4:10: limits.<<: unknown key; known here: connections, half_open, early_segments",
     ),
     "output only": (
         "services: [{name: a, prefixes: [10.0.0.1], ports: [1], effective_options: {}}]",
@@ -177,14 +177,19 @@ ROWS = {
         "limits: {connections: 1024, half_open: 2048}",
         "4:40: limits.half_open: must not exceed limits.connections, 1024",
     ),
+    "plain number for a word": (
+        "defaults: {activation: 0}",
+        "4:24: defaults.activation: must be ALWAYS or AUTO or MONITOR or OFF, not 0",
+    ),
     "limits above memory": (
         "limits: {connections: 67108864}",
-        "4:23: limits.connections: connections and buffers take 4132 MiB at least;"
+        "4:23: limits.connections: connections, buffers and early segments take 4135 MiB at"
+        " least;"
         " memory.size_mib is 512",
     ),
     "buffers above memory": (
         "memory: {buffers: 1000000}",
-        "4:19: memory.buffers: connections and buffers take 2262 MiB at least;"
+        "4:19: memory.buffers: connections, buffers and early segments take 2264 MiB at least;"
         " memory.size_mib is 512",
     ),
     "too few buffers": (

@@ -71,6 +71,11 @@ services:
     syn_retries: 1
     syn_timeout: 250ms
     timeouts: {established: 1h, half_closed: 2h, time_wait: 30s, closed: 4s}
+    early_data: false
+    activation: OFF
+    marks: {syn_rate: 70, half_open: 80, hold: 3s, grace: 0s}
+    unknown_flow: RESET
+    unknown_rate: 90
 """
     config = config_parse(text.encode(), "f")
     options = plane_options(effective_options(config.defaults, config.services[0].options))
@@ -78,4 +83,6 @@ services:
         "mss": 1200, "mss_ipv6": 1300, "wscale": 2, "sack": False, "timestamps": False,
         "ecn": False, "syn_retries": 1, "syn_timeout_ms": 250, "established_timeout_s": 3600,
         "half_closed_timeout_s": 7200, "time_wait_timeout_s": 30, "closed_timeout_s": 4,
+        "early_data": False, "activation": "off", "syn_rate_mark": 70, "half_open_mark": 80,
+        "hold_s": 3, "grace_s": 0, "unknown_flow": "reset", "unknown_rate": 90,
     }

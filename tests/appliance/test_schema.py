@@ -96,7 +96,8 @@ def test_complete_sets_every_option():
     options = ServiceOptions()
     complete(options)
     for field in fields_below(ServiceOptions.DESCRIPTOR):
-        holder = options.timeouts if ".Timeouts." in field.full_name else options
+        parent = field.full_name.split(".")[-2]
+        holder = {"Timeouts": options.timeouts, "Marks": options.marks}.get(parent, options)
         assert holder.HasField(field.name), field.full_name
 
 

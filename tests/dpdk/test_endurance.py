@@ -31,7 +31,7 @@ def test_a_million_frames_leave_every_buffer_where_it_was(plane, flood):
     assert abs(resting - before) <= BUFFERS_IN_FLIGHT
     assert stopped < before                 # the worker's spare frames are back as well
     assert told.counters.received >= FRAMES
-    assert told.counters.cookie_invalid > 0
+    assert told.counters.unknown_rate > 0           # so many ACKs are no old connections'
     assert told.counters.bridged > 0
 
 

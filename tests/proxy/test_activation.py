@@ -6,7 +6,7 @@ from .connection import SYN_IPV4, Connection, wrap
 from .harness import Proxy, service
 from .segments import replace
 
-MARKS = {"syn_rate_on": 100, "syn_rate_off": 50, "half_open_on": 40, "hold_ms": 60_000,
+MARKS = {"syn_rate_mark": 100, "half_open_mark": 40, "hold_ms": 60_000,
          "grace_ms": 120_000}
 
 
