@@ -26,6 +26,8 @@ from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
 from cython_core.proxy.service cimport (
     Rule, Service, Snapshot, snapshot_build, snapshot_covers, snapshot_free, snapshot_match,
 )
+from cython_core.proxy.learned cimport Learned
+from cython_core.proxy.supply cimport SupplyPool, supply_init
 from cython_core.proxy.synproxy cimport (
     NS_PER_MS, OUTBOX_FRAMES, VERDICT_ABSORB, VERDICT_BRIDGE, VERDICT_TO_CLIENT,
     VERDICT_TO_SERVER, VERDICT_TRANSLATE, Proxy, proxy_clock,
@@ -75,8 +77,8 @@ cdef class Box:
     cdef Snapshot *snapshot
 
     def __cinit__(self, services, uint64_t now_ms, uint32_t connections=1024,
-                  uint32_t half_open=256, uint32_t early=64, master=(1, 2),
-                  table_key=(3, 4)):
+                  uint32_t half_open=256, uint32_t early=64, uint32_t supplies=16,
+                  master=(1, 2), table_key=(3, 4)):
         memset(&self.proxy, 0, sizeof(Proxy))
         self.snapshot = NULL
         self.burst = <Burst *>calloc(1, sizeof(Burst))
@@ -86,6 +88,9 @@ cdef class Box:
         self.proxy.master.k0, self.proxy.master.k1 = master
         self.proxy.table_key.k0, self.proxy.table_key.k1 = table_key
         self.proxy.table = conntable_init(block(conntable_bytes(connections)), connections)
+        self.proxy.learned = <Learned *>calloc(1, sizeof(Learned))
+        self.proxy.supplies = <SupplyPool *>calloc(1, sizeof(SupplyPool))
+        supply_init(self.proxy.supplies, supplies)
         self.proxy.pulses = <Pulse *>calloc(SERVICES_MAX + 1, sizeof(Pulse))
         self.proxy.half_open = half_open_init(
             block(half_open_bytes(half_open)), half_open,
@@ -103,6 +108,8 @@ cdef class Box:
         free(self.spares)
         free(self.proxy.rows)
         free(self.proxy.table)
+        free(self.proxy.learned)
+        free(self.proxy.supplies)
         free(self.proxy.pulses)
         free(self.proxy.half_open.early)
         free(self.proxy.half_open)
@@ -191,7 +198,7 @@ cdef class Box:
     def gauges(self):
         return {"connections": self.proxy.table.used, "half_open": self.proxy.half_open.awaiting,
                 "records": self.proxy.half_open.used,
-                "early": self.proxy.half_open.early.used}
+                "early": self.proxy.half_open.early.used, "supplies": self.proxy.supplies.used}
 
     def connections(self):
         """Every entry in use, as a dict."""
@@ -279,6 +286,8 @@ cdef Service service_of(fields) except *:
     service.half_closed_ticks = fields["half_closed_ticks"]
     service.time_wait_ticks = fields["time_wait_ticks"]
     service.closed_ticks = fields["closed_ticks"]
+    service.mss_auto = service.mss_ipv6_auto = fields["auto"]
+    service.wscale_auto = service.sack_auto = service.timestamps_auto = fields["auto"]
     service.early_data = fields["early_data"]
     service.activation = ACTIVATIONS.index(fields["activation"])
     service.unknown_flow = UNKNOWN_FLOWS.index(fields["unknown_flow"])
@@ -356,7 +365,8 @@ cdef class Cookies:
                             &self.keys, &offer):
             return None
         return {"mss": offer.mss, "wscale": offer.wscale, "sack": bool(offer.sack),
-                "ecn": bool(offer.ecn), "announced_wscale": offer.announced_wscale}
+                "ecn": bool(offer.ecn), "announced_wscale": offer.announced_wscale,
+                "announced_sack": bool(offer.announced_sack)}
 
     def count(self, flow, uint8_t family, uint32_t client_isn, uint32_t first, uint32_t step,
               uint32_t n, tsval=None):

@@ -3,12 +3,14 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from cython_core.dpdk.worker cimport WORKERS_MAX, Orders, Worker
+from cython_core.proxy.learned cimport Learned
 from cython_core.proxy.service cimport Snapshot
 
 
 cdef struct Crew:
     Orders orders
     uint64_t padding[6]         # what all workers read has its cache line to itself
+    Learned *learned
     uint32_t count
     bint launched
     Worker *worker[WORKERS_MAX]

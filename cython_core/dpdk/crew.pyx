@@ -19,6 +19,7 @@ from cython_core.proxy.counters cimport COUNTERS_N, SERVICES_MAX
 from cython_core.proxy.activation cimport Pulse
 from cython_core.proxy.early cimport EarlyPool, early_bytes, early_init
 from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
+from cython_core.proxy.supply cimport SUPPLIES_MAX, SupplyPool, supply_init
 
 from cython_core.dpdk.terms import DataplaneError
 
@@ -29,12 +30,14 @@ cdef Crew *crew_make(settings, ports, bytes master, bytes table_key) except NULL
     cdef Worker *worker
     cdef Crew *crew = <Crew *>take("the workers", sizeof(Crew), 0)
     try:
+        crew.learned = <Learned *>take("what is learned of servers", sizeof(Learned), 0)
         for index in range(count):
             crew.worker[index] = worker_make(settings, index)
             crew.count = index + 1
         for index in range(count):
             worker = crew.worker[index]
             worker.orders = &crew.orders
+            worker.proxy.learned = crew.learned
             memcpy(worker.peer, crew.worker, sizeof(worker.peer))
             memcpy(&worker.proxy.master, <const uint8_t *>master, sizeof(worker.proxy.master))
             memcpy(&worker.proxy.table_key, <const uint8_t *>table_key,
@@ -75,6 +78,8 @@ cdef int shard_make(Worker *worker, settings) except -1:
                                         socket)
     worker.proxy.rows = <uint64_t *>take(
         "counters", (SERVICES_MAX + 1) * COUNTERS_N * sizeof(uint64_t), socket)
+    worker.proxy.supplies = <SupplyPool *>take("timestamps to supply", sizeof(SupplyPool), socket)
+    supply_init(worker.proxy.supplies, SUPPLIES_MAX)
     clock_start(&worker.clock, rte_get_tsc_hz(), rte_rdtsc(), now_ns)
     return 0
 
@@ -130,8 +135,10 @@ cdef void crew_free(Crew *crew) noexcept:
             rte_free(worker.proxy.half_open.early)
         rte_free(worker.proxy.half_open)
         rte_free(worker.proxy.pulses)
+        rte_free(worker.proxy.supplies)
         rte_free(worker.proxy.rows)
         rte_free(worker)
+    rte_free(crew.learned)
     rte_free(crew)
 
 

@@ -8,6 +8,7 @@ from cython_core.proxy.counters cimport (
     count,
 )
 from cython_core.proxy.from_client cimport client_segment
+from cython_core.proxy.learned cimport learned_read
 from cython_core.proxy.opening cimport client_syn
 from cython_core.proxy.from_server cimport server_segment
 from cython_core.proxy.service cimport snapshot_covers, snapshot_match
@@ -123,6 +124,7 @@ cdef void burst_hash(Burst *burst, Proxy *proxy) noexcept nogil:
     cdef const SipKey *key
     cdef const Segment *segment
     cdef Lane *lane
+    cdef uint64_t learned
     cdef uint32_t i
     for i in range(burst.lanes):
         lane = &burst.lane[i]
@@ -130,7 +132,8 @@ cdef void burst_hash(Burst *burst, Proxy *proxy) noexcept nogil:
         lane.syn = burst.from_client and is_syn(segment) and activation_syn(
             pulse_of(proxy, lane.service), lane.service, proxy.rows, proxy.now_ms)
         if lane.syn:
-            cookie_offer(&lane.offer, segment, lane.service, &proxy.keys)
+            learned = learned_read(proxy.learned, segment.destination, segment.dport)
+            cookie_offer(&lane.offer, segment, lane.service, learned, &proxy.keys)
             lane.bits = cookie_bits(&lane.offer, segment.family, proxy.keys.number)
             cookie_words(&burst.words[i], BURST_FRAMES, &lane.flow, segment.seq,
                          lane.service.tag, lane.bits)

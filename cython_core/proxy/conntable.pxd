@@ -39,13 +39,15 @@ cdef enum ConnFlag:
     CONN_TIMESTAMPS = 0x04      # both ends send them: translate
     CONN_RST_DOUBTFUL = 0x08    # a RST in window but not exact has passed (RFC 5961 §3.2)
     CONN_PASSES = 0x10          # its handshake was not ours: all numbers pass
+    CONN_STRIP_SACK = 0x20      # one end only takes them: no SACK blocks pass
+    CONN_SUPPLIED = 0x40        # the server has no timestamps: proxy/supply has them
 
 
 # One connection.  The halves of `scales_*` are shift counts, high nibble first.
 cdef struct Connection:
     Flow flow                   # 36 bytes
     uint32_t seq_offset         # our ISN - server's ISN
-    uint32_t ts_offset          # server's TSval - our TSval
+    uint32_t ts_offset          # server's TSval - our TSval; or an index into proxy/supply
     uint32_t isn                # our ISN toward the client: the cookie that opened this
     # Highest ACK of the client, in the server's numbers; in STATE_SYN_SENT, the index of its
     # HalfOpen.

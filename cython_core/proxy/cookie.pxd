@@ -12,8 +12,8 @@ The address family needs no field: IPv4 addresses are hashed behind ::ffff:0:0/9
 
 With timestamps our TSval may be any 32 bits, since it is translated for ever after:
 
-    ISN   : | MAC 63..32                                     32 |
-    TSval : | MAC 31..22 10 | epoch 1 | ECN 1 | SACK 1 | wscale 4 | MSS 15 |
+    ISN   : | MAC 63..32                                                          32 |
+    TSval : | MAC 31..23 9 | epoch 1 | ECN 1 | SACK 2 | wscale 4 | announced 4 | MSS 11 |
 
 Without timestamps the ISN carries all, the options as one of sixteen rows:
 
@@ -22,21 +22,25 @@ Without timestamps the ISN carries all, the options as one of sixteen rows:
 A blind ACK is taken where its numbers carry the MAC that belongs to them.  Two readings are
 tried, as third ACK and as window probe (G5: seq is the ISN itself), so:
 
-    with timestamps     its TSecr names epoch and options, the MAC has 42 bits, and two
-                        announced scales may be live (below): 2 x 2 x 2^-42 = 2^-40
+    with timestamps     its TSecr names epoch and options, the MAC has 41 bits:
+                        2 x 2^-41 = 2^-40
     without             each ISN names one epoch and one row, the MAC has 27 bits:
                         2 x 2^-27 = 2^-26
 
-A row is an MSS, SACK and wscale.  MSS classes lie 4 % apart; SACK and wscale are kept for
+With timestamps an MSS below 1920 is kept exactly, a longer one within 64 bytes; SACK and wscale
+are kept as the client offered them and as we announced them, which is what we had learned of its
+server by then.  So a cookie is good whatever has been learned since, and on any box that has the
+same master.
+
+Without, a row is an MSS, SACK and wscale.  MSS classes lie 4 % apart; SACK and wscale are kept for
 the scales that clients without timestamps use, 8 (Windows) and 7 (Linux); larger ones are
 rounded down, smaller ones left out.  So no segment grows too long and no window opens too
 far; but no MSS is taken for less than 536, which every host accepts (RFC 1122 §3.3.2:
 datagrams of 576 bytes).
 
-What we announce as our own wscale is not carried but hashed, for it is the service's.  When
-an operator changes it, cookies under the former one stay good: with timestamps both are
-tried; without, where that would cost another bit, the change is announced from the next
-epoch on, so that an epoch has one scale.
+What we announce as our own wscale is then not carried but hashed: there is no room to say what
+was learned of the server, so it is the service's.  When an operator changes it, cookies under the
+former one stay good, since the change is announced from the next epoch on: an epoch has one scale.
 
 Two epochs of COOKIE_EPOCH_S are live: a cookie is accepted for at least one epoch and at
 most two.
@@ -52,7 +56,12 @@ from cython_core.wire.siphash cimport SipKey
 cdef enum:
     COOKIE_EPOCH_S = 60         # design/protocol §3: at most 60 s an epoch
     COOKIE_ROWS = 16            # sets of options that an ISN alone can name
-    COOKIE_MSS_MAX = 0x7FFF     # with timestamps; a longer MSS is taken for this
+    MSS_DEFAULT_IPV4 = 536      # bytes, where a SYN names none: RFC 9293 §3.7.1
+    MSS_DEFAULT_IPV6 = 1220
+    # With timestamps, 2^11 codes: an MSS of its own up to here, then one for each 64 bytes.
+    COOKIE_MSS_EXACT = 1920
+    COOKIE_MSS_STEP = 64
+    COOKIE_MSS_CODES = 1 << 11
 
 
 # Where the fields of the drawings above begin.
@@ -60,11 +69,14 @@ cdef enum:
     BITS_PARITY_AT = 27         # cookie_bits: | announced wscale 4 | parity 1 | ts 1 | word 26 |
     BITS_TIMESTAMPS_AT = 26
     BITS_WSCALE_AT = 28
-    WORD_WSCALE_AT = 15         # option word with timestamps: | ECN | SACK | wscale 4 | MSS 15 |
+    # Option word with timestamps: | ECN | SACK announced | SACK | wscale 4 | announced 4 | MSS 11 |
+    WORD_ANNOUNCED_AT = 11
+    WORD_WSCALE_AT = 15
     WORD_SACK_AT = 19
-    WORD_ECN_AT = 20
-    TSVAL_EPOCH_AT = 21
-    TSVAL_MAC_AT = 22
+    WORD_SACK_ANNOUNCED_AT = 20
+    WORD_ECN_AT = 21
+    TSVAL_EPOCH_AT = 22
+    TSVAL_MAC_AT = 23
     ISN_EPOCH_AT = 4
     ISN_MAC_AT = 5
     MAC_UNUSED_BITS = 37        # of 64, without timestamps
@@ -76,7 +88,7 @@ cdef struct CookieKeys:
     uint32_t number             # the current epoch: now_s // COOKIE_EPOCH_S
 
 
-# What a client had offered, as far as we had answered it.
+# What a client had offered, as far as the service has it, and what we had answered.
 cdef struct Offer:
     uint16_t mss                # bytes; RFC 9293 §3.7.1's default where there was no option
     uint8_t wscale              # shift.cnt, or WSCALE_ABSENT
@@ -84,6 +96,8 @@ cdef struct Offer:
     bint timestamps
     bint ecn                    # remembered only together with timestamps
     uint8_t announced_wscale    # what we had announced, or WSCALE_ABSENT
+    bint announced_sack
+    uint16_t announced_mss      # not remembered
 
 
 # One end's numbers in the SYN-ACK.
@@ -99,9 +113,22 @@ cdef void cookie_keys_derive(CookieKeys *keys, const SipKey *master, uint64_t no
 cdef inline uint32_t cookie_epoch(const CookieKeys *keys, uint32_t parity) noexcept nogil:
     return keys.number - ((keys.number ^ parity) & 1)
 
-# What of a SYN's offer `service` answers and the cookie can keep: the SYN-ACK says just this.
-cdef void cookie_offer(Offer *offer, const Segment *syn, const Service *service,
+# What of a SYN's offer `service` takes and the cookie can keep, and what the SYN-ACK says of it;
+# `learned` is the server's word (proxy/learned).
+cdef void cookie_offer(Offer *offer, const Segment *syn, const Service *service, uint64_t learned,
                        const CookieKeys *keys) noexcept nogil
+
+# The code of an MSS with timestamps, rounded down; and back.
+cdef inline uint32_t cookie_mss_code(uint32_t mss) noexcept nogil:
+    cdef uint32_t code = mss
+    if mss >= COOKIE_MSS_EXACT:
+        code = COOKIE_MSS_EXACT + (mss - COOKIE_MSS_EXACT) // COOKIE_MSS_STEP
+    return code if code < COOKIE_MSS_CODES else COOKIE_MSS_CODES - 1
+
+cdef inline uint16_t cookie_mss(uint32_t code) noexcept nogil:
+    if code < COOKIE_MSS_EXACT:
+        return <uint16_t>code
+    return <uint16_t>(COOKIE_MSS_EXACT + (code - COOKIE_MSS_EXACT) * COOKIE_MSS_STEP)
 
 # The row of an offer without timestamps.
 cdef uint32_t cookie_row(const Offer *offer, uint8_t family) noexcept nogil
@@ -111,9 +138,10 @@ cdef inline uint32_t cookie_bits(const Offer *offer, uint8_t family,
                                  uint32_t parity) noexcept nogil:
     cdef uint32_t word
     if offer.timestamps:
-        word = (offer.mss | <uint32_t>offer.wscale << WORD_WSCALE_AT
-                | <uint32_t>offer.sack << WORD_SACK_AT | <uint32_t>offer.ecn << WORD_ECN_AT
-                | 1u << BITS_TIMESTAMPS_AT)
+        word = (cookie_mss_code(offer.mss) | <uint32_t>offer.announced_wscale << WORD_ANNOUNCED_AT
+                | <uint32_t>offer.wscale << WORD_WSCALE_AT | <uint32_t>offer.sack << WORD_SACK_AT
+                | <uint32_t>offer.announced_sack << WORD_SACK_ANNOUNCED_AT
+                | <uint32_t>offer.ecn << WORD_ECN_AT | 1u << BITS_TIMESTAMPS_AT)
     else:
         word = cookie_row(offer, family)
     return (word | (parity & 1) << BITS_PARITY_AT

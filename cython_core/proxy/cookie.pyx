@@ -1,14 +1,12 @@
 from libc.stdint cimport uint16_t
 
+from cython_core.proxy.learned cimport (
+    learned_mss, learned_sack, learned_timestamps, learned_wscale,
+)
 from cython_core.wire.byteorder cimport store32
 from cython_core.wire.options cimport WSCALE_ABSENT
 from cython_core.wire.segment cimport TCP_CWR, TCP_ECE
 from cython_core.wire.siphash cimport SIPHASH_WORDS, siphash_bytes, siphash_words
-
-cdef enum:
-    MSS_DEFAULT_IPV4 = 536      # bytes, where a SYN names none: RFC 9293 §3.7.1
-    MSS_DEFAULT_IPV6 = 1220
-
 
 cdef struct Row:
     uint16_t mss[2]             # bytes, over IPv4 and IPv6
@@ -54,22 +52,41 @@ cdef void cookie_keys_derive(CookieKeys *keys, const SipKey *master, uint64_t no
         key.k1 = siphash_bytes(label, sizeof(label), master)
 
 
-cdef void cookie_offer(Offer *offer, const Segment *syn, const Service *service,
+cdef void cookie_offer(Offer *offer, const Segment *syn, const Service *service, uint64_t learned,
                        const CookieKeys *keys) noexcept nogil:
-    cdef uint8_t announced = service.wscale
-    offer.timestamps = syn.options.timestamps and service.timestamps
+    offer.timestamps = syn.options.timestamps and service.timestamps and not (
+        service.timestamps_auto and learned != 0
+        and not learned_timestamps(learned, keys.number))
     offer.sack = syn.options.sack_permitted and service.sack
+    offer.announced_sack = offer.sack
     offer.ecn = (offer.timestamps and service.ecn
                  and syn.flags & (TCP_ECE | TCP_CWR) == TCP_ECE | TCP_CWR)
-    offer.mss = syn.options.mss if syn.options.mss < COOKIE_MSS_MAX else COOKIE_MSS_MAX
+    offer.mss = syn.options.mss
     if offer.mss == 0:
         offer.mss = MSS_DEFAULT_IPV4 if syn.family == 4 else MSS_DEFAULT_IPV6
+    offer.announced_mss = mss_announced(syn.family, service, learned)
+    offer.announced_wscale = service.wscale
     if not offer.timestamps and keys.number <= service.wscale_former_until:
-        announced = service.wscale_former
-    offer.wscale = WSCALE_ABSENT if announced == WSCALE_ABSENT else syn.options.wscale
+        offer.announced_wscale = service.wscale_former
+    offer.wscale = WSCALE_ABSENT if offer.announced_wscale == WSCALE_ABSENT else syn.options.wscale
     if not offer.timestamps:
         row_read(cookie_row(offer, syn.family), syn.family, offer)
-    offer.announced_wscale = WSCALE_ABSENT if offer.wscale == WSCALE_ABSENT else announced
+    elif learned != 0:
+        if service.sack_auto:
+            offer.announced_sack = offer.sack and learned_sack(learned)
+        if service.wscale_auto:
+            offer.announced_wscale = learned_wscale(learned)
+    if offer.timestamps:
+        offer.mss = cookie_mss(cookie_mss_code(offer.mss))
+    if offer.wscale == WSCALE_ABSENT:
+        offer.announced_wscale = WSCALE_ABSENT
+
+
+cdef inline uint16_t mss_announced(uint8_t family, const Service *service,
+                                   uint64_t learned) noexcept nogil:
+    if learned != 0 and (service.mss_auto if family == 4 else service.mss_ipv6_auto):
+        return learned_mss(learned)
+    return service.mss if family == 4 else service.mss_ipv6
 
 
 # A scale that is absent must not be taken for one above all.
@@ -91,6 +108,7 @@ cdef void row_read(uint32_t at, uint8_t family, Offer *offer) noexcept nogil:
     offer.ecn = False
     offer.mss = ROWS[at].mss[family == 6]
     offer.sack = ROWS[at].sack
+    offer.announced_sack = offer.sack
     offer.wscale = ROWS[at].wscale
 
 
@@ -98,28 +116,28 @@ cdef bint cookie_check(const Cookie *cookie, bint timestamps, const Flow *flow, 
                        uint32_t isn, const Service *service, const CookieKeys *keys,
                        Offer *offer) noexcept nogil:
     cdef uint32_t parity
-    cdef bint former_lives
     if timestamps:
         parity = cookie.tsval >> TSVAL_EPOCH_AT & 1
-        offer.timestamps = True
-        offer.mss = cookie.tsval & COOKIE_MSS_MAX
-        offer.wscale = cookie.tsval >> WORD_WSCALE_AT & 15
-        offer.sack = cookie.tsval >> WORD_SACK_AT & 1
-        offer.ecn = cookie.tsval >> WORD_ECN_AT & 1
+        word_read(cookie.tsval, offer)
     else:
         parity = cookie.isn >> ISN_EPOCH_AT & 1
         row_read(cookie.isn & (COOKIE_ROWS - 1), family, offer)
-    former_lives = cookie_epoch(keys, parity) <= service.wscale_former_until
-    offer.announced_wscale = WSCALE_ABSENT
-    if offer.wscale != WSCALE_ABSENT:
-        offer.announced_wscale = (service.wscale_former if former_lives and not timestamps
-                                  else service.wscale)
-    if mac_agrees(cookie, flow, family, isn, service.tag, parity, keys, offer):
-        return True
-    if not (timestamps and former_lives and offer.wscale != WSCALE_ABSENT):
-        return False
-    offer.announced_wscale = service.wscale_former
+        offer.announced_wscale = WSCALE_ABSENT
+        if offer.wscale != WSCALE_ABSENT:
+            offer.announced_wscale = (
+                service.wscale_former
+                if cookie_epoch(keys, parity) <= service.wscale_former_until else service.wscale)
     return mac_agrees(cookie, flow, family, isn, service.tag, parity, keys, offer)
+
+
+cdef inline void word_read(uint32_t word, Offer *offer) noexcept nogil:
+    offer.timestamps = True
+    offer.mss = cookie_mss(word & (COOKIE_MSS_CODES - 1))
+    offer.announced_wscale = word >> WORD_ANNOUNCED_AT & 15
+    offer.wscale = word >> WORD_WSCALE_AT & 15
+    offer.sack = word >> WORD_SACK_AT & 1
+    offer.announced_sack = word >> WORD_SACK_ANNOUNCED_AT & 1
+    offer.ecn = word >> WORD_ECN_AT & 1
 
 
 cdef bint mac_agrees(const Cookie *cookie, const Flow *flow, uint8_t family, uint32_t isn,

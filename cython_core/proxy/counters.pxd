@@ -41,6 +41,8 @@ cpdef enum Counter:
     SERVER_CHALLENGED
     SERVER_RST_SENT
     SERVER_OPENED
+    OPTIONS_LEARNED
+    OPTIONS_DIFFER
     # Connections whose handshake was not ours.
     SYN_PASSED
     COOKIES_ON

@@ -1,8 +1,8 @@
 from libc.string cimport memcpy
 
 from cython_core.proxy.conntable cimport (
-    CONN_CLIENT_FIN, CONN_PASSES, CONN_RST_DOUBTFUL, STATE_CLOSED, STATE_REFUSED, STATE_SYN_SENT,
-    STATE_TIME_WAIT,
+    CONN_CLIENT_FIN, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SUPPLIED, STATE_CLOSED, STATE_REFUSED,
+    STATE_SYN_SENT, STATE_TIME_WAIT,
 )
 from cython_core.proxy.counters cimport (
     EARLY_DELIVERED, FLAGS_INVALID, RST_OUT_OF_WINDOW, SERVER_NOT_READY, SYN_PASSED, count,
@@ -13,6 +13,7 @@ from cython_core.proxy.opening cimport (
     client_refused, client_reopens, client_stranger, client_while_server_awaited, is_plain_ack,
 )
 from cython_core.proxy.seqadj cimport seqadj_to_server
+from cython_core.proxy.supply cimport supply_to_server
 from cython_core.proxy.synproxy cimport (
     VERDICT_BRIDGE, VERDICT_TRANSLATE, connection_close, connection_fin, outbox_peek, outbox_push,
     window_log2,
@@ -79,8 +80,14 @@ cdef uint8_t client_connected(Proxy *proxy, Segment *segment, const Flow *flow,
         return verdict
     if in_window:
         client_note(proxy, segment, service.row, conn)
-    seqadj_to_server(segment, conn)
+    translate(proxy, segment, conn)
     return VERDICT_TRANSLATE
+
+
+cdef inline void translate(Proxy *proxy, Segment *segment, const Connection *conn) noexcept nogil:
+    seqadj_to_server(segment, conn)
+    if conn.flags & CONN_SUPPLIED:
+        supply_to_server(proxy.supplies, segment, conn)
 
 
 # A scaled window is so wide that a new handshake's numbers may lie in it by chance.
@@ -136,7 +143,7 @@ cdef bint client_early_deliver(Proxy *proxy, HalfOpen *record, Connection *conn)
         early_pop(proxy.half_open.early, &record.early_data)
         segment_parse(&segment)
         client_note(proxy, &segment, record.row, conn)
-        seqadj_to_server(&segment, conn)
+        translate(proxy, &segment, conn)
         outbox_push(proxy, segment.frame_bytes, True, record.row)
         count(proxy.rows, record.row, EARLY_DELIVERED)
         early = early_first(proxy.half_open.early, &record.early_data)

@@ -3,22 +3,25 @@ from libc.string cimport memset
 
 from cython_core.proxy.activation cimport activation_note_synack, activation_passes
 from cython_core.proxy.conntable cimport (
-    CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_TIMESTAMPS, STATE_CLOSED,
-    STATE_ESTABLISHED, STATE_REFUSED, STATE_SYN_SENT, STATE_TIME_WAIT,
+    CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_STRIP_SACK, CONN_SUPPLIED,
+    CONN_TIMESTAMPS, STATE_CLOSED, STATE_ESTABLISHED, STATE_REFUSED, STATE_SYN_SENT,
+    STATE_TIME_WAIT,
 )
+from cython_core.proxy.cookie cimport Offer
 from cython_core.proxy.counters cimport (
-    FLAGS_INVALID, NO_BUFFER, NO_CONNECTION, ORIGINATED, RST_OUT_OF_WINDOW, SERVER_CHALLENGED,
-    SERVER_ESTABLISHED, SERVER_OPENED, SERVER_REFUSED, SERVER_SYN_RETRANS, SYNACK_UNEXPECTED,
-    count,
+    FLAGS_INVALID, NO_BUFFER, NO_CONNECTION, OPTIONS_DIFFER, OPTIONS_LEARNED, ORIGINATED,
+    RST_OUT_OF_WINDOW, SERVER_CHALLENGED, SERVER_ESTABLISHED, SERVER_OPENED, SERVER_REFUSED,
+    SERVER_SYN_RETRANS, SYNACK_UNEXPECTED, count,
 )
 from cython_core.proxy.half_open cimport half_open_deliver
 from cython_core.proxy.handshake cimport Tcp, compose, envelope_reverse, envelope_take
+from cython_core.proxy.learned cimport learned_note
 from cython_core.proxy.seqadj cimport seqadj_to_client
+from cython_core.proxy.supply cimport SUPPLY_NONE, supply_take, supply_to_client
 from cython_core.proxy.synproxy cimport (
     VERDICT_ABSORB, VERDICT_BRIDGE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, VERDICT_TRANSLATE,
     client_rst_compose, connection_close, connection_fin, handshake_end, handshake_settle,
-    outbox_peek, outbox_push,
-    pulse_of, server_rst_push, server_syn_compose, window_log2,
+    outbox_peek, outbox_push, pulse_of, server_rst_push, server_syn_compose, window_log2,
 )
 from cython_core.proxy.unknown cimport connection_adopt, connection_pass, unknown_server
 from cython_core.wire.options cimport WSCALE_ABSENT
@@ -93,6 +96,10 @@ cdef uint8_t server_answers(Proxy *proxy, Segment *segment, const Flow *flow,
         return server_challenges(proxy, segment, flow, service, conn, record)
     if not segment.flags & TCP_SYN:
         return SYNACK_UNEXPECTED
+    server_learn(proxy, segment, service, record)
+    if (record.offer.timestamps and not segment.options.timestamps and not record.supplied
+            and record.syns_sent <= record.syn_retries and outbox_peek(proxy) != NULL):
+        return server_without_timestamps(proxy, segment, flow, service, record)
     return server_accepts(proxy, segment, flow, service, conn, record)
 
 
@@ -127,6 +134,27 @@ cdef uint8_t server_challenges(Proxy *proxy, Segment *segment, const Flow *flow,
     return VERDICT_TO_SERVER
 
 
+cdef void server_learn(Proxy *proxy, const Segment *synack, const Service *service,
+                       const HalfOpen *record) noexcept nogil:
+    if learned_note(proxy.learned, synack, record.offer.wscale != WSCALE_ABSENT,
+                    record.offer.sack, record.offer.timestamps and not record.supplied,
+                    proxy.keys.number, proxy.now_ms):
+        count(proxy.rows, service.row, OPTIONS_LEARNED)
+
+
+# Its client was told of timestamps, and will get them from us: there must be room for them in
+# each segment, so the handshake begins again with a smaller MSS.
+cdef uint8_t server_without_timestamps(Proxy *proxy, Segment *segment, const Flow *flow,
+                                       const Service *service, HalfOpen *record) noexcept nogil:
+    server_rst_push(proxy, &record.envelope, flow, segment.ack, service.row)
+    record.supplied = True
+    record.syns_sent += 1
+    segment.frame_bytes = server_syn_compose(segment.frame, record, flow)
+    count(proxy.rows, service.row, SERVER_SYN_RETRANS)
+    count(proxy.rows, service.row, ORIGINATED)
+    return VERDICT_TO_SERVER
+
+
 cdef uint8_t server_accepts(Proxy *proxy, Segment *segment, const Flow *flow,
                             const Service *service, Connection *conn,
                             HalfOpen *record) noexcept nogil:
@@ -150,28 +178,52 @@ cdef uint8_t server_accepts(Proxy *proxy, Segment *segment, const Flow *flow,
 # From the server's SYN-ACK: the offsets, for the life of the connection, and the scales.
 cdef void connection_fix(Proxy *proxy, const Segment *synack, Connection *conn,
                          HalfOpen *record) noexcept nogil:
-    cdef uint8_t client_scale = record.offer.wscale
-    cdef uint8_t server_scale = synack.options.wscale
-    cdef bint scaled = client_scale != WSCALE_ABSENT and server_scale != WSCALE_ABSENT
-    if client_scale == WSCALE_ABSENT:
-        client_scale = 0
+    cdef const Offer *offer = &record.offer
     conn.state = STATE_ESTABLISHED
     conn.active = proxy.now_active
     conn.seq_offset = conn.isn - synack.seq
     conn.client_ack = synack.seq + 1
-    if record.offer.timestamps and synack.options.timestamps:
+    if offer.timestamps and synack.options.timestamps:
         conn.flags |= CONN_TIMESTAMPS
         conn.ts_offset = synack.options.tsval - record.our_tsval
-    # RFC 7323 §2.2: a server that sends no scale neither scales nor expects it.
-    conn.scales_client = <uint8_t>(client_scale << 4 | (client_scale if scaled else 0))
-    conn.scales_server = <uint8_t>(server_scale << 4 if scaled else 0)
-    if record.offer.announced_wscale != WSCALE_ABSENT:
-        conn.scales_server |= record.offer.announced_wscale
-    conn.client_window_log2 = window_log2(record.client_window, client_scale)
+    elif record.supplied:
+        conn.ts_offset = supply_take(
+            proxy.supplies, record.our_tsval + 1 - <uint32_t>proxy.now_ms, record.client_tsval,
+            offer.mss)
+        if conn.ts_offset != SUPPLY_NONE:
+            conn.flags |= CONN_SUPPLIED
+    if offer.sack and offer.announced_sack != synack.options.sack_permitted:
+        conn.flags |= CONN_STRIP_SACK
+    scales_fix(conn, offer, synack.options.wscale)
+    if (conn.flags & CONN_STRIP_SACK or offer.announced_wscale != wscale_of(offer, synack)
+            or offer.timestamps != synack.options.timestamps):
+        count(proxy.rows, record.row, OPTIONS_DIFFER)
+    conn.client_window_log2 = window_log2(record.client_window, conn.scales_client >> 4)
     conn.server_window_log2 = window_log2(synack.window, 0)
     record.server_window = synack.window >> (conn.scales_server & 15)
     if record.server_window == 0 and synack.window > 0:
         record.server_window = 1
+
+
+# RFC 7323 §2.2: who gets no scale neither scales nor expects it.  The client got ours, the server
+# the client's.
+cdef void scales_fix(Connection *conn, const Offer *offer, uint8_t server_scale) noexcept nogil:
+    cdef uint8_t announced = offer.announced_wscale
+    conn.scales_client = 0
+    conn.scales_server = 0
+    if offer.wscale == WSCALE_ABSENT:
+        return
+    if announced != WSCALE_ABSENT:
+        conn.scales_client = offer.wscale << 4
+        conn.scales_server = announced
+    if server_scale != WSCALE_ABSENT:
+        conn.scales_client |= offer.wscale
+        conn.scales_server |= server_scale << 4
+
+
+# The server's scale, as far as it was asked for one.
+cdef inline uint8_t wscale_of(const Offer *offer, const Segment *synack) noexcept nogil:
+    return WSCALE_ABSENT if offer.wscale == WSCALE_ABSENT else synack.options.wscale
 
 
 cdef uint16_t server_ack_compose(uint8_t *frame, const Segment *synack, const Flow *flow,
@@ -239,6 +291,8 @@ cdef uint8_t server_connected(Proxy *proxy, Segment *segment, const Service *ser
     if in_window:
         server_note(proxy, segment, service, conn)
     seqadj_to_client(segment, conn)
+    if conn.flags & CONN_SUPPLIED:
+        supply_to_client(proxy.supplies, segment, conn, <uint32_t>proxy.now_ms)
     return VERDICT_TRANSLATE
 
 

@@ -43,6 +43,7 @@ cdef struct HalfOpen:
     uint8_t syn_retries         # of the service when the cookie came
     uint8_t stage               # a HalfOpenStage
     uint8_t windows_said        # window updates to the client
+    bint supplied               # its server has no timestamps, and is not asked for any again
     bint early                  # the service lets early data wait
     bint window_shut            # our SYN-ACK may have opened no window
     uint16_t server_window      # what the window update says, as on the wire

@@ -25,6 +25,7 @@ from cython_core.proxy.synproxy cimport (
     connection_close, connection_evict, handshake_end, pulse_of, server_rst_push,
     server_syn_compose,
 )
+from cython_core.proxy.supply cimport supply_release
 from cython_core.proxy.unknown cimport unknown_client
 from cython_core.wire.segment cimport TCP_ECE
 from cython_core.wire.seq cimport seq_within
@@ -46,9 +47,9 @@ cdef uint8_t client_syn(Proxy *proxy, Segment *segment, const Flow *flow, const 
     tcp.flags = TCP_SYN | TCP_ACK | TCP_ECE if offer.ecn else TCP_SYN | TCP_ACK
     # Only what the client offered is answered, so that the answer is never the longer frame.
     if segment.options.mss != 0:
-        tcp.options.mss = service.mss if segment.family == 4 else service.mss_ipv6
+        tcp.options.mss = offer.announced_mss
     tcp.options.wscale = offer.announced_wscale
-    tcp.options.sack_permitted = offer.sack
+    tcp.options.sack_permitted = offer.announced_sack
     tcp.options.timestamps = offer.timestamps
     tcp.options.tsval = cookie.tsval
     tcp.options.tsecr = segment.options.tsval
@@ -106,6 +107,7 @@ cdef uint8_t client_stranger(Proxy *proxy, Segment *segment, const Flow *flow,
 cdef uint8_t connection_open(Proxy *proxy, Segment *segment, const Service *service,
                              Connection *conn, HalfOpen *record, const Offer *offer,
                              uint32_t client_isn) noexcept nogil:
+    supply_release(proxy.supplies, conn)
     conn.state = STATE_SYN_SENT
     conn.flags = 0
     conn.isn = segment.ack - 1

@@ -1,9 +1,11 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from cython_core.proxy.conntable cimport CONN_TIMESTAMPS
+from cython_core.proxy.conntable cimport CONN_STRIP_SACK, CONN_TIMESTAMPS
 from cython_core.wire.byteorder cimport load32, store16, store32
 from cython_core.wire.checksum cimport checksum_apply, checksum_delta16, checksum_delta32
-from cython_core.wire.options cimport TCP_OPTION_SACK, TCP_OPTION_TIMESTAMPS, options_seek
+from cython_core.wire.options cimport (
+    TCP_OPTION_SACK, TCP_OPTION_TIMESTAMPS, options_seek, options_strip,
+)
 from cython_core.wire.segment cimport TCP_ACK, TCP_BYTES, TCP_RST
 
 cdef enum:
@@ -19,6 +21,8 @@ cdef void seqadj_to_client(Segment *segment, const Connection *conn) noexcept no
     delta += replace_window(l4, segment, conn.scales_server)
     if segment.options.timestamps and conn.flags & CONN_TIMESTAMPS:
         delta += replace_timestamp(l4, segment, TSVAL_AT, segment.options.tsval, -conn.ts_offset)
+    if conn.flags & CONN_STRIP_SACK and segment.options.sack_blocks:
+        delta += strip_sack(l4, segment)
     checksum_apply(l4 + 16, delta)
 
 
@@ -29,9 +33,16 @@ cdef void seqadj_to_server(Segment *segment, const Connection *conn) noexcept no
         delta += replace32(l4, 8, segment.ack, segment.ack - conn.seq_offset)
     if segment.options.timestamps and conn.flags & CONN_TIMESTAMPS and echoes(segment):
         delta += replace_timestamp(l4, segment, TSECR_AT, segment.options.tsecr, conn.ts_offset)
-    if segment.options.sack_blocks:
+    if conn.flags & CONN_STRIP_SACK and segment.options.sack_blocks:
+        delta += strip_sack(l4, segment)
+    elif segment.options.sack_blocks:
         delta += replace_each(l4, segment, TCP_OPTION_SACK, SACK_EDGES_AT, 4, -conn.seq_offset)
     checksum_apply(l4 + 16, delta)
+
+
+cdef uint64_t strip_sack(uint8_t *l4, const Segment *segment) noexcept nogil:
+    return options_strip(l4 + TCP_BYTES, segment.payload - segment.l4 - TCP_BYTES,
+                         TCP_OPTION_SACK)
 
 
 # TSecr is valid only with ACK set, and a RST may carry a zero instead: RFC 7323 §3.2.

@@ -14,7 +14,9 @@ from cython_core.proxy.cookie cimport CookieKeys
 from cython_core.proxy.activation cimport Pulse, activation_pulse
 from cython_core.proxy.half_open cimport HalfOpen, HalfOpenPool
 from cython_core.proxy.handshake cimport Envelope
+from cython_core.proxy.learned cimport Learned
 from cython_core.proxy.service cimport Service, Snapshot
+from cython_core.proxy.supply cimport SupplyPool
 from cython_core.wire.segment cimport Flow, Segment
 from cython_core.wire.siphash cimport SipKey
 
@@ -50,6 +52,8 @@ cdef struct Proxy:
     HalfOpenPool *half_open
     uint64_t *rows              # counters: see proxy/counters
     Pulse *pulses               # of services, by row
+    SupplyPool *supplies
+    Learned *learned            # shared by all workers
     const Snapshot *snapshot
     SipKey master               # of the cookies; the same on boxes that share load
     SipKey table_key            # of the table's hashes; this process's own

@@ -13,6 +13,7 @@ from cython_core.proxy.half_open cimport (
     STAGE_WINDOW, half_open_arm, half_open_release, half_open_stage,
 )
 from cython_core.proxy.handshake cimport Tcp, compose, rst_compose
+from cython_core.proxy.supply cimport SUPPLY_BYTES, supply_release
 from cython_core.wire.options cimport WSCALE_ABSENT
 from cython_core.wire.segment cimport TCP_ACK, TCP_CWR, TCP_ECE, TCP_RST, TCP_SYN
 from cython_core.wire.siphash cimport SIPHASH_WORDS, siphash_words
@@ -90,6 +91,7 @@ cdef void handshake_end(Proxy *proxy, HalfOpen *record) noexcept nogil:
 
 cdef void connection_remove(Proxy *proxy, Connection *conn) noexcept nogil:
     cdef uint64_t[SIPHASH_WORDS] words
+    supply_release(proxy.supplies, conn)
     conntable_words(words, 1, &conn.flow)
     conntable_remove(proxy.table, siphash_words(words, &proxy.table_key), conn)
 
@@ -111,15 +113,17 @@ cdef uint16_t server_syn_compose(uint8_t *frame, const HalfOpen *record,
     cdef Tcp tcp
     cdef uint32_t window = record.client_window
     memset(&tcp, 0, sizeof(tcp))
-    if record.offer.wscale != WSCALE_ABSENT:
+    if record.offer.announced_wscale != WSCALE_ABSENT:
         window <<= record.offer.wscale
     tcp.seq = record.client_isn
     tcp.window = <uint16_t>(window if window < 0xFFFF else 0xFFFF)
     tcp.flags = TCP_SYN | TCP_ECE | TCP_CWR if record.offer.ecn else TCP_SYN
     tcp.options.mss = record.offer.mss
+    if record.supplied:
+        tcp.options.mss -= SUPPLY_BYTES
     tcp.options.wscale = record.offer.wscale
     tcp.options.sack_permitted = record.offer.sack
-    tcp.options.timestamps = record.offer.timestamps
+    tcp.options.timestamps = record.offer.timestamps and not record.supplied
     tcp.options.tsval = record.client_tsval
     return compose(frame, &record.envelope, flow, True, &tcp)
 

@@ -18,6 +18,7 @@ from cython_core.proxy.synproxy cimport (
     VERDICT_BRIDGE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, connection_evict, connection_fin,
     pulse_of,
 )
+from cython_core.proxy.supply cimport supply_release
 from cython_core.wire.segment cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, segment_length
 from cython_core.wire.seq cimport seq_max
 
@@ -86,6 +87,7 @@ cdef Connection *connection_adopt(Proxy *proxy, const Segment *segment, const Fl
         conn = conntable_insert(proxy.table, digest, flow)
     if conn == NULL:
         return NULL
+    supply_release(proxy.supplies, conn)
     conn.state = STATE_ESTABLISHED
     # Until it is answered it is kept no longer than one that a doubtful RST has met.
     conn.flags = CONN_PASSES | CONN_RST_DOUBTFUL

@@ -53,6 +53,10 @@ cdef bint options_parse(const uint8_t *list, uint32_t length, TcpOptions *option
 cdef uint32_t options_seek(const uint8_t *list, uint32_t length, uint32_t at,
                            uint8_t kind) noexcept nogil
 
+# Turn every option of `kind` into NOPs.  Returns what that adds to the checksum's sum; the list
+# is well formed, and begins at an even offset of its header.
+cdef uint64_t options_strip(uint8_t *list, uint32_t length, uint8_t kind) noexcept nogil
+
 # Write mss, SACK-permitted, timestamps and wscale, as far as `options` has them, padded to
 # a multiple of 4 by NOPs in front; the order and packing is Linux's (tcp_options_write), so
 # that the list is never longer than a client's with the same options.  Returns its length, and

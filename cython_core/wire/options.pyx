@@ -4,8 +4,10 @@ Reading list: RFC 9293 §3.1-3.2 (list, MSS), RFC 7323 §2.2 (window scale), §3
 RFC 2018 §2-3 (SACK-permitted, SACK).
 """
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
 from cython_core.wire.byteorder cimport load16, load32
+from cython_core.wire.checksum cimport checksum_add, checksum_fold
 
 cdef enum:
     MSS_BYTES = 4           # whole options: kind, length, value
@@ -140,3 +142,15 @@ cdef uint32_t options_seek(const uint8_t *list, uint32_t length, uint32_t at,
             return length
         at += 1 if list[at] == TCP_OPTION_NOP else list[at + 1]
     return at
+
+
+# The sum of the whole list, before and after: options may begin at odd offsets.
+cdef uint64_t options_strip(uint8_t *list, uint32_t length, uint8_t kind) noexcept nogil:
+    cdef uint16_t before = checksum_fold(checksum_add(list, length, 0))
+    cdef uint32_t at = options_seek(list, length, 0, kind)
+    cdef uint32_t option_bytes
+    while at < length:
+        option_bytes = list[at + 1]
+        memset(list + at, TCP_OPTION_NOP, option_bytes)
+        at = options_seek(list, length, at + option_bytes, kind)
+    return <uint64_t><uint16_t>~before + checksum_fold(checksum_add(list, length, 0))

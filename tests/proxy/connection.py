@@ -42,7 +42,7 @@ class Connection:
 
     @property
     def timestamps(self) -> bool:
-        return self.syn.tsval is not None
+        return self.synack.tsval is not None
 
     def ask(self) -> "Connection":
         """SYN → SYN-ACK."""

@@ -25,14 +25,14 @@ WSCALE_ABSENT = 15
 TICK_S = 4                          # of the activity clock, in which timeouts are kept
 
 
-# The product's, but for what would only hide a plainer rule: no early data, and nothing passes
-# that is of no known connection.
+# The product's, but for what would only hide a plainer rule: nothing is learned, no early data,
+# and nothing passes that is of no known connection.
 DEFAULTS = {
     "row": 1, "mss": 1460, "mss_ipv6": 1440, "wscale": 7, "wscale_former_until": 0, "sack": True,
     "timestamps": True, "ecn": False, "syn_retries": 5, "syn_timeout_ms": 1000,
     "established_ticks": 7200, "half_closed_ticks": 900, "time_wait_ticks": 15,
-    "closed_ticks": 30, "early_data": False, "activation": "always", "unknown_flow": "drop",
-    "unknown_rate": 1000, "syn_rate_mark": 100, "half_open_mark": 200,
+    "closed_ticks": 30, "auto": False, "early_data": False, "activation": "always",
+    "unknown_flow": "drop", "unknown_rate": 1000, "syn_rate_mark": 100, "half_open_mark": 200,
     "hold_ms": 60_000, "grace_ms": 120_000,
 }
 

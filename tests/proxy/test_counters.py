@@ -91,6 +91,8 @@ def early_hours(proxy, client):
     Connection(proxy, client(20)).establish()
     proxy.clock.advance(5)
     proxy.publish(service(row=3, early_data=True))
+    Connection(proxy, client(26), sack_permitted=False).establish()
+    proxy.clock.advance(5)
     conn, refused = (Connection(proxy, client(n)).prove() for n in (21, 22))
     proxy.from_client(conn.client(payload=b"displaced"), refused.client(payload=b"discarded"))
     proxy.from_server(refused.server(flags="RA"))

@@ -121,13 +121,15 @@ def test_the_window_to_the_server_is_the_clients_unscaled_at_most_65535(
     assert (conn.server_syn.window, conn.server_syn.wscale) == (announced, wscale)
 
 
-@pytest.mark.parametrize("mss", [1, 88, 536, 1220, 1299, 1400, 1412, 1460, 8960, 32767])
+@pytest.mark.parametrize("mss", [1, 88, 536, 1220, 1299, 1400, 1412, 1460, 1919, 8960])
 def test_a_client_with_timestamps_has_its_exact_mss_told(proxy, ts_syn, mss):
     assert Connection(proxy, replace(ts_syn, mss=mss)).prove().server_syn.mss == mss
 
 
-def test_an_mss_longer_than_any_frame_is_cut_to_15_bits(proxy, ts_syn):
-    assert Connection(proxy, replace(ts_syn, mss=65495)).prove().server_syn.mss == 32767
+@pytest.mark.parametrize(("mss", "told"), [(1920, 1920), (1983, 1920), (8940, 8896),
+                                           (10048, 10048), (65495, 10048)])
+def test_an_mss_longer_than_an_ethernet_frames_is_rounded_down_to_steps(proxy, ts_syn, mss, told):
+    assert Connection(proxy, replace(ts_syn, mss=mss)).prove().server_syn.mss == told
 
 
 def test_congestion_marks_of_the_ack_are_not_kept(proxy, syn):

@@ -1,0 +1,66 @@
+"""What servers can do, as their SYN-ACKs have said: for later SYN-ACKs in their name.
+
+One table serves all workers.  What is known of a server is one word, read and written whole, so
+that no reader ever sees half of two answers; an entry is entered once and stays.  Only a server's
+own answer to a proven client enters one, so the table can't be filled from outside.
+
+    | mss 16 | wscale 4 | SACK 1 | timestamps 1 | known 1 | epoch of timestamps' absence 16 |
+
+A server without timestamps is asked again from the next epoch on: its clients are not offered any,
+so that no SYN of theirs would.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from cython_core.wire.segment cimport Segment
+
+cdef enum:
+    LEARNED_SERVERS = 4096      # a power of two; 40 bytes each
+    LEARNED_PROBES = 8          # slots looked at for one server
+    LEARNED_MSS_AT = 0          # where the fields of the drawing begin
+    LEARNED_WSCALE_AT = 16
+    LEARNED_SACK_AT = 20
+    LEARNED_TIMESTAMPS_AT = 21
+    LEARNED_KNOWN_AT = 22
+    LEARNED_ABSENCE_AT = 32
+
+
+cdef enum LearnedState:
+    LEARNED_FREE
+    LEARNED_CLAIMED             # a worker writes its key
+    LEARNED_ENTERED
+
+
+cdef struct LearnedServer:
+    uint64_t word
+    uint64_t seen_ms            # the last SYN-ACK, since 1970
+    uint8_t address[16]         # as in Flow
+    uint32_t state              # a LearnedState; what is above is valid once it is ENTERED
+    uint16_t port
+
+
+cdef struct Learned:
+    LearnedServer servers[LEARNED_SERVERS]
+
+
+# The word of a server, or 0: nothing is known.
+cdef uint64_t learned_read(const Learned *learned, const uint8_t *address,
+                           uint16_t port) noexcept nogil
+
+# Take in a SYN-ACK, as far as its SYN had asked.  True where it says what was not known.
+cdef bint learned_note(Learned *learned, const Segment *synack, bint asked_wscale,
+                       bint asked_sack, bint asked_timestamps, uint32_t epoch,
+                       uint64_t now_ms) noexcept nogil
+
+cdef inline uint16_t learned_mss(uint64_t word) noexcept nogil:
+    return <uint16_t>(word >> LEARNED_MSS_AT)
+
+cdef inline uint8_t learned_wscale(uint64_t word) noexcept nogil:
+    return <uint8_t>(word >> LEARNED_WSCALE_AT & 15)
+
+cdef inline bint learned_sack(uint64_t word) noexcept nogil:
+    return <bint>(word >> LEARNED_SACK_AT & 1)
+
+cdef inline bint learned_timestamps(uint64_t word, uint32_t epoch) noexcept nogil:
+    return <bint>(word >> LEARNED_TIMESTAMPS_AT & 1) or (
+        <uint16_t>(word >> LEARNED_ABSENCE_AT) != <uint16_t>epoch)

@@ -1,0 +1,119 @@
+from libc.string cimport memcpy
+
+from cython_core.proxy.cookie cimport MSS_DEFAULT_IPV4, MSS_DEFAULT_IPV6
+from cython_core.wire.byteorder cimport load64_raw
+
+cdef extern from *:
+    """
+    static inline uint64_t word_load(const uint64_t *at)
+    {
+        return __atomic_load_n(at, __ATOMIC_RELAXED);
+    }
+    static inline void word_store(uint64_t *at, uint64_t word)
+    {
+        __atomic_store_n(at, word, __ATOMIC_RELAXED);
+    }
+    static inline uint32_t state_load(const uint32_t *at)
+    {
+        return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    }
+    static inline void state_store(uint32_t *at, uint32_t state)
+    {
+        __atomic_store_n(at, state, __ATOMIC_RELEASE);
+    }
+    static inline int state_claim(uint32_t *at, uint32_t from, uint32_t to)
+    {
+        return __atomic_compare_exchange_n(at, &from, to, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    }
+    """
+    uint64_t word_load(const uint64_t *) noexcept nogil
+    void word_store(uint64_t *, uint64_t) noexcept nogil
+    uint32_t state_load(const uint32_t *) noexcept nogil
+    void state_store(uint32_t *, uint32_t) noexcept nogil
+    bint state_claim(uint32_t *, uint32_t, uint32_t) noexcept nogil
+
+
+# The keys are those of servers that have answered, so that this hash needs no secret.
+cdef inline uint32_t slot_first(const uint8_t *address, uint16_t port) noexcept nogil:
+    cdef uint64_t mixed = load64_raw(address) ^ load64_raw(address + 8) ^ <uint64_t>port << 16
+    return <uint32_t>((mixed * <uint64_t>0x9E3779B97F4A7C15) >> 40)
+
+
+cdef inline bint is_server(const LearnedServer *server, const uint8_t *address,
+                           uint16_t port) noexcept nogil:
+    return (server.port == port and load64_raw(server.address) == load64_raw(address)
+            and load64_raw(server.address + 8) == load64_raw(address + 8))
+
+
+cdef uint64_t learned_read(const Learned *learned, const uint8_t *address,
+                           uint16_t port) noexcept nogil:
+    cdef uint32_t first = slot_first(address, port)
+    cdef const LearnedServer *server
+    cdef uint32_t probe, state
+    for probe in range(LEARNED_PROBES):
+        server = &learned.servers[(first + probe) % LEARNED_SERVERS]
+        state = state_load(&server.state)
+        if state == LEARNED_FREE:
+            return 0
+        if state == LEARNED_ENTERED and is_server(server, address, port):
+            return word_load(&server.word)
+    return 0
+
+
+# The server's entry, a fresh one where it had none; NULL where there is no room.
+cdef LearnedServer *entry_of(Learned *learned, const uint8_t *address,
+                             uint16_t port) noexcept nogil:
+    cdef uint32_t first = slot_first(address, port)
+    cdef LearnedServer *server
+    cdef uint32_t probe
+    for probe in range(LEARNED_PROBES):
+        server = &learned.servers[(first + probe) % LEARNED_SERVERS]
+        if state_claim(&server.state, LEARNED_FREE, LEARNED_CLAIMED):
+            memcpy(server.address, address, 16)
+            server.port = port
+            word_store(&server.word, 0)
+            state_store(&server.state, LEARNED_ENTERED)
+            return server
+        if state_load(&server.state) == LEARNED_ENTERED and is_server(server, address, port):
+            return server
+    return NULL
+
+
+cdef bint learned_note(Learned *learned, const Segment *synack, bint asked_wscale,
+                       bint asked_sack, bint asked_timestamps, uint32_t epoch,
+                       uint64_t now_ms) noexcept nogil:
+    cdef LearnedServer *server = entry_of(learned, synack.source, synack.sport)
+    cdef uint64_t former, word
+    if server == NULL:
+        return False
+    former = word_load(&server.word)
+    word = word_of(synack, asked_wscale, asked_sack, asked_timestamps, epoch, former)
+    word_store(&server.word, word)
+    word_store(&server.seen_ms, now_ms)
+    return (word ^ former) << LEARNED_ABSENCE_AT != 0
+
+
+# What was not asked for stays what it was; of a new server, what most can do.
+cdef uint64_t word_of(const Segment *synack, bint asked_wscale, bint asked_sack,
+                      bint asked_timestamps, uint32_t epoch, uint64_t former) noexcept nogil:
+    cdef uint64_t mss = synack.options.mss
+    cdef uint64_t wscale = 7
+    cdef uint64_t sack = 1
+    cdef uint64_t timestamps = 1
+    cdef uint64_t absence = former >> LEARNED_ABSENCE_AT
+    if former != 0:
+        wscale = learned_wscale(former)
+        sack = learned_sack(former)
+        timestamps = former >> LEARNED_TIMESTAMPS_AT & 1
+    if mss == 0:
+        mss = MSS_DEFAULT_IPV4 if synack.family == 4 else MSS_DEFAULT_IPV6
+    if asked_wscale:
+        wscale = synack.options.wscale
+    if asked_sack:
+        sack = synack.options.sack_permitted
+    if asked_timestamps:
+        timestamps = synack.options.timestamps
+        absence = <uint16_t>epoch
+    return (mss << LEARNED_MSS_AT | wscale << LEARNED_WSCALE_AT | sack << LEARNED_SACK_AT
+            | timestamps << LEARNED_TIMESTAMPS_AT | 1ull << LEARNED_KNOWN_AT
+            | absence << LEARNED_ABSENCE_AT)
