@@ -14,7 +14,7 @@ from scapy.packet import Raw
 
 __all__ = ["Segment", "replace"]
 
-FLAGS = "FSRPAUEC"
+FLAGS = "FSRPAUECN"        # N, scapy's letter, is AE: the low bit of byte 12, RFC 9768 §3.1
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,8 @@ import random
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
-    ICMPv6DestUnreach,
     ICMPv6EchoRequest,
     ICMPv6ND_NS,
-    ICMPv6PacketTooBig,
-    ICMPv6TimeExceeded,
     IPv6,
     IPv6ExtHdrDestOpt,
     IPv6ExtHdrFragment,
@@ -22,7 +19,7 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
-from .connection import SYN_IPV4, SYN_IPV6, Connection, wrap
+from .connection import SYN_IPV4, SYN_IPV6, wrap
 from .harness import Proxy
 from .segments import replace
 
@@ -224,80 +221,6 @@ NOBODYS = {
 @pytest.mark.parametrize("name", NOBODYS)
 def test_what_is_nobodys_is_bridged_byte_for_byte(proxy, name):
     bridged(proxy, NOBODYS[name])
-
-
-# ICMP errors.
-
-def error_about(segment, kind, quoted_bytes=None):
-    """An error of a router on the client's side, about a segment that it had seen."""
-    quote = Raw(segment.frame()[14:][:quoted_bytes])
-    if segment.family == 4:
-        types = {"too-big": ICMP(type=3, code=4, nexthopmtu=1300), "exceeded": ICMP(type=11),
-                 "unreachable": ICMP(type=3, code=1)}
-        return padded(IP(src="203.0.113.1", dst=segment.source) / types[kind] / quote)
-    types = {"too-big": ICMPv6PacketTooBig(mtu=1300), "exceeded": ICMPv6TimeExceeded(),
-             "unreachable": ICMPv6DestUnreach(code=4)}
-    return padded(IPv6(src="2001:db8:1::1", dst=segment.source) / types[kind] / quote)
-
-
-@pytest.mark.parametrize("kind", ["too-big", "exceeded", "unreachable"])
-@pytest.mark.parametrize("payload", [b"", b"x" * 900])
-def test_an_error_about_a_servers_segment_quotes_the_servers_own_number(conn, kind, payload):
-    segment = conn.server(payload=payload)
-    seen = conn.proxy.from_server(segment).to_client
-    verdicts, sent = conn.proxy.box.run([error_about(seen, kind)], True)
-    conn.proxy.sent += 1
-    assert verdicts == ["translate"]
-    assert sent == [(True, error_about(replace(seen, seq=segment.seq), kind))]
-    conn.proxy.check_books()
-
-
-def test_an_error_may_quote_as_little_as_eight_bytes_of_tcp(conn):
-    segment = conn.server(payload=b"x" * 99)
-    seen = conn.proxy.from_server(segment).to_client
-    cut = (20 if segment.family == 4 else 40) + 8
-    verdicts, sent = conn.proxy.box.run([error_about(seen, "too-big", cut)], True)
-    conn.proxy.sent += 1
-    assert verdicts == ["translate"]
-    assert sent == [(True, error_about(replace(seen, seq=segment.seq), "too-big", cut))]
-
-
-def test_an_error_from_the_servers_side_quotes_the_clients_own_number_already(conn):
-    seen = conn.proxy.from_client(conn.client(payload=b"x" * 99)).to_server
-    bridged_from_server(conn.proxy, error_about(seen, "too-big"))
-
-
-def bridged_from_server(proxy, frame):
-    verdicts, sent = proxy.box.run([frame], False)
-    proxy.sent += 1
-    assert (verdicts, sent) == (["bridge"], [(False, frame)])
-
-
-@pytest.mark.parametrize("state", ["none", "syn_sent", "refused"])
-def test_an_error_about_our_own_synack_passes_untouched(proxy, syn, state):
-    conn = Connection(proxy, syn)
-    if state == "none":
-        conn.ask()
-    else:
-        conn.bring_to(state)
-    frame = error_about(conn.synack, "unreachable")
-    verdicts, sent = proxy.box.run([frame], True)
-    proxy.sent += 1
-    assert (verdicts, sent) == (["bridge"], [(True, frame)])
-
-
-def test_an_error_from_an_impossible_source_is_dropped(conn):
-    seen = conn.proxy.from_server(conn.server()).to_client
-    frame = error_about(seen, "exceeded")
-    source = slice(26, 30) if seen.family == 4 else slice(22, 38)
-    if seen.family == 4:
-        packet = Ether(frame)
-        packet[IP].src = "127.0.0.1"
-        del packet[IP].chksum
-        frame = bytes(packet)
-    else:
-        frame = frame[:source.start] + bytes(16) + frame[source.stop:]
-    assert conn.proxy.run([frame], True).nothing == "martian"
 
 
 def test_no_broken_frame_disturbs_the_next_good_one(proxy, syn):

@@ -267,14 +267,3 @@ def test_a_segment_of_the_old_connection_ends_no_new_one(proxy, syn):
     late = conn.server()
     rst, again = proxy.from_server(late).two_to_server
     assert (rst.flags, rst.seq, again.seq) == ("R", late.ack, 123_456)
-
-
-def test_30_connections_over_20_ports_all_open(proxy):
-    for n in range(30):
-        syn = replace(SYN_IPV4, sport=40000 + n % 20, seq=1000 * n)
-        conn = Connection(proxy, syn).ask()
-        *_, (_, conn.server_syn) = proxy.from_client(conn.ack).sent
-        assert len(proxy.from_server(conn.server_synack).both) == 2
-        proxy.from_client(conn.client(flags="FA"))      # and vanishes
-    assert proxy.counters.server_established == 30
-    assert (proxy.counters.conn_reopened, proxy.gauges.connections) == (10, 20)
