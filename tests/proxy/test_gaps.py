@@ -72,6 +72,8 @@ def test_g4_a_syn_lost_on_its_way_to_the_server_is_sent_again_after_a_second(pro
     conn.window_update, conn.server_ack = proxy.from_server(conn.server_synack).both
     ask = conn.client(flags="PA", payload=b"ask")
     assert proxy.from_client(ask).to_server == conn.as_server_sees(ask)
+    answer = conn.server(got=3, flags="PA", payload=b"answer")
+    assert proxy.from_server(answer).to_client == conn.as_client_sees(answer)
     assert (proxy.counters.server_syn_retrans, proxy.counters.server_established) == (1, 1)
     assert proxy.clock.advance(70).sent == []
 

@@ -217,7 +217,8 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.25, 1, 5, 30, 61]))
     def wait(self, seconds):
         for to_server, segment in self.proxy.clock.leap(seconds).sent:
-            assert segment.flags == ("S" if to_server else "RA")
+            # Our SYN again; to a client, its window again or the end.
+            assert segment.flags in (("S",) if to_server else ("A", "RA"))
         for ends in self.ends:
             if self.proxy.clock.now_s - ends.active_s > ends.limit_s():
                 ends.open = False               # it may be gone, and may not
@@ -242,5 +243,5 @@ class AnyOrder(RuleBasedStateMachine):
 
 TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(
-    max_examples=90, stateful_step_count=40, deadline=None, derandomize=True,
+    max_examples=60, stateful_step_count=40, deadline=None, derandomize=True,
     phases=[Phase.generate, Phase.shrink])
