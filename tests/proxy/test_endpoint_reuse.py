@@ -127,3 +127,14 @@ def test_a_server_may_open_from_ports_that_are_free_again_and_after_it_a_client(
     assert proxy.from_server(there).to_client == there
     assert proxy.connection.state == "time_wait"
     assert_lives_by_its_own_numbers(reopened(proxy, syn, 1_000_000))
+
+
+@pytest.mark.parametrize("end", ["unanswered", "reset"])
+def test_a_valid_cookie_replaces_a_connection_of_the_servers_own(proxy, syn, end):
+    opening = replace(syn, source=syn.destination, destination=syn.source, sport=80, dport=40000)
+    proxy.from_server(opening)
+    if end == "reset":
+        proxy.from_client(replace(syn, flags="SA", ack=wrap(opening.seq + 1)))
+        proxy.from_server(replace(opening, flags="R", seq=wrap(opening.seq + 1)))
+    *_, (to_server, segment) = proxy.from_client(Connection(proxy, syn).ask().ack).sent
+    assert (to_server, segment.flags, segment.seq) == (True, "S", syn.seq)

@@ -173,3 +173,14 @@ def test_the_servers_own_connection_is_not_translated_by_its_predecessor(proxy, 
     assert proxy.from_server(there).to_client == there
     last = conn.client(seq=5001, ack=6001, window=4000)
     assert proxy.from_client(last).to_server == last
+
+
+def test_a_client_may_reset_the_servers_own_connection_after_both_fins(proxy, syn):
+    opening = replace(syn, source=syn.destination, destination=syn.source, sport=80, dport=40000)
+    proxy.from_server(opening)
+    for flags in ("SA", "FA"):
+        proxy.from_client(replace(syn, flags=flags, seq=2000, ack=wrap(opening.seq + 1)))
+    proxy.from_server(replace(opening, flags="FA", seq=wrap(opening.seq + 1), ack=2001))
+    rst = replace(syn, flags="R", seq=2001, mss=None, wscale=None, sack_permitted=False,
+                  tsval=None, tsecr=None)
+    assert proxy.from_client(rst).to_server == rst
