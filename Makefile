@@ -1,6 +1,7 @@
-# make demo   set up, then show the proxy at work in a lab of network namespaces
-# make test   set up, then lint and run every test
-# make bench  set up, then measure SYN -> SYN-ACK beside testpmd
+# make demo          set up, then show the proxy at work in a lab of network namespaces
+# make test          set up, then lint and run every test
+# make bench         set up, then measure SYN -> SYN-ACK beside testpmd
+# make connections   set up, then open, use and close 100,000 connections through the proxy
 #
 # Debian 12 or newer, as root.  Set-up is remembered under build/; run again, it takes a second.
 
@@ -19,7 +20,7 @@ PACKAGES := gcc libc6-dev pkg-config python3 python3-dev python3-venv libdpdk-de
 SOURCES := $(shell find appliance cython_core proto -type f ! -path '*/__pycache__/*') \
            meson.build meson.options pyproject.toml LICENSE README.md
 
-.PHONY: setup demo test lint unit bench clean
+.PHONY: setup demo test lint unit bench connections clean
 .DELETE_ON_ERROR:
 
 setup: build/installed
@@ -58,6 +59,9 @@ unit: setup
 
 bench: setup
 	@$(BIN)/python tests/bench/synack.py
+
+connections: setup
+	$(BIN)/pytest tests/system/test_turnover.py --connections=100000
 
 clean:
 	rm -rf build $(VENV) bench-results

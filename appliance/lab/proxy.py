@@ -10,6 +10,10 @@ from collections import Counter
 from contextlib import AbstractContextManager
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
+from synproxy.v1.service_pb2 import Service, ServiceOptions, Timeouts
+from synproxy.v1.services_service_pb2 import UpdateServiceRequest
+from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 from synproxy.v1.stats_service_pb2 import GetStatsRequest, GetStatsResponse, WorkerStats
 from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 
@@ -32,7 +36,7 @@ ports:
   server: {{interface: server, driver: {driver}}}
 workers: {{lcores: [{worker}], control_lcore: 0}}
 memory: {{hugepages: false, size_mib: 256}}
-limits: {{connections: 65536, half_open: 4096}}
+limits: {{connections: 131072, half_open: 4096}}
 eal: {{file_prefix: synlab-{id}}}
 management: {{address: "unix:{socket}"}}
 services:
@@ -71,6 +75,7 @@ class Proxy(AbstractContextManager["Proxy"]):
             raise LabError(f"synproxyd: exit {self.process.returncode}: {self.log()}")
         self._channel = grpc.insecure_channel(f"unix:{self._socket}")
         self._stats = StatsServiceStub(self._channel)
+        self._services = ServicesServiceStub(self._channel)
         return self
 
     def __exit__(self, *reason: object) -> None:
@@ -98,6 +103,13 @@ class Proxy(AbstractContextManager["Proxy"]):
             total.update(worker.counters)
             total.update(worker.drops)
         return total
+
+    def keep_ended(self, seconds: int) -> None:
+        """How long the lab's service keeps the entries of connections that have ended."""
+        kept = Duration(seconds=seconds)
+        timeouts = Timeouts(time_wait=kept, closed=kept)
+        self._services.UpdateService(UpdateServiceRequest(service=Service(
+            name="lab", options=ServiceOptions(timeouts=timeouts))), timeout=CALL_S)
 
     def _is_ready(self) -> bool:
         return any(line.startswith("ready:") for line in self.log().splitlines())

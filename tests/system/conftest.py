@@ -25,6 +25,10 @@ PATIENCE_S = 20         # what a test's socket waits for
 FIGURES = pytest.StashKey[list[str]]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--connections", type=int, help="how many test_turnover.py opens")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[FIGURES] = []
 

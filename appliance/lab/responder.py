@@ -1,0 +1,88 @@
+"""The server that `appliance.lab.churn` turns connections over with:
+`python -m appliance.lab.responder`.
+
+It listens on PORTS of both families.  A request is a number, the answer is ANSWER_BYTES that only
+that number gives; the request also says which side closes first.  "ready" is printed once it
+listens.  SIGTERM ends it.
+"""
+
+import hashlib
+import signal
+import socket
+import sys
+
+from appliance.lab.conversations import READABLE, Conversation, Conversations
+from appliance.lab.namespace import python_module
+from appliance.lab.topology import Lab
+from appliance.lab.waiting import until
+
+PORTS = range(7071, 7079)       # protected in the lab, and free of other servers
+BACKLOG = 4096                  # as many as may wait in a namespace by default (somaxconn)
+REQUEST_BYTES = 9
+ANSWER_BYTES = 64
+SERVER_CLOSES = b"S"
+CLIENT_CLOSES = b"C"
+
+
+def request_make(number: int, *, server_closes: bool) -> bytes:
+    return number.to_bytes(REQUEST_BYTES - 1) + (
+        SERVER_CLOSES if server_closes else CLIENT_CLOSES)
+
+
+def answer_to(request: bytes) -> bytes:
+    return hashlib.blake2b(request, digest_size=ANSWER_BYTES).digest()
+
+
+
+
+def serve_one(connection: socket.socket) -> Conversation:
+    request = b""
+    while len(request) < REQUEST_BYTES:
+        yield READABLE
+        piece = connection.recv(REQUEST_BYTES - len(request))
+        if not piece:
+            return
+        request += piece
+    connection.send(answer_to(request))
+    if request.endswith(CLIENT_CLOSES):
+        yield READABLE
+        connection.recv(1)
+
+
+def accept_all(listener: socket.socket, conversations: Conversations) -> Conversation:
+    """The listener's own conversation never ends."""
+    while True:
+        yield READABLE
+        try:
+            while True:
+                connection, _address = listener.accept()
+                connection.setblocking(False)
+                conversations.begin(connection, serve_one(connection))
+        except BlockingIOError:
+            pass
+
+
+def start_responder(lab: Lab) -> None:
+    """Serve in the server namespace until the lab ends."""
+    words = lab.directory / "responder.log"
+    with words.open("wb") as log:
+        lab.start(lab.server, python_module("appliance.lab.responder"), stdout=log, stderr=log)
+    until(lambda: b"ready" in words.read_bytes(), seconds=10, what="the responder to listen")
+
+
+def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    # A client that goes away is its own to report.
+    conversations = Conversations(failed=lambda _error: None)
+    for port in PORTS:
+        listener = socket.create_server(("::", port), family=socket.AF_INET6, backlog=BACKLOG,
+                                        dualstack_ipv6=True)
+        listener.setblocking(False)
+        conversations.begin(listener, accept_all(listener, conversations))
+    print("ready", flush=True)
+    while True:
+        conversations.turn()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Connections opened, used and closed at the rate the lab can do; afterwards nothing is left."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from appliance.lab.bridge import bridged
+from appliance.lab.churn import Report, turn_over
+from appliance.lab.proxy import Proxy
+from appliance.lab.responder import start_responder
+from appliance.lab.topology import SERVER_IPV4, Lab
+from appliance.lab.waiting import until
+
+Figure = Callable[[str], None]
+
+CONNECTIONS = 10_000    # a second's worth; `make connections` has 100,000
+# The least that a service can be set to.
+KEPT_S = 4
+# Idle times are told in ticks of 4 s, must be longer than the limit, and are looked at in the
+# tick after.
+FORGOTTEN_S = KEPT_S + 3 * 4
+
+
+@pytest.fixture(scope="module")
+def count(request: pytest.FixtureRequest) -> int:
+    # Without an argument pytest doesn't know of this folder's option.
+    return int(request.config.getoption("connections", None) or CONNECTIONS)
+
+
+@pytest.fixture(scope="session")
+def _responder(lab: Lab) -> None:
+    start_responder(lab)
+
+
+@pytest.fixture(scope="module")
+def direct(lab: Lab, driver: str, count: int, _responder: None) -> Report:
+    """The same connections without a proxy, right before those with one."""
+    with bridged(lab):
+        return turn_over(lab, count)
+
+
+@pytest.fixture(scope="module")
+def daemon(lab: Lab, driver: str, direct: Report) -> Iterator[Proxy]:
+    """A daemon of its own, after `direct`: both need the proxy's interfaces."""
+    with Proxy(lab, driver) as running:
+        running.keep_ended(KEPT_S)
+        yield running
+
+
+def buffers_in_use(lab: Lab, proxy: Proxy) -> int:
+    """At rest.  An AF_XDP port keeps the frames that it has sent until it sends again, so after
+    a few single frames it keeps one."""
+    lab.client.run(["ping", "-c", "3", "-i", "0.05", "-W", "2", SERVER_IPV4])
+    return sum(pool.in_use for pool in proxy.stats().mempools)
+
+
+def entries(proxy: Proxy) -> int:
+    return sum(worker.connections + worker.half_open for worker in proxy.stats().workers)
+
+
+def told(report: Report) -> str:
+    return (f"{report.per_second} connections/s, median {report.median_ms} ms, "
+            f"p99 {report.p99_ms} ms, max {report.max_ms} ms")
+
+
+def test_every_connection_succeeds_and_leaves_nothing_behind(
+        lab: Lab, proxy: Proxy, direct: Report, count: int, figure: Figure) -> None:
+    in_use, before = buffers_in_use(lab, proxy), proxy.counters()
+    report = turn_over(lab, count)
+    gained = proxy.counters() - before
+
+    # Without a proxy its core is idle, and the hosts' cores bridge as well.
+    figure(f"{count} connections: {told(report)}; direct {told(direct)}")
+    assert (report.succeeded, report.failures) == (count, {})
+    assert (direct.succeeded, direct.failures) == (count, {})
+    assert gained["cookie_valid"] == gained["server_established"] == count
+    until(lambda: not entries(proxy), seconds=FORGOTTEN_S, what="the table to be empty")
+    assert buffers_in_use(lab, proxy) == in_use
