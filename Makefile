@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # What the product is built from and runs on, then what the lab and the tests drive it with.
 PACKAGES := gcc libc6-dev pkg-config python3 python3-dev python3-venv libdpdk-dev dpdk-dev \
             iproute2 ethtool util-linux nftables netbase curl iputils-ping \
-            nginx-light wrk iperf3
+            nginx-light wrk iperf3 openssl openssh-client libwrap0 redis-tools
 
 SOURCES := $(shell find appliance cython_core proto -type f ! -path '*/__pycache__/*') \
            meson.build meson.options pyproject.toml LICENSE README.md
@@ -23,7 +23,7 @@ SOURCES := $(shell find appliance cython_core proto -type f ! -path '*/__pycache
 .PHONY: setup demo test lint unit bench connections clean
 .DELETE_ON_ERROR:
 
-setup: build/installed
+setup: build/installed $(BIN)/sshd
 
 build/packages: Makefile
 	@mkdir -p build
@@ -38,6 +38,15 @@ $(BIN)/pytest: build/packages pyproject.toml
 	$(BIN)/pip install -q --upgrade 'pip>=25.1'
 	$(BIN)/pip install -q --group build --group test
 	@touch $@
+
+# sshd alone, for the lab: installed, the package would start a login service on this machine.
+$(BIN)/sshd: build/packages | $(BIN)/pytest
+	@mkdir -p build/openssh-server
+	cd build/openssh-server && rm -f *.deb && \
+	    { apt-get download -q openssh-server || \
+	      { apt-get update -q && apt-get download -q openssh-server; } } && \
+	    dpkg-deb --extract *.deb .
+	@cp build/openssh-server/usr/sbin/sshd $@
 
 # An incremental build in build/host, installed with its two commands.
 build/installed: $(BIN)/pytest $(SOURCES)

@@ -79,9 +79,19 @@ class Server:
     family: socket.AddressFamily
     address: str
 
+    @property
+    def host(self) -> str:
+        """As URLs and scp have it."""
+        return self.address if self.family == socket.AF_INET else f"[{self.address}]"
+
     def url(self, path: str) -> str:
-        host = self.address if self.family == socket.AF_INET else f"[{self.address}]"
-        return f"http://{host}/{path}"
+        return f"http://{self.host}/{path}"
+
+
+SERVERS = {
+    "IPv4": Server(socket.AF_INET, SERVER_IPV4),
+    "IPv6": Server(socket.AF_INET6, SERVER_IPV6),
+}
 
 
 class Lab(AbstractContextManager["Lab"]):

@@ -1,18 +1,21 @@
 """nginx in the server namespace, with a configuration and documents of its own.
 
-It serves `/one`, a single byte, and `/large`, 100 MB of pseudorandom bytes, on port 80 of both
-families.  All its files lie in the lab's directory.
+It serves `/one`, a single byte, and `/large`, 100 MB of pseudorandom bytes, on PORT of both
+families, and over TLS on TLS_PORT, there as HTTP/2 where the client has it (RFC 9113 §3.2).
+All its files lie in the lab's directory.
 """
 
 import hashlib
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.lab.namespace import LabError
+from appliance.lab.certificate import Certificate, make_certificate
+from appliance.lab.listening import start_server
 from appliance.lab.topology import Lab
-from appliance.lab.waiting import until
 
 PORT = 80
+TLS_PORT = 7061
 LARGE_BYTES = 100_000_000
 LARGE_SEED = 1
 
@@ -39,33 +42,37 @@ http {{
         listen [::]:{port} backlog=4096;
         root {directory}/documents;
     }}
+    server {{
+        listen {tls_port} ssl http2 backlog=4096;
+        listen [::]:{tls_port} ssl http2 backlog=4096;
+        ssl_certificate {certificate.file};
+        ssl_certificate_key {certificate.key};
+        root {directory}/documents;
+    }}
 }}
 """
 
 
-def start_webserver(lab: Lab) -> str:
-    """Serve until the lab ends; returns the SHA-256 of `/large`."""
+@dataclass(frozen=True)
+class Website:
+    """What a client knows of it."""
+
+    certificate: Certificate
+    documents: Path
+    large_sha256: str
+
+
+def start_webserver(lab: Lab) -> Website:
+    """Serve until the lab ends."""
     directory = lab.directory / "nginx"
     documents = directory / "documents"
     documents.mkdir(parents=True)
     (documents / "one").write_bytes(b"1")
     large = random.Random(LARGE_SEED).randbytes(LARGE_BYTES)
     (documents / "large").write_bytes(large)
+    certificate = make_certificate(directory)
     configuration = directory / "nginx.conf"
-    configuration.write_text(CONFIGURATION.format(directory=directory, port=PORT))
-    with (directory / "stderr").open("wb") as words:
-        process = lab.start(lab.server, ["nginx", "-e", "stderr", "-c", str(configuration)],
-                            stderr=words)
-    until(lambda: process.poll() is not None or _is_listening(lab), seconds=10, what="nginx")
-    if process.poll() is not None:
-        raise LabError(f"nginx ended at once: {_last_words(directory)}")
-    return hashlib.sha256(large).hexdigest()
-
-
-def _is_listening(lab: Lab) -> bool:
-    shown = lab.server.run(["ss", "-Hltn", f"sport = :{PORT}"]).stdout
-    return len(shown.splitlines()) == 2
-
-
-def _last_words(directory: Path) -> str:
-    return (directory / "stderr").read_text().strip()
+    configuration.write_text(CONFIGURATION.format(
+        directory=directory, port=PORT, tls_port=TLS_PORT, certificate=certificate))
+    start_server(lab, "nginx", ["nginx", "-e", "stderr", "-c", str(configuration)], PORT, TLS_PORT)
+    return Website(certificate, documents, hashlib.sha256(large).hexdigest())

@@ -15,11 +15,12 @@ from synproxy.v1.stats_service_pb2 import GetStatsResponse
 
 from appliance.lab.peers import Peer, start_peers
 from appliance.lab.proxy import Proxy, imbalance
-from appliance.lab.topology import SERVER_IPV4, SERVER_IPV6, Lab, Server
+from appliance.lab.topology import SERVERS, Lab, Server
 from appliance.lab.waiting import until
-from appliance.lab.webserver import start_webserver
+from appliance.lab.webserver import Website, start_webserver
 
-TOOLS = ("ip", "ethtool", "nginx", "curl", "wrk", "iperf3", "ping", "ss", "nstat", "nft")
+TOOLS = ("ip", "ethtool", "nginx", "curl", "wrk", "iperf3", "ping", "ss", "nstat", "nft", "openssl",
+         "ssh", "redis-benchmark")
 QUIET_S = 3             # until what a test has sent is no longer under way
 PATIENCE_S = 20         # what a test's socket waits for
 FIGURES = pytest.StashKey[list[str]]()
@@ -63,9 +64,15 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
-def large_sha256(lab: Lab) -> str:
-    """nginx runs and serves `one` and `large`; this is what `large` is to be."""
+def website(lab: Lab) -> Website:
+    """nginx runs and serves `one` and `large`."""
     return start_webserver(lab)
+
+
+@pytest.fixture(scope="session")
+def large_sha256(website: Website) -> str:
+    """What `large` is to be."""
+    return website.large_sha256
 
 
 @pytest.fixture(scope="session")
@@ -101,11 +108,9 @@ def is_balanced(stats: GetStatsResponse) -> bool:
     return all(imbalance(worker) == (0, 0) for worker in stats.workers)
 
 
-@pytest.fixture(params=["IPv4", "IPv6"])
+@pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest) -> Server:
-    if request.param == "IPv4":
-        return Server(socket.AF_INET, SERVER_IPV4)
-    return Server(socket.AF_INET6, SERVER_IPV6)
+    return SERVERS[request.param]
 
 
 @pytest.fixture
