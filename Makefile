@@ -2,6 +2,7 @@
 # make test          set up, then lint and run every test
 # make bench         set up, then measure SYN -> SYN-ACK beside testpmd
 # make connections   set up, then open, use and close 100,000 connections through the proxy
+# make browser       set up, then have Chromium load pages through the proxy
 #
 # Debian 12 or newer, as root.  Set-up is remembered under build/; run again, it takes a second.
 
@@ -20,7 +21,7 @@ PACKAGES := gcc libc6-dev pkg-config python3 python3-dev python3-venv libdpdk-de
 SOURCES := $(shell find appliance cython_core proto -type f ! -path '*/__pycache__/*') \
            meson.build meson.options pyproject.toml LICENSE README.md
 
-.PHONY: setup demo test lint unit bench connections clean
+.PHONY: setup demo test lint unit bench connections browser clean
 .DELETE_ON_ERROR:
 
 setup: build/installed $(BIN)/sshd
@@ -71,6 +72,13 @@ bench: setup
 
 connections: setup
 	$(BIN)/pytest tests/system/test_turnover.py --connections=100000
+
+# 300 MB, so only where it is asked for; from then on `make test` has the browser, too.
+browser: setup
+	@dpkg -s chromium-headless-shell >/dev/null 2>&1 || { apt-get update -q && \
+	    DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -qy --no-install-recommends chromium-headless-shell; }
+	$(BIN)/pytest tests/system/test_protocols.py -k Chromium
 
 clean:
 	rm -rf build $(VENV) bench-results

@@ -2,6 +2,7 @@
 
 It serves `/one`, a single byte, and `/large`, 100 MB of pseudorandom bytes, on PORT of both
 families, and over TLS on TLS_PORT, there as HTTP/2 where the client has it (RFC 9113 §3.2).
+Whoever runs in a page says what it has met as the arguments of `/report`, which are written down.
 All its files lie in the lab's directory.
 """
 
@@ -28,8 +29,9 @@ error_log {directory}/error.log;
 events {{ worker_connections 4096; }}
 http {{
     access_log off;
+    log_format report '$server_protocol $args';
     sendfile on;
-    types {{ }}
+    types {{ text/html html; }}
     default_type application/octet-stream;
     keepalive_requests 1000000;
     client_body_temp_path {directory}/body;
@@ -48,6 +50,10 @@ http {{
         ssl_certificate {certificate.file};
         ssl_certificate_key {certificate.key};
         root {directory}/documents;
+        location = /report {{
+            access_log {directory}/reports report;
+            return 204;
+        }}
     }}
 }}
 """
@@ -59,6 +65,7 @@ class Website:
 
     certificate: Certificate
     documents: Path
+    reports: Path           # a line for each: protocol, then the arguments as they came
     large_sha256: str
 
 
@@ -75,4 +82,5 @@ def start_webserver(lab: Lab) -> Website:
     configuration.write_text(CONFIGURATION.format(
         directory=directory, port=PORT, tls_port=TLS_PORT, certificate=certificate))
     start_server(lab, "nginx", ["nginx", "-e", "stderr", "-c", str(configuration)], PORT, TLS_PORT)
-    return Website(certificate, documents, hashlib.sha256(large).hexdigest())
+    return Website(certificate, documents, directory / "reports",
+                   hashlib.sha256(large).hexdigest())

@@ -12,10 +12,13 @@ from appliance.lab.proxy import Proxy
 from appliance.lab.topology import SERVERS, Lab, Server
 from appliance.lab.webserver import Website
 
-from .programs import PROGRAMS, Outcome, Servers
+from .browser import BROWSERS, INSTALLED
+from .programs import PROGRAMS, Outcome, Servers, greet
 
 Figure = Callable[[str], None]
 
+EVERY_PROGRAM = PROGRAMS | (BROWSERS if INSTALLED else {})
+without_a_browser = pytest.mark.skipif(not INSTALLED, reason="make browser installs it")
 PROMPTLY_MS = 500       # the kernel's SYNPROXY takes 1000 where the server speaks first
 
 Direct = dict[tuple[str, Server], Outcome]
@@ -32,7 +35,7 @@ def direct(lab: Lab, servers: Servers) -> Direct:
     """What came of each program over a bridge."""
     with bridged(lab):
         return {(name, server): run(lab, servers, server)
-                for name, run in PROGRAMS.items() for server in SERVERS.values()}
+                for name, run in EVERY_PROGRAM.items() for server in SERVERS.values()}
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +50,14 @@ def told(through: dict[str, float], direct: dict[str, float]) -> str:
                      for unit, value in through.items())
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", [
+    *PROGRAMS, *(pytest.param(name, marks=without_a_browser) for name in BROWSERS)])
 def test_a_program_does_the_same_as_without_a_proxy(
         lab: Lab, servers: Servers, server: Server, proxy: Proxy, direct: Direct, program: str,
         figure: Figure) -> None:
     valid = proxy.counters()["cookie_valid"]
-    through, reference = PROGRAMS[program](lab, servers, server), direct[program, server]
+    through = EVERY_PROGRAM[program](lab, servers, server)
+    reference = direct[program, server]
     figure(told(through.figures, reference.figures))
     assert reference.answer == reference.wanted
     assert through.answer == through.wanted
@@ -61,5 +66,5 @@ def test_a_program_does_the_same_as_without_a_proxy(
 
 def test_a_greeting_arrives_at_once(lab: Lab, servers: Servers, server: Server,
                                     proxy: Proxy) -> None:
-    waited_ms = PROGRAMS["greetings"](lab, servers, server).figures
+    waited_ms = greet(lab, servers, server).figures
     assert max(waited_ms.values()) < PROMPTLY_MS, waited_ms
