@@ -18,7 +18,7 @@ from appliance.lab.webserver import Website
 STREAM_BYTES = 20_000_000
 PAGES = 100
 MAIL_LINES = 15_000         # of 64 characters: 1 MB
-REDIS_REQUESTS = 20_000
+REDIS_REQUESTS = 10_000     # of each kind
 PATIENCE_S = 20
 
 

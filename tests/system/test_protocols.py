@@ -1,4 +1,8 @@
-"""Protocols that people use, each by a program that they use, beside the same without a proxy."""
+"""Protocols that people use, each by a program that they use, beside the same without a proxy.
+
+What a program gets done must be the same; how long it takes is told side by side, since that
+depends on what else the machine's cores have to do.
+"""
 
 from collections.abc import Callable, Iterator
 

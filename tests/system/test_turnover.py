@@ -1,4 +1,8 @@
-"""Connections opened, used and closed at the rate the lab can do; afterwards nothing is left."""
+"""Connections opened, used and closed at the rate the lab can do; afterwards nothing is left.
+
+The rates with and without a proxy are no race: with it the hosts' kernels receive on the worker's
+core, which sends them the frames; without it, the hosts' own cores do all there is to do.
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -69,10 +73,10 @@ def test_every_connection_succeeds_and_leaves_nothing_behind(
     report = turn_over(lab, count)
     gained = proxy.counters() - before
 
-    # Without a proxy its core is idle, and the hosts' cores bridge as well.
     figure(f"{count} connections: {told(report)}; direct {told(direct)}")
     assert (report.succeeded, report.failures) == (count, {})
     assert (direct.succeeded, direct.failures) == (count, {})
     assert gained["cookie_valid"] == gained["server_established"] == count
     until(lambda: not entries(proxy), seconds=FORGOTTEN_S, what="the table to be empty")
-    assert buffers_in_use(lab, proxy) == in_use
+    until(lambda: buffers_in_use(lab, proxy) == in_use, seconds=3,
+          what=f"{in_use} buffers to be in use, as before")
