@@ -5,10 +5,7 @@ and from the veth and puts the tags on and off, as 802.1Q would.  One relay runs
 
     stack ── tap ── relay ══ eth0 ══ … proxy … ══ eth0 ══ relay ── tap ── stack
 
-The kernel lifts the outer tag out of a received frame before packet sockets see it and hands
-it over as auxiliary data, so the relay puts it back first.
-
-Reading list: IEEE 802.1Q-2022 §9.6, packet(7) PACKET_AUXDATA, <linux/if_tun.h>.
+Reading list: IEEE 802.1Q-2022 §9.6, <linux/if_tun.h>.
 """
 
 import argparse
@@ -20,6 +17,12 @@ import socket
 import struct
 
 from appliance.lab.namespace import Namespace, python_module
+from appliance.lab.packet_socket import (
+    ADDRESSES_BYTES,
+    FRAME_BYTES_MAX,
+    open_packet_socket,
+    receive,
+)
 from appliance.lab.topology import Lab
 from appliance.lab.waiting import until
 
@@ -28,45 +31,16 @@ QINQ = 0x88A8               # S-tag
 Tag = tuple[int, int]       # EtherType and VLAN identifier, the outer tag first
 
 TAP_MTU = 1492              # two tags fit beside it where the wire's MTU is 1500
-ADDRESSES_BYTES = 12        # the MAC addresses, before any tag
 
 TUNSETIFF = 0x400454CA      # <linux/if_tun.h>
 IFF_TAP = 0x0002
 IFF_NO_PI = 0x1000
-SOL_PACKET = 263            # <linux/socket.h>
-PACKET_AUXDATA = 8          # <linux/if_packet.h>
-PACKET_IGNORE_OUTGOING = 23
-TP_STATUS_VLAN_VALID = 1 << 4
-AUXDATA = struct.Struct("IIIHHHH")      # struct tpacket_auxdata: status first, tci, tpid last
-ETH_P_ALL = 3
-FRAME_BYTES_MAX = 2048
 
 
 def open_tap(name: str) -> int:
     tap = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
     return tap
-
-
-def open_wire(interface: str) -> socket.socket:
-    wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-    wire.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
-    wire.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-    wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-    wire.bind((interface, ETH_P_ALL))
-    return wire
-
-
-def receive(wire: socket.socket) -> bytes:
-    """The next frame as it was on the wire, its outer tag back in place."""
-    frame, ancillary, _, _ = wire.recvmsg(FRAME_BYTES_MAX, socket.CMSG_SPACE(AUXDATA.size))
-    for level, kind, data in ancillary:
-        if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):
-            status, _, _, _, _, tci, tpid = AUXDATA.unpack(data)
-            if status & TP_STATUS_VLAN_VALID:
-                tag = struct.pack("!HH", tpid, tci)
-                return frame[:ADDRESSES_BYTES] + tag + frame[ADDRESSES_BYTES:]
-    return frame
 
 
 def relay(tap: int, wire: socket.socket, tags: bytes) -> None:
@@ -115,7 +89,7 @@ def main() -> None:
     parser.add_argument("--interface", default="eth0", help="where the tagged frames travel")
     parser.add_argument("tags", nargs="+", type=bytes.fromhex, help="as 81000064, outer first")
     given = parser.parse_args()
-    wire = open_wire(given.interface)
+    wire = open_packet_socket(given.interface)
     relay(open_tap(given.tap), wire, b"".join(given.tags))
 
 
