@@ -7,6 +7,11 @@ Client and server share one subnet: whatever stands between them in the proxy na
 transparent.  There no interface has an address and IPv6 is off, so the proxy's own kernel,
 which sees the frames beside AF_PACKET, never says a word.
 
+On either side of the proxy the cable may be cut and a wire set in that does harm on order, a
+relay in a namespace of its own, as silent as the proxy's:
+
+    client  eth0 ═══ client  wire  server ═══ client  proxy
+
 Checksum and segmentation offloads are off on every end: veth would pass partial checksums and
 64 KB frames, which no wire carries.  VLAN offloads are off so that tags stay in the frame.
 """
@@ -15,7 +20,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +29,7 @@ from typing import Any
 from appliance.lab import record
 from appliance.lab.namespace import Namespace, ip
 from appliance.lab.waiting import until
+from appliance.lab.wire import CLIENT_END, RELAY, SERVER_END, Wire
 
 CLIENT_IPV4 = "10.71.0.1"
 SERVER_IPV4 = "10.71.0.2"
@@ -94,14 +100,26 @@ SERVERS = {
 }
 
 
+@dataclass(frozen=True)
+class _Plug:
+    """Where a cable ends: an interface that it makes."""
+
+    place: Namespace
+    interface: str
+    mac: str | None = None
+
+
 class Lab(AbstractContextManager["Lab"]):
     """Three namespaces and their cables, for the length of a `with` statement.
 
     `directory` is the lab's own scratch directory; what runs in the lab keeps its files there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wires: Collection[str] = ()) -> None:
+        """`wires` names the sides of the proxy, "client" and "server", that get one."""
         self._stack = ExitStack()
+        self._wired = wires
+        self.wires: dict[str, Wire] = {}
 
     def __enter__(self) -> "Lab":
         record.sweep()
@@ -114,7 +132,7 @@ class Lab(AbstractContextManager["Lab"]):
             self.client: Namespace = owned.namespace("client", hosts_cores)
             self.proxy: Namespace = owned.namespace("proxy")
             self.server: Namespace = owned.namespace("server", hosts_cores)
-            self._lay()
+            self._lay({side: owned.namespace(f"{side}-wire", hosts_cores) for side in self._wired})
             self._stack = self._stack.pop_all()
         return self
 
@@ -128,14 +146,14 @@ class Lab(AbstractContextManager["Lab"]):
         self._stack.callback(stop, process)
         return process
 
-    def _lay(self) -> None:
+    def _lay(self, wire_places: dict[str, Namespace]) -> None:
         self.client.create(HOST_SYSCTLS)
         self.proxy.create(PROXY_SYSCTLS)
         self.server.create(HOST_SYSCTLS)
-        ip([
-            _cable(self.client, CLIENT_MAC, self.proxy, "client", PROXY_CLIENT_MAC),
-            _cable(self.server, SERVER_MAC, self.proxy, "server", PROXY_SERVER_MAC),
-        ])
+        client, server = _Plug(self.client, "eth0", CLIENT_MAC), _Plug(
+            self.server, "eth0", SERVER_MAC)
+        self._join("client", client, _Plug(self.proxy, "client", PROXY_CLIENT_MAC), wire_places)
+        self._join("server", _Plug(self.proxy, "server", PROXY_SERVER_MAC), server, wire_places)
         _prepare(self.client, "eth0", (f"{CLIENT_IPV4}/24", f"{CLIENT_IPV6}/64"))
         _prepare(self.server, "eth0", (f"{SERVER_IPV4}/24", f"{SERVER_IPV6}/64"))
         _prepare(self.proxy, "client", ())
@@ -143,6 +161,21 @@ class Lab(AbstractContextManager["Lab"]):
         self.server.ip(ROUTES_TO_FLOOD)
         until(lambda: _is_ready(self.client) and _is_ready(self.server), seconds=5,
               what="the cables to carry")
+
+    def _join(self, side: str, nearer: _Plug, farther: _Plug,
+              wire_places: dict[str, Namespace]) -> None:
+        """A cable, or two with a wire between them; `nearer` is the one toward the client."""
+        if side not in wire_places:
+            ip([_cable(nearer, farther)])
+            return
+        place = wire_places[side]
+        place.create(PROXY_SYSCTLS)
+        ip([_cable(nearer, _Plug(place, CLIENT_END)),
+            _cable(_Plug(place, SERVER_END), farther)])
+        _prepare(place, CLIENT_END, ())
+        _prepare(place, SERVER_END, ())
+        self.wires[side] = Wire(self.start(place, RELAY, stdin=subprocess.PIPE,
+                                           stdout=subprocess.PIPE))
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -156,10 +189,14 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _cable(host: Namespace, mac: str, proxy: Namespace, side: str, proxy_mac: str) -> str:
-    queues = "numrxqueues 1 numtxqueues 1"
-    return (f"link add name eth0 address {mac} {queues} netns {host.name} type veth "
-            f"peer name {side} address {proxy_mac} {queues} netns {proxy.name}")
+def _cable(one: _Plug, other: _Plug) -> str:
+    return f"link add {_end(one)} type veth peer {_end(other)}"
+
+
+def _end(plug: _Plug) -> str:
+    address = f"address {plug.mac} " if plug.mac else ""
+    return (f"name {plug.interface} {address}numrxqueues 1 numtxqueues 1 "
+            f"netns {plug.place.name}")
 
 
 def _prepare(place: Namespace, interface: str, addresses: Sequence[str]) -> None:
