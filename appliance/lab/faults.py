@@ -50,6 +50,14 @@ class Faults:
         if not all(0 <= chance <= 1 for chance in chances):
             raise ValueError(f"a chance lies between 0 and 1: {self}")
 
+    def __str__(self) -> str:
+        """What it does, as "loss 20 %, reordering 25 %"."""
+        chances = [f"{name} {value * 100:g} %" for name, value in _differing(self).items()
+                   if not name.endswith("_ms")]
+        times = [f"{name.removesuffix('_ms')} {value:g} ms"
+                 for name, value in _differing(self).items() if name.endswith("_ms")]
+        return ", ".join(chances + times) or "no fault"
+
 
 @dataclass(frozen=True)
 class Rule:

@@ -36,6 +36,7 @@ class Peer(enum.IntEnum):
     ANSWERS_AT_END = 7003   # reads to the client's FIN, then answers with size and SHA-256
     LEAVES_FIRST = 7004     # sends and closes its own side at once, then reads to the end
     SUPPLIES = 7005         # reads "SEED BYTES\n", sends that much of pseudorandom(SEED)
+    ECHOES = 7006           # echoes: the client speaks first
     CLOSED = 7009           # nobody listens
     UNPROTECTED = 9001      # echoes; outside the lab's services
     DATAGRAMS = 9002        # UDP: echoes
@@ -92,6 +93,7 @@ MANNERS = {
     Peer.ANSWERS_AT_END: answer_at_end,
     Peer.LEAVES_FIRST: leave_first,
     Peer.SUPPLIES: supply,
+    Peer.ECHOES: echo,
     Peer.UNPROTECTED: echo,
 }
 

@@ -7,30 +7,18 @@ combination: what one side lacks, the proxy must not announce to the other, or m
 import hashlib
 import socket
 from collections.abc import Callable, Iterator
-from itertools import product
 
 import pytest
 
-from appliance.lab.namespace import Namespace
 from appliance.lab.peers import Peer, pseudorandom
+from appliance.lab.tcp_options import ALL, COMBINATIONS, configure, named
 from appliance.lab.topology import Lab
 
 Connect = Callable[[Peer], socket.socket]
 
-OPTIONS = ("timestamps", "sack", "window_scaling")
-COMBINATIONS = list(product((True, False), repeat=len(OPTIONS)))
 STREAM_BYTES = 1_000_000
 
 pytestmark = pytest.mark.parametrize("server", ["IPv4"], indirect=True)
-
-
-def named(enabled: tuple[bool, ...]) -> str:
-    return "+".join(name for name, on in zip(OPTIONS, enabled, strict=True) if on) or "none"
-
-
-def configure(host: Namespace, enabled: tuple[bool, ...]) -> None:
-    host.configure({f"net/ipv4/tcp_{name}": str(int(on))
-                    for name, on in zip(OPTIONS, enabled, strict=True)})
 
 
 @pytest.fixture(scope="module", params=["AF_XDP"])
@@ -43,7 +31,7 @@ def driver() -> str:
 def _all_options_again(lab: Lab) -> Iterator[None]:
     yield
     for host in (lab.client, lab.server):
-        configure(host, (True, True, True))
+        configure(host, ALL)
 
 
 @pytest.mark.usefixtures("_all_options_again")
