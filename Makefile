@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # What the product is built from and runs on, then what the lab and the tests drive it with.
 PACKAGES := gcc libc6-dev pkg-config python3 python3-dev python3-venv libdpdk-dev dpdk-dev \
-            iproute2 ethtool util-linux nftables netbase curl iputils-ping \
+            iproute2 ethtool util-linux nftables iptables netbase curl iputils-ping \
             nginx-light wrk iperf3 openssl openssh-client libwrap0 redis-tools
 
 SOURCES := $(shell find appliance cython_core proto -type f ! -path '*/__pycache__/*') \
@@ -88,6 +88,9 @@ first-byte: setup
 
 faults: setup
 	@$(BIN)/python -P tests/bench/faults.py
+
+compare: setup
+	@$(BIN)/python -P -m appliance.lab.compare --write README.md
 
 clean:
 	rm -rf build $(VENV) bench-results

@@ -38,6 +38,7 @@ class Peer(enum.IntEnum):
     SUPPLIES = 7005         # reads "SEED BYTES\n", sends that much of pseudorandom(SEED)
     ECHOES = 7006           # echoes: the client speaks first
     CLOSED = 7009           # nobody listens
+    ECHOES_ONCE = 7020      # echoes what it reads first, resets the connection at the next
     UNPROTECTED = 9001      # echoes; outside the lab's services
     DATAGRAMS = 9002        # UDP: echoes
 
@@ -68,6 +69,12 @@ async def reset(reader: StreamReader, writer: StreamWriter) -> bytes:
     return received
 
 
+async def echo_once(reader: StreamReader, writer: StreamWriter) -> bytes:
+    first = await reader.read(PIECE_BYTES)
+    writer.write(first)
+    return first + await reset(reader, writer)
+
+
 async def answer_at_end(reader: StreamReader, writer: StreamWriter) -> bytes:
     received = await reader.read()
     writer.write(f"{len(received)} {hashlib.sha256(received).hexdigest()}\n".encode())
@@ -94,6 +101,7 @@ MANNERS = {
     Peer.LEAVES_FIRST: leave_first,
     Peer.SUPPLIES: supply,
     Peer.ECHOES: echo,
+    Peer.ECHOES_ONCE: echo_once,
     Peer.UNPROTECTED: echo,
 }
 

@@ -51,13 +51,14 @@ services:
 class Proxy(AbstractContextManager["Proxy"]):
     """A running synproxyd, for the length of a `with` statement."""
 
-    def __init__(self, lab: Lab, driver: str, name: str = "synproxyd") -> None:
+    def __init__(self, lab: Lab, driver: str, name: str = "synproxyd",
+                 configuration: str = CONFIGURATION) -> None:
         """`driver` is AF_XDP or AF_PACKET; `name` keeps several daemons of a lab apart."""
         self._lab = lab
         self._log = lab.directory / f"{name}.log"
         self._socket = lab.directory / f"{name}.sock"
         self._file = lab.directory / f"{name}.yaml"
-        self._file.write_text(CONFIGURATION.format(
+        self._file.write_text(configuration.format(
             driver=driver, id=lab.id, socket=self._socket, worker=WORKER_LCORE))
 
     def __enter__(self) -> "Proxy":

@@ -21,7 +21,7 @@ from typing import IO
 from appliance.lab.namespace import Namespace
 
 RECORDS = Path("/run/synproxy-lab")
-ROLES = ("client", "client-wire", "proxy", "server-wire", "server")
+ROLES = ("client", "client-wire", "proxy", "server-wire", "server", "inner")
 
 
 @dataclass

@@ -132,6 +132,8 @@ class Lab(AbstractContextManager["Lab"]):
             self.client: Namespace = owned.namespace("client", hosts_cores)
             self.proxy: Namespace = owned.namespace("proxy")
             self.server: Namespace = owned.namespace("server", hosts_cores)
+            # A place behind the client, for who wants to lay a network there.
+            self.inner: Namespace = owned.namespace("inner", hosts_cores)
             self._lay({side: owned.namespace(f"{side}-wire", hosts_cores) for side in self._wired})
             self._stack = self._stack.pop_all()
         return self
@@ -154,10 +156,10 @@ class Lab(AbstractContextManager["Lab"]):
             self.server, "eth0", SERVER_MAC)
         self._join("client", client, _Plug(self.proxy, "client", PROXY_CLIENT_MAC), wire_places)
         self._join("server", _Plug(self.proxy, "server", PROXY_SERVER_MAC), server, wire_places)
-        _prepare(self.client, "eth0", (f"{CLIENT_IPV4}/24", f"{CLIENT_IPV6}/64"))
-        _prepare(self.server, "eth0", (f"{SERVER_IPV4}/24", f"{SERVER_IPV6}/64"))
-        _prepare(self.proxy, "client", ())
-        _prepare(self.proxy, "server", ())
+        prepare(self.client, "eth0", (f"{CLIENT_IPV4}/24", f"{CLIENT_IPV6}/64"))
+        prepare(self.server, "eth0", (f"{SERVER_IPV4}/24", f"{SERVER_IPV6}/64"))
+        prepare(self.proxy, "client", ())
+        prepare(self.proxy, "server", ())
         self.server.ip(ROUTES_TO_FLOOD)
         until(lambda: _is_ready(self.client) and _is_ready(self.server), seconds=5,
               what="the cables to carry")
@@ -172,8 +174,8 @@ class Lab(AbstractContextManager["Lab"]):
         place.create(PROXY_SYSCTLS)
         ip([_cable(nearer, _Plug(place, CLIENT_END)),
             _cable(_Plug(place, SERVER_END), farther)])
-        _prepare(place, CLIENT_END, ())
-        _prepare(place, SERVER_END, ())
+        prepare(place, CLIENT_END, ())
+        prepare(place, SERVER_END, ())
         self.wires[side] = Wire(self.start(place, RELAY, stdin=subprocess.PIPE,
                                            stdout=subprocess.PIPE))
 
@@ -199,12 +201,14 @@ def _end(plug: _Plug) -> str:
             f"netns {plug.place.name}")
 
 
-def _prepare(place: Namespace, interface: str, addresses: Sequence[str]) -> None:
+def prepare(place: Namespace, interface: str, addresses: Sequence[str],
+            mtu_bytes: int = 1500) -> None:
+    """Bring up an end of a cable, as a wire without offloads."""
     switches = [word for name in OFFLOADS for word in (name, "off")]
     place.run(["ethtool", "-K", interface, *switches])
     place.ip([
         *(f"address add {address} dev {interface}" for address in addresses),
-        f"link set {interface} mtu 1500 up",
+        f"link set {interface} mtu {mtu_bytes} up",
     ])
 
 

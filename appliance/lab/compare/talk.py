@@ -1,0 +1,48 @@
+"""Pieces of conversations that several rows have in common, between the raw client and server."""
+
+from dataclasses import replace
+
+from appliance.lab.compare.flow import Flow, Heard, Say
+from appliance.lab.compare.raw import RawHosts
+
+SYN = Say("client", "S", seq=0, ack=None, mss=1460, wscale=7, sack_permitted=True, tsval=0,
+          tsecr=None)
+PLAIN_SYN = replace(SYN, tsval=None)            # of a client without timestamps
+ACK = Say("client", tsval=10)
+PLAIN_ACK = replace(ACK, tsval=None)
+SYN_ACK = Say("server", "SA", seq=0, mss=1460, wscale=7, sack_permitted=True, tsval=0)
+
+
+class Talk:
+    """One flow, said step by step; the server answers a SYN as soon as it hears one, once."""
+
+    def __init__(self, raw: RawHosts, flow: Flow, synack: Say | None = SYN_ACK) -> None:
+        self.raw, self.flow, self._synack = raw, flow, synack
+
+    def say(self, *says: Say) -> list[Heard]:
+        """All that the two ends hear until it is quiet again."""
+        before = len(self.flow.heard)
+        for say in says:
+            self.raw.say(self.flow, say)
+            self.raw.settle()
+            self._answer()
+        return self.flow.heard[before:]
+
+    def _answer(self) -> None:
+        if self._synack and self.server_syn:
+            synack, self._synack = self._synack, None
+            self.raw.say(self.flow, synack)
+            self.raw.settle()
+
+    def shake_hands(self, syn: Say = SYN, ack: Say = ACK) -> "Talk":
+        self.say(syn, ack)
+        return self
+
+    @property
+    def server_syn(self) -> Heard | None:
+        """The first SYN that reached the server."""
+        return next((heard for heard in self.flow.to("server") if heard.flags == "S"), None)
+
+    @property
+    def client_synack(self) -> Heard | None:
+        return next((heard for heard in self.flow.to("client") if heard.flags == "SA"), None)
