@@ -1,28 +1,37 @@
-"""The program: `python -P -m appliance.lab.compare --help`, as root."""
+"""The program: `python -P -m appliance.lab.compare --help`, as root.
+
+Exits 0 only if synproxyd is right in every row and every difference is an intended one.
+"""
 
 import argparse
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
 
-from appliance.lab.compare.contestants import Refused, contestants
-from appliance.lab.compare.rows import ROWS
+from appliance.lab.compare import differential, table
+from appliance.lab.compare.contestants import NftSynproxy, Refused, Synproxyd, contestants
+from appliance.lab.compare.intended import INTENDED
+from appliance.lab.compare.rows import ROWS, Row
+from appliance.lab.compare.rules import Judgement
+from appliance.lab.compare.scripts import scripts
 from appliance.lab.compare.stand import Stand
-from appliance.lab.compare.table import markdown, replace_block, show, text
 from appliance.lab.compare.tournament import measure_all
+from appliance.lab.namespace import LabError
 
 WIDTH = 150         # columns, also where the output is a file
+COMMAND = "make compare"
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -P -m appliance.lab.compare",
                                      description="The same scripts through each contestant.")
-    parser.add_argument("--rows", help="only these, as G1,G7")
+    parser.add_argument("--rows", help="only these, as G1,G7; then no differential run")
     parser.add_argument("--write", type=Path, metavar="FILE",
                         help="put the table between the two marks of this Markdown file")
     return parser.parse_args()
@@ -42,21 +51,54 @@ def main() -> int:
     # So that `with` takes the labs down where the run is told to end.
     signal.signal(signal.SIGTERM, end)
     rows = [row for row in ROWS if not given.rows or row.number in given.rows.split(",")]
+    try:
+        return run(console, rows, given.write, differs=not given.rows)
+    except (LabError, TimeoutError) as error:
+        console.print(f"[red]{error}[/]")
+        return 1
+
+
+def run(console: Console, rows: Sequence[Row], file: Path | None, differs: bool) -> int:
     with ExitStack() as stack:
-        stands = []
-        for contestant in contestants():
-            try:
-                stands.append(stack.enter_context(Stand(contestant)))
-            except Refused as error:
-                console.print(f"[yellow]{contestant.name} is left out: {error}[/]")
-        names = [stand.contestant.name for stand in stands]
+        stands = enter(stack, console)
         cells = measure_all(stands, rows, lambda contestant, row, cell: console.print(
-            f"{row.number:>4} {contestant.name:<17} {text(cell)}"))
+            f"{row.number:>4} {contestant.name:<17} {table.text(cell)}", markup=False))
+        judgement = differ(console, stands) if differs else None
+    names = [stand.contestant.name for stand in stands]
     measured = list(zip(rows, cells, strict=True))
-    show(console, names, measured)
-    if given.write:
-        replace_block(given.write, markdown(names, measured))
-    return 0
+    table.show(console, names, measured)
+    if judgement:
+        differential.show(console, judgement, INTENDED)
+    if file:
+        table.replace_block(file, block(table.markdown(names, measured), judgement))
+    right = all(table.is_right(cell[names.index(Synproxyd.name)]) for cell in cells)
+    return 0 if right and not (judgement and judgement.unexplained) else 1
+
+
+def enter(stack: ExitStack, console: Console) -> list[Stand]:
+    """A stand for each contestant that this machine has."""
+    stands = []
+    for contestant in contestants():
+        try:
+            stands.append(stack.enter_context(Stand(contestant)))
+        except Refused as error:
+            console.print(f"{contestant.name} is left out: {error}", markup=False)
+    return stands
+
+
+def differ(console: Console, stands: Sequence[Stand]) -> Judgement | None:
+    raw = {stand.contestant.name: stand.raw for stand in stands}
+    if NftSynproxy.name not in raw:
+        console.print("The differential run is left out: there is no kernel to compare with.")
+        return None
+    console.print("the differential run ...")
+    return differential.compare(raw[NftSynproxy.name], raw[Synproxyd.name], scripts(), INTENDED)
+
+
+def block(markdown: str, judgement: Judgement | None) -> str:
+    kernel = os.uname().release.split("-")[0]
+    text = f"Measured by `{COMMAND}` on Linux {kernel}; ✗ marks what is not right.\n\n{markdown}"
+    return text if judgement is None else f"{text}\n{differential.summary(judgement)}.\n"
 
 
 if __name__ == "__main__":

@@ -4,19 +4,21 @@ An end says and hears sequence numbers relative to ISNs and timestamps relative 
 named by a letter, so that what different proxies make of it can be compared:
 
     c  the client's           s  the server's           k  the proxy's own: its cookie
-    "k+1" is one past the cookie's ISN; a number near none of them is "?"; zero is "0"
+    "k+1" is one past the cookie's ISN; a number near none of them is "?"; zero is "0".
+    A second cookie that the client gets is l, a third m.
 
 At the client a right number of the server's is near k.  "s+1" there is one that was not
 translated.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from appliance.lab.compare.segment import Segment
 
 Side = Literal["client", "server"]
+COOKIES = "klmn"
 NEAR = 1 << 17                  # further from a base a number is not said relative to it
 WORD = 1 << 32
 # Far from each other, from zero and from the wrap.
@@ -41,6 +43,8 @@ class Say:
     tsval: int | None = None
     tsecr: int | None = 0           # None: the field is zero
     sack: tuple[tuple[int, int], ...] = ()
+    mirrors: bool = False           # no option that the peer's SYN had not
+    opens: bool = False             # from here the client goes by the next SYN-ACK's numbers
     after_s: float = 0              # time that passes before it is said
 
 
@@ -82,7 +86,8 @@ class Flow:
         self.turn = -1
         self.heard: list[Heard] = []
         self.segments: list[tuple[Side, Segment]] = []
-        self.cookies: set[int] = set()          # ISNs of the SYN-ACKs that the client got
+        self.cookies: dict[int, str] = {}       # letters, by the ISNs of the client's SYN-ACKs
+        self._offered: dict[Side, Segment] = {}     # the peer's SYN or SYN-ACK
         self._isn: dict[str, int] = {"c": CLIENT_ISN, "s": SERVER_ISN}
         self._clock: dict[str, int] = {"c": CLIENT_CLOCK, "s": SERVER_CLOCK}
         self._peer_isn: dict[Side, int] = {}
@@ -90,8 +95,13 @@ class Flow:
 
     def segment(self, say: Say) -> Segment | None:
         """What goes on the wire; None where it would name a number that was never heard."""
+        if say.opens:
+            self._peer_isn.pop(say.side, None)
+            self._peer_tsval.pop(say.side, None)
         if say.ack is not None and say.side not in self._peer_isn:
             return None
+        if say.mirrors:
+            say = self._mirror(say)
         ours = "c" if say.side == "client" else "s"
         peer = self._peer_isn.get(say.side, 0)
         source, destination, sport, dport = self._from(say.side)
@@ -106,6 +116,15 @@ class Flow:
             timestamps=timestamps, payload=bytes(say.payload_bytes),
             sack=tuple(((peer + left) % WORD, (peer + right) % WORD) for left, right in say.sack))
 
+    def _mirror(self, say: Say) -> Say:
+        offered = self._offered.get(say.side)
+        if offered is None:
+            return say
+        return replace(
+            say, wscale=None if offered.wscale is None else say.wscale,
+            sack_permitted=say.sack_permitted and offered.sack_permitted,
+            tsval=None if offered.timestamps is None else say.tsval)
+
     def _from(self, side: Side) -> tuple[str, str, int, int]:
         at = self.addresses
         if side == "client":
@@ -114,8 +133,9 @@ class Flow:
 
     def hear(self, side: Side, segment: Segment) -> Heard:
         self._learn(side, segment)
-        first = "ksc" if side == "client" else "csk"        # the right one first
-        last = "csk" if side == "client" else "skc"
+        ours = "".join(reversed(self.cookies.values()))
+        first = f"{ours}sc" if side == "client" else f"cs{ours}"        # the right one first
+        last = f"cs{ours}" if side == "client" else f"s{ours}c"
         tsval = tsecr = None
         if segment.timestamps is not None:
             tsval = symbol(segment.timestamps[0], self._clock, first)
@@ -132,15 +152,32 @@ class Flow:
         return heard
 
     def _learn(self, side: Side, segment: Segment) -> None:
-        if "S" in segment.flags and "R" not in segment.flags:
+        if segment.flags == "SA" and side == "client":
+            self._learn_cookie(segment)
+            if self._peer_isn["client"] != segment.seq:
+                return                          # a stack's end would not take it
+        elif "S" in segment.flags and "A" not in segment.flags and side == "server":
             self._peer_isn[side] = segment.seq
-            if side == "client" and "A" in segment.flags:
-                self.cookies.add(segment.seq)
-                self._isn["k"] = segment.seq
-                if segment.timestamps is not None:
-                    self._clock.setdefault("k", segment.timestamps[0])
+            self._offered[side] = segment
         if segment.timestamps is not None:
-            self._peer_tsval[side] = segment.timestamps[0]
+            self._learn_tsval(side, segment.timestamps[0])
+
+    def _learn_tsval(self, side: Side, tsval: int) -> None:
+        """RFC 7323 §4.3: an older one is not echoed."""
+        recent = self._peer_tsval.setdefault(side, tsval)
+        if (tsval - recent) % WORD < WORD // 2:
+            self._peer_tsval[side] = tsval
+
+    def _learn_cookie(self, synack: Segment) -> None:
+        if synack.seq not in self.cookies:
+            letter = COOKIES[min(len(self.cookies), len(COOKIES) - 1)]
+            self.cookies[synack.seq] = letter
+            self._isn[letter] = synack.seq
+            if synack.timestamps is not None:
+                self._clock[letter] = synack.timestamps[0]
+        if "client" not in self._peer_isn:
+            self._peer_isn["client"] = synack.seq
+            self._offered["client"] = synack
 
     def to(self, side: Side) -> list[Heard]:
         return [heard for heard in self.heard if heard.side == side]

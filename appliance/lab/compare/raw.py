@@ -93,6 +93,10 @@ class RawHosts(AbstractContextManager["RawHosts"]):
         self._flows[at] = flow = Flow(at)
         return flow
 
+    def forget(self, flow: Flow) -> None:
+        """What still comes for it is not heard."""
+        del self._flows[flow.addresses]
+
     def say(self, flow: Flow, say: Say) -> bool:
         """Send it; False where the script has lost its thread (see Flow.segment)."""
         flow.turn += 1

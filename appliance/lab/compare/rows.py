@@ -23,7 +23,7 @@ class Row:
 ROWS = (
     Row("G1", "server speaks first",
         "banner within 200 ms, no TSecr rejected by the server",
-        stack_rows.server_first, parallel=True),
+        stack_rows.server_first),
     Row("G2", "server resets after data was acknowledged",
         "the client is reset within 200 ms", stack_rows.server_resets, parallel=True),
     Row("G3", "30 connections over 20 source ports", "all are served",

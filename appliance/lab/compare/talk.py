@@ -6,7 +6,7 @@ from appliance.lab.compare.flow import Flow, Heard, Say
 from appliance.lab.compare.raw import RawHosts
 
 SYN = Say("client", "S", seq=0, ack=None, mss=1460, wscale=7, sack_permitted=True, tsval=0,
-          tsecr=None)
+          tsecr=None, opens=True)
 PLAIN_SYN = replace(SYN, tsval=None)            # of a client without timestamps
 ACK = Say("client", tsval=10)
 PLAIN_ACK = replace(ACK, tsval=None)
