@@ -31,12 +31,11 @@ def _perform(raw: RawHosts, scripts: Sequence[Script]) -> dict[str, Performance]
 
 
 def summary(judgement: Judgement) -> str:
-    explained = judgement.scripts - judgement.alike - len(
-        {difference.script.name for difference in judgement.unexplained})
+    unexplained = {difference.script.name for difference in judgement.unexplained}
+    intended = judgement.scripts - judgement.alike - len(unexplained)
     return (f"{judgement.scripts} scripts of raw segments, compared field by field with the "
-            f"kernel's: {judgement.alike} alike, {explained} with differences that "
-            f"{len(judgement.applied)} rules explain, {len(judgement.unexplained)} differences "
-            "that none does")
+            f"kernel's: {judgement.alike} alike, {intended} unlike as {len(judgement.applied)} "
+            f"rules intend, {len(unexplained)} unlike without a rule")
 
 
 def show(console: Console, judgement: Judgement, rules: Sequence[Rule]) -> None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from appliance.lab.compare.flow import Say
+from appliance.lab.compare.flow import Heard, Say
 from appliance.lab.compare.stand import Measured, Stand
 from appliance.lab.compare.talk import ACK, PLAIN_ACK, PLAIN_SYN, SYN, SYN_ACK, Talk
 from appliance.lab.waiting import until
@@ -41,10 +41,11 @@ def other_wscale(stand: Stand, family: int) -> Measured:
                 replace(SYN_ACK, wscale=SERVER_WSCALE)).shake_hands()
     told = []
     for field in WINDOWS:
-        talk.say(Say("server", window=field, tsval=20))
-        heard = talk.flow.to("client")[-1]
-        announced = talk.client_synack.wscale or 0 if talk.client_synack else 0
-        told.append((field << SERVER_WSCALE, heard.window << announced, 1 << announced))
+        heard = talk.say(Say("server", window=field, tsval=20))
+        if not heard or not talk.client_synack:
+            return Measured("no window told", False)
+        announced = talk.client_synack.wscale or 0
+        told.append((field << SERVER_WSCALE, heard[-1].window << announced, 1 << announced))
     return Measured(", ".join(f"{true} B told as {said} B" for true, said, _ in told),
                     all(said > 0 and abs(said - true) <= unit for true, said, unit in told))
 
@@ -90,41 +91,45 @@ def odd_flags(stand: Stand, family: int) -> Measured:
 
 def fewer_options(stand: Stand, family: int) -> Measured:
     """G14.  A server that lacks what was announced: translated now, told right to the next."""
-    wrong = [*_without_timestamps(stand, family), *_without_sack(stand, family),
-             *_without_wscale(stand, family)]
-    return Measured("; ".join(wrong) or "translated and learned", not wrong)
+    wrong = {option: ", ".join(lacks(stand, family)) for option, lacks in (
+        ("TS", _without_timestamps), ("SACK", _without_sack), ("wscale", _without_wscale))}
+    text = "; ".join(f"{option} not {what}" for option, what in wrong.items() if what)
+    return Measured(text or "translated, learned", not text)
 
 
-def _next_synack(stand: Stand, talk: Talk, syn: Say = SYN) -> Talk:
-    """The same server, another client port."""
+def _next_synack(stand: Stand, talk: Talk) -> Heard | None:
+    """What the same server's next client is told, at another port."""
     at = talk.flow.addresses
     following = Talk(stand.raw, stand.raw.watch(replace(at, sport=at.sport + 10000)), None)
-    following.say(syn)
-    return following
+    following.say(SYN)
+    return following.client_synack
 
 
 def _without_timestamps(stand: Stand, family: int) -> Iterator[str]:
+    """What is not done for a server without timestamps."""
     talk = Talk(stand.raw, stand.raw.open(family), replace(SYN_ACK, tsval=None)).shake_hands()
     to_server = talk.say(replace(ACK, flags="PA", payload_bytes=1, tsval=20))
     to_client = talk.say(Say("server", "PA", ack=2, payload_bytes=1))
     if not to_server or to_server[-1].tsval is not None:
-        yield "TS not stripped"
+        yield "stripped"
     if not to_client or to_client[-1].tsval is None:
-        yield "TS not supplied"
-    synack = _next_synack(stand, talk).client_synack
+        yield "supplied"
+    synack = _next_synack(stand, talk)
     if synack is None or synack.tsval is not None:
-        yield "TS announced again"
+        yield "learned"
 
 
 def _without_sack(stand: Stand, family: int) -> Iterator[str]:
+    """The client acknowledges what has come behind a gap."""
     talk = Talk(stand.raw, stand.raw.open(family),
                 replace(SYN_ACK, sack_permitted=False)).shake_hands()
-    heard = talk.say(replace(ACK, tsval=20, sack=((101, 201),)))
+    talk.say(Say("server", "PA", seq=101, payload_bytes=100, tsval=20))
+    heard = talk.say(replace(ACK, tsval=30, sack=((101, 201),)))
     if not heard or heard[-1].sack:
-        yield "SACK not stripped"
-    synack = _next_synack(stand, talk).client_synack
+        yield "stripped"
+    synack = _next_synack(stand, talk)
     if synack is None or synack.sack_permitted:
-        yield "SACK announced again"
+        yield "learned"
 
 
 def _without_wscale(stand: Stand, family: int) -> Iterator[str]:
@@ -133,12 +138,12 @@ def _without_wscale(stand: Stand, family: int) -> Iterator[str]:
     to_client = talk.say(Say("server", window=8000, tsval=20))
     to_server = talk.say(replace(ACK, window=100, tsval=20))
     if not to_client or abs((to_client[-1].window << announced) - 8000) > 1 << announced:
-        yield "server's window wrong"
+        yield "translated to the client"
     if not to_server or to_server[-1].window != 100 << (SYN.wscale or 0):
-        yield "client's window wrong"
-    synack = _next_synack(stand, talk).client_synack
+        yield "translated to the server"
+    synack = _next_synack(stand, talk)
     if synack is None or synack.wscale is not None:
-        yield "wscale announced again"
+        yield "learned"
 
 
 def replayed_ack(stand: Stand, family: int) -> Measured:

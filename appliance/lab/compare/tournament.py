@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from appliance.lab.compare.contestants import Contestant
 from appliance.lab.compare.rows import Row
-from appliance.lab.compare.stand import FAMILIES, Stand
+from appliance.lab.compare.stand import FAMILIES, Measured, Stand
 from appliance.lab.compare.table import Cell
 
 
@@ -30,5 +30,13 @@ def _measure(stand: Stand, row: Row) -> Cell:
     if not (stand.contestant.proxies or row.wire_too):
         return {}
     with ThreadPoolExecutor(len(FAMILIES) if row.parallel else 1) as pool:
-        measured = list(pool.map(lambda family: row.script(stand, family), FAMILIES))
+        measured = list(pool.map(lambda family: _run(stand, row, family), FAMILIES))
     return dict(zip(FAMILIES, measured, strict=True))
+
+
+def _run(stand: Stand, row: Row, family: int) -> Measured:
+    """A refused or timed-out connection that the script did not reckon with is wrong as well."""
+    try:
+        return row.script(stand, family)
+    except OSError as error:
+        return Measured(type(error).__name__, False)
