@@ -255,6 +255,12 @@ def test_a_connection_that_ours_fails_to_open_is_not_meant() -> None:
     assert explained(HEARD, None) == []
 
 
+def test_only_the_same_syn_may_be_said_again() -> None:
+    again = replace(HEARD, turn=2)
+    assert not judged([HEARD], [HEARD, again]).unexplained
+    assert judged([HEARD], [HEARD, replace(again, mss=536)]).unexplained
+
+
 RIGHT, WRONG = Measured("fine | good", True), Measured("hangs", False)
 
 

@@ -107,6 +107,10 @@ INTENDED = (
          "A valid cookie replaces the connection that had the ports, whose server gets a RST; the "
          "kernel keeps the old one.",
          "G3, RFC 9293 §3.5.2", segments.ports_again, parts=True),
+    Rule("older connection",
+         "What no cookie and no entry explains may be a connection's that is older than the proxy, "
+         "and passes, at a bounded rate, as it is.",
+         "G16", segments.older_connection),
     Rule("early data",
          "Data that comes before the server's SYN-ACK is held and sent behind it.",
          "G17", segments.early_data),

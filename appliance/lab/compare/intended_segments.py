@@ -3,6 +3,8 @@
 Each function answers whether the difference is the one that its rule means.
 """
 
+from dataclasses import replace
+
 from appliance.lab.compare.intended_fields import client_syn, server_synack
 from appliance.lab.compare.rules import Meeting
 
@@ -36,8 +38,9 @@ def probe_opens(meeting: Meeting) -> bool:
     """The probe of a client whose final ACK was lost comes from its ISN itself."""
     if both := meeting.field("server", ("S",), "seq"):
         return both[0].seq == "c-1" and both[1].seq == "c+0"
-    heard = meeting.ours_alone("server")
-    return bool(heard and heard.flags == "S" and meeting.said.seq == client_syn(meeting).seq)
+    said, heard = meeting.said, meeting.ours_alone("server")
+    return bool(heard and heard.flags == "S" and said.side == "client" and "S" not in said.flags
+                and said.seq == client_syn(meeting).seq)
 
 
 def syn_by_each_ack(meeting: Meeting) -> bool:
@@ -47,10 +50,19 @@ def syn_by_each_ack(meeting: Meeting) -> bool:
 
 
 def own_syn_again(meeting: Meeting) -> bool:
+    """By the clock, so it may come in the turn in which the kernel repeats its own."""
+    heard = meeting.difference.ours
+    return bool(heard and heard.side == "server" and heard.flags == "S" and any(
+        each is not heard and replace(each, turn=heard.turn) == heard
+        for each in meeting.ours if each.turn <= heard.turn))
+
+
+def older_connection(meeting: Meeting) -> bool:
+    """What belongs to no connection passes as it was said."""
     heard = meeting.ours_alone("server")
-    return bool(heard and heard.flags == "S" and any(
-        each.flags == "S" and each.seq == heard.seq and each is not heard
-        for each in meeting.ours if each.side == "server" and each.turn <= heard.turn))
+    return bool(heard and meeting.said.side == "client" and heard.flags == meeting.said.flags
+                and not heard.ack.startswith("s")
+                and not any(each.flags == "S" for each in meeting.ours_before("server")))
 
 
 def synack_again(meeting: Meeting) -> bool:
