@@ -286,8 +286,7 @@ cdef Service service_of(fields) except *:
     service.half_closed_ticks = fields["half_closed_ticks"]
     service.time_wait_ticks = fields["time_wait_ticks"]
     service.closed_ticks = fields["closed_ticks"]
-    service.mss_auto = service.mss_ipv6_auto = fields["auto"]
-    service.wscale_auto = service.sack_auto = service.timestamps_auto = fields["auto"]
+    service.mss_auto = service.mss_ipv6_auto = service.wscale_auto = fields["auto"]
     service.early_data = fields["early_data"]
     service.activation = ACTIVATIONS.index(fields["activation"])
     service.unknown_flow = UNKNOWN_FLOWS.index(fields["unknown_flow"])

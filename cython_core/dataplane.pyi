@@ -43,6 +43,9 @@ class ServiceOptions:
     half_closed_timeout_s: int = 3600
     time_wait_timeout_s: int = 120
     closed_timeout_s: int = 120        # how long a reset connection's cookie stays refused
+    learn_mss: bool = True             # what a server itself says goes before the value
+    learn_mss_ipv6: bool = True
+    learn_wscale: bool = True
     early_data: bool = True             # the SYN-ACK opens a window, what comes early waits
     activation: str = "always"         # or "auto", "monitor", "off": when SYNs meet cookies
     unknown_flow: str = "forward"      # or "drop", "reset": segments of no known connection

@@ -67,6 +67,9 @@ class ServiceOptions:
     half_closed_timeout_s: int = 3600
     time_wait_timeout_s: int = 120
     closed_timeout_s: int = 120
+    learn_mss: bool = True
+    learn_mss_ipv6: bool = True
+    learn_wscale: bool = True
     early_data: bool = True
     activation: str = "always"
     unknown_flow: str = "forward"
@@ -292,6 +295,9 @@ cdef int compile_service(Service *compiled, service, wscales, workers) except -1
     compiled.half_closed_ticks = ticks_of(options.half_closed_timeout_s)
     compiled.time_wait_ticks = ticks_of(options.time_wait_timeout_s)
     compiled.closed_ticks = ticks_of(options.closed_timeout_s)
+    compiled.mss_auto = options.learn_mss
+    compiled.mss_ipv6_auto = options.learn_mss_ipv6
+    compiled.wscale_auto = options.learn_wscale and options.wscale is not None
     compiled.early_data = options.early_data
     compiled.activation = ACTIVATIONS.index(options.activation)
     compiled.unknown_flow = UNKNOWN_FLOWS.index(options.unknown_flow)

@@ -46,8 +46,14 @@ def overlay(base: Message, over: Message) -> None:
 
 def effective_options(defaults: ServiceOptions, own: ServiceOptions) -> ServiceOptions:
     """Every field is set."""
+    options = options_set(defaults, own)
+    complete(options)
+    return options
+
+
+def options_set(defaults: ServiceOptions, own: ServiceOptions) -> ServiceOptions:
+    """What `defaults` or the service itself says."""
     options = ServiceOptions()
     overlay(options, defaults)
     overlay(options, own)
-    complete(options)
     return options

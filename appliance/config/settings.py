@@ -6,7 +6,7 @@ from synproxy.v1.service_pb2 import Service, ServiceOptions
 from appliance.config.attachment import port_device
 from appliance.config.duration import NS_PER_MS, NS_PER_S, duration_ns
 from appliance.config.formats import port_range_parse, prefix_parse
-from appliance.config.options import complete, effective_options
+from appliance.config.options import complete, effective_options, options_set
 from appliance.config.schema import fields_of
 from appliance.config.values import value_text
 from cython_core.dataplane import PortSpec, ServiceSpec, Settings
@@ -49,12 +49,13 @@ def service_spec(slot: int, service: Service, defaults: ServiceOptions) -> Servi
         name=service.name,
         prefixes=[str(prefix_parse(prefix)) for prefix in service.prefixes],
         ports=[port_range_parse(ports) for ports in service.ports],
-        options=plane_options(effective_options(defaults, service.options)),
+        options=plane_options(
+            effective_options(defaults, service.options), options_set(defaults, service.options)),
     )
 
 
-def plane_options(options: ServiceOptions) -> PlaneOptions:
-    """`options` has every field set."""
+def plane_options(options: ServiceOptions, own: ServiceOptions) -> PlaneOptions:
+    """`options` has every field set; what `own` has not is learned of each server."""
     timeouts = options.timeouts
     return PlaneOptions(
         mss=options.mss,
@@ -69,6 +70,9 @@ def plane_options(options: ServiceOptions) -> PlaneOptions:
         half_closed_timeout_s=duration_ns(timeouts.half_closed) // NS_PER_S,
         time_wait_timeout_s=duration_ns(timeouts.time_wait) // NS_PER_S,
         closed_timeout_s=duration_ns(timeouts.closed) // NS_PER_S,
+        learn_mss=not own.HasField("mss"),
+        learn_mss_ipv6=not own.HasField("mss_ipv6"),
+        learn_wscale=not own.HasField("wscale"),
         early_data=options.early_data,
         activation=_word(options, "activation"),
         unknown_flow=_word(options, "unknown_flow"),

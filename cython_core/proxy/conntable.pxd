@@ -41,6 +41,7 @@ cdef enum ConnFlag:
     CONN_PASSES = 0x10          # its handshake was not ours: all numbers pass
     CONN_STRIP_SACK = 0x20      # one end only takes them: no SACK blocks pass
     CONN_SUPPLIED = 0x40        # the server has no timestamps: proxy/supply has them
+    CONN_WINDOW_TOLD = 0x80     # the server has told its window itself since its SYN-ACK
 
 
 # One connection.  The halves of `scales_*` are shift counts, high nibble first.

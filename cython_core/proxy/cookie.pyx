@@ -54,9 +54,8 @@ cdef void cookie_keys_derive(CookieKeys *keys, const SipKey *master, uint64_t no
 
 cdef void cookie_offer(Offer *offer, const Segment *syn, const Service *service, uint64_t learned,
                        const CookieKeys *keys) noexcept nogil:
-    offer.timestamps = syn.options.timestamps and service.timestamps and not (
-        service.timestamps_auto and learned != 0
-        and not learned_timestamps(learned, keys.number))
+    offer.timestamps = syn.options.timestamps and service.timestamps and (
+        learned == 0 or learned_timestamps(learned, keys.number))
     offer.sack = syn.options.sack_permitted and service.sack
     offer.announced_sack = offer.sack
     offer.ecn = (offer.timestamps and service.ecn
@@ -72,8 +71,7 @@ cdef void cookie_offer(Offer *offer, const Segment *syn, const Service *service,
     if not offer.timestamps:
         row_read(cookie_row(offer, syn.family), syn.family, offer)
     elif learned != 0:
-        if service.sack_auto:
-            offer.announced_sack = offer.sack and learned_sack(learned)
+        offer.announced_sack = offer.sack and learned_sack(learned)
         if service.wscale_auto:
             offer.announced_wscale = learned_wscale(learned)
     if offer.timestamps:

@@ -4,8 +4,8 @@ from libc.string cimport memset
 from cython_core.proxy.activation cimport activation_note_synack, activation_passes
 from cython_core.proxy.conntable cimport (
     CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_STRIP_SACK, CONN_SUPPLIED,
-    CONN_TIMESTAMPS, STATE_CLOSED, STATE_ESTABLISHED, STATE_REFUSED, STATE_SYN_SENT,
-    STATE_TIME_WAIT,
+    CONN_TIMESTAMPS, CONN_WINDOW_TOLD, STATE_CLOSED, STATE_ESTABLISHED, STATE_REFUSED,
+    STATE_SYN_SENT, STATE_TIME_WAIT,
 )
 from cython_core.proxy.cookie cimport Offer
 from cython_core.proxy.counters cimport (
@@ -274,6 +274,8 @@ cdef uint8_t server_repeats_synack(Proxy *proxy, Segment *segment, const Flow *f
     cdef uint32_t window = (1u << conn.client_window_log2 >> 1) >> (conn.scales_client & 15)
     if segment.seq + conn.seq_offset != conn.isn:
         return SYNACK_UNEXPECTED
+    if conn.state == STATE_CLOSED:
+        return server_comes_late(proxy, segment, flow, service)
     envelope_take(&envelope, segment)
     envelope_reverse(&envelope)
     if window == 0 and conn.client_window_log2 > 0:
@@ -290,6 +292,7 @@ cdef uint8_t server_connected(Proxy *proxy, Segment *segment, const Service *ser
         return RST_OUT_OF_WINDOW
     if in_window:
         server_note(proxy, segment, service, conn)
+    conn.flags |= CONN_WINDOW_TOLD
     seqadj_to_client(segment, conn)
     if conn.flags & CONN_SUPPLIED:
         supply_to_client(proxy.supplies, segment, conn, <uint32_t>proxy.now_ms)

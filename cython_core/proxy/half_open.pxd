@@ -36,6 +36,7 @@ cdef struct HalfOpen:
     uint32_t deadline_tick
     uint32_t isn                # ours toward the client, as in the connection
     uint32_t client_isn
+    uint32_t client_nxt         # the client's SND.NXT, by what has been seen
     uint32_t our_tsval          # TSval of our SYN-ACK: what the client will echo
     uint32_t client_tsval       # TSval of the client's ACK
     uint16_t client_window      # of the client's ACK, unscaled field

@@ -27,8 +27,8 @@ from cython_core.proxy.synproxy cimport (
 )
 from cython_core.proxy.supply cimport supply_release
 from cython_core.proxy.unknown cimport unknown_client
-from cython_core.wire.segment cimport TCP_ECE
-from cython_core.wire.seq cimport seq_within
+from cython_core.wire.segment cimport TCP_ECE, segment_length
+from cython_core.wire.seq cimport seq_max, seq_within
 
 cdef enum:
     # How long a cookie may live that was sent without a window: two epochs.
@@ -117,6 +117,7 @@ cdef uint8_t connection_open(Proxy *proxy, Segment *segment, const Service *serv
     record.connection = conntable_index(proxy.table, conn)
     record.isn = conn.isn
     record.client_isn = client_isn
+    record.client_nxt = client_isn + 1
     record.our_tsval = segment.options.tsecr
     record.client_tsval = segment.options.tsval
     record.client_window = segment.window
@@ -153,9 +154,16 @@ cdef uint8_t client_while_server_awaited(Proxy *proxy, Segment *segment, const F
     return VERDICT_ABSORB
 
 
+# Data that is not kept counts as well: the client has sent it (RFC 9293 §3.10.5: SEQ of its RST).
+cdef inline void client_nxt_note(const Segment *segment, HalfOpen *record) noexcept nogil:
+    if seq_within(segment.seq, record.client_isn + 1, record.client_isn + EARLY_WINDOW_BYTES):
+        record.client_nxt = seq_max(record.client_nxt, segment.seq + segment_length(segment))
+
+
 # Let the segment wait until its server has answered.
 cdef uint8_t early_note(Proxy *proxy, const Segment *segment, HalfOpen *record) noexcept nogil:
     cdef bint displaced
+    client_nxt_note(segment, record)
     if not record.early or not seq_within(segment.seq, record.client_isn + 1,
                                           record.client_isn + EARLY_WINDOW_BYTES):
         return SERVER_NOT_READY
@@ -174,7 +182,7 @@ cdef uint8_t early_note(Proxy *proxy, const Segment *segment, HalfOpen *record) 
 cdef uint8_t client_gives_up(Proxy *proxy, Segment *segment, const Flow *flow,
                              const Service *service, Connection *conn,
                              HalfOpen *record) noexcept nogil:
-    if segment.seq != record.client_isn + 1:
+    if segment.seq != record.client_isn + 1 and segment.seq != record.client_nxt:
         return RST_OUT_OF_WINDOW
     server_rst_push(proxy, &record.envelope, flow, record.client_isn + 1, service.row)
     handshake_end(proxy, record)

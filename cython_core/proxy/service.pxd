@@ -34,11 +34,9 @@ cdef struct Service:
     bint sack
     bint timestamps
     bint ecn
-    bint mss_auto               # what is learned of a server goes before these
+    bint mss_auto               # what is learned of a server goes before the value
     bint mss_ipv6_auto
     bint wscale_auto
-    bint sack_auto
-    bint timestamps_auto
     uint8_t syn_retries         # SYNs to a silent server after the first
     uint32_t syn_timeout_ms     # before the first retry; doubles with each
     uint16_t established_ticks  # idle timeouts, in ticks of conntable's activity clock

@@ -2,9 +2,9 @@ from libc.stdint cimport uint16_t, uint32_t
 
 from cython_core.proxy.activation cimport activation_settle
 from cython_core.proxy.conntable cimport (
-    ACTIVITY_TICK_S, CONN_PASSES, CONN_RST_DOUBTFUL, STATE_CLOSED, STATE_ESTABLISHED,
-    STATE_HALF_CLOSED, STATE_REFUSED, STATE_SYN_SENT, STATE_TIME_WAIT, Connection,
-    conntable_entry, conntable_sweep,
+    ACTIVITY_TICK_S, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_WINDOW_TOLD, STATE_CLOSED,
+    STATE_ESTABLISHED, STATE_HALF_CLOSED, STATE_REFUSED, STATE_SYN_SENT, STATE_TIME_WAIT,
+    Connection, conntable_entry, conntable_sweep,
 )
 from cython_core.proxy.counters cimport (
     CONN_EXPIRED, SERVER_SYN_RETRANS, SERVER_TIMEOUT, WINDOW_REPEATED, count,
@@ -69,13 +69,13 @@ cdef void tend_half_open(Proxy *proxy) noexcept nogil:
             server_syn_again(proxy, record)
 
 
-# The client has seen no window yet, unless something of it has come since; its own probes would
-# find out later (RFC 9293 §3.8.6.1).
+# The client has seen no window yet, unless something of it has come since, or the server has told
+# a newer one; its own probes would find out later (RFC 9293 §3.8.6.1).
 cdef void window_again(Proxy *proxy, HalfOpen *record) noexcept nogil:
     cdef Connection *conn = half_open_entry(proxy.table, record)
     cdef Envelope envelope = record.envelope
     if (conn == NULL or conn.state != STATE_ESTABLISHED or record.windows_said == WINDOWS_MAX
-            or conn.server_ack != record.client_isn + 1
+            or conn.flags & CONN_WINDOW_TOLD or conn.server_ack != record.client_isn + 1
             or conn.client_ack != record.isn + 1 - conn.seq_offset):
         handshake_end(proxy, record)
         return

@@ -31,6 +31,8 @@ FIELDS = dict(options())
 # The server's port is a port like the client's, where all that it may hold is shown.
 SHOWN = {path: field for path, field in FIELDS.items() if not path.startswith("ports.server.")}
 EXCLUDED = ("ports.client.pci", "ports.client.device")
+# Written as comments: alternatives, and what is learned of each server where nobody sets it.
+COMMENTED = ("pci", "device", "mss", "mss_ipv6", "wscale")
 
 
 def written():
@@ -42,7 +44,7 @@ def written():
         bare = text.lstrip()
         key, colon, value = bare.removeprefix("# ").partition(":")
         commented = bare.startswith("# ")
-        if not colon or (commented and key not in ("pci", "device")):
+        if not colon or (commented and key not in COMMENTED):
             continue
         indent = len(text) - len(bare)
         holders = [(depth, name) for depth, name in holders if depth < indent]

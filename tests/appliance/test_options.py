@@ -5,7 +5,7 @@ from google.protobuf.duration_pb2 import Duration
 from synproxy.v1.service_pb2 import ServiceOptions, Timeouts
 
 from appliance.config.load import config_parse
-from appliance.config.options import effective_options
+from appliance.config.options import effective_options, options_set
 from appliance.config.settings import plane_options
 
 
@@ -51,7 +51,14 @@ def test_neither_side_is_changed():
      (ServiceOptions(wscale=9, window_scaling=False), None)],
 )
 def test_without_window_scaling_no_scale_is_announced(options, wscale):
-    assert plane_options(effective_options(ServiceOptions(), options)).wscale == wscale
+    assert plane_options(effective_options(ServiceOptions(), options), options).wscale == wscale
+
+
+def test_what_nobody_sets_is_learned_of_each_server():
+    defaults, own = ServiceOptions(mss=1400), ServiceOptions(wscale=7)
+    options = plane_options(effective_options(defaults, own), options_set(defaults, own))
+    assert (options.learn_mss, options.learn_mss_ipv6, options.learn_wscale) == (
+        False, True, False)
 
 
 def test_every_option_of_a_file_reaches_the_data_plane(minimal):
@@ -78,11 +85,13 @@ services:
     unknown_rate: 90
 """
     config = config_parse(text.encode(), "f")
-    options = plane_options(effective_options(config.defaults, config.services[0].options))
+    own = config.services[0].options
+    options = plane_options(effective_options(config.defaults, own), own)
     assert vars(options) == {
         "mss": 1200, "mss_ipv6": 1300, "wscale": 2, "sack": False, "timestamps": False,
         "ecn": False, "syn_retries": 1, "syn_timeout_ms": 250, "established_timeout_s": 3600,
         "half_closed_timeout_s": 7200, "time_wait_timeout_s": 30, "closed_timeout_s": 4,
+        "learn_mss": False, "learn_mss_ipv6": False, "learn_wscale": False,
         "early_data": False, "activation": "off", "syn_rate_mark": 70, "half_open_mark": 80,
         "hold_s": 3, "grace_s": 0, "unknown_flow": "reset", "unknown_rate": 90,
     }

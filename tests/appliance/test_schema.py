@@ -89,7 +89,7 @@ def test_the_defaults_are_those_of_the_data_plane():
         server_port=dataplane.PortSpec("0000:03:00.1"),
     )
     options = effective_options(ServiceOptions(), ServiceOptions())
-    assert plane_options(options) == dataplane.ServiceOptions()
+    assert plane_options(options, ServiceOptions()) == dataplane.ServiceOptions()
 
 
 def test_complete_sets_every_option():

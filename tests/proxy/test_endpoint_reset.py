@@ -142,6 +142,13 @@ def test_a_clients_exact_reset_ends_the_servers_half_as_well(proxy, syn, differs
     assert (proxy.connection.state, proxy.gauges.half_open) == ("refused", 0)
 
 
+def test_a_client_may_give_up_after_a_byte_that_nobody_has_acknowledged(proxy, syn):
+    conn = Connection(proxy, syn).prove()
+    proxy.from_client(conn.client(flags="PA", payload=b"p"))
+    proxy.from_client(conn.client(sent=1, **BARE))      # RFC 9293 §3.10.5: SEQ is SND.NXT
+    assert (proxy.connection.state, proxy.gauges.half_open) == ("refused", 0)
+
+
 @pytest.mark.parametrize("off", [-1, 2**16 + 1, 2**31])
 def test_a_clients_reset_from_elsewhere_leaves_the_server_awaited(proxy, syn, off):
     conn = Connection(proxy, syn).prove()

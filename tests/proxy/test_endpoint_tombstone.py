@@ -87,3 +87,10 @@ def test_the_late_segments_of_a_connection_in_its_grave_keep_their_numbers(conn)
         assert proxy.from_server(data).to_client == conn.as_client_sees(data)
     assert proxy.connection.state == "closed"
     assert proxy.connection.server_ack == wrap(conn.syn.seq + 1)
+
+
+def test_a_synack_that_comes_again_after_the_clients_reset_is_not_acknowledged(conn):
+    """Our ACK was lost and the RST as well: RFC 9293 §3.10.7.1, there is no connection."""
+    conn.proxy.from_client(conn.client(**BARE))
+    answer = conn.proxy.from_server(conn.server_synack).to_server
+    assert (answer.flags, answer.seq) == ("R", wrap(conn.syn.seq + 1))

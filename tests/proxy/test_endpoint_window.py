@@ -102,3 +102,10 @@ def test_a_window_that_shrinks_takes_nothing_back_of_what_is_on_its_way(conn, si
     assert pass_on(conn, side, late).flags == "R"
     data = getattr(conn, side)(30_000, payload=b"late")
     assert pass_on(conn, side, data).payload == b"late"
+
+
+def test_a_window_that_the_server_has_shut_since_is_not_said_again_as_open(conn):
+    shut = conn.server(window=0)
+    assert pass_on(conn, "server", shut).window == 0
+    said = [segment.window for _, segment in conn.proxy.clock.advance(5).sent]
+    assert not any(said)        # RFC 9293 §3.10.7.4: same SEQ and ACK, so the client would take it

@@ -54,7 +54,7 @@ FROM_SERVER = {
     "established": by_default(translated(AGAIN)),
     "half_closed": by_default(translated(AGAIN)),
     "time_wait": by_default(translated(AGAIN, OWN)),
-    "closed": by_default(translated(AGAIN, OWN)),
+    "closed": by_default(translated(("SA", "absorb"), OWN)),
     "refused": by_default(dict(dict.fromkeys(OPEN, "no_connection"), S="bridge", SA="absorb")),
 }
 
