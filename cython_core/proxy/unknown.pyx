@@ -60,7 +60,6 @@ cdef uint8_t unknown_server(Proxy *proxy, Segment *segment, const Flow *flow,
     activation_note_adoption(pulse)
     conn = connection_adopt(proxy, segment, flow, digest, NULL)
     if conn != NULL:
-        conn.flags = CONN_PASSES
         count(proxy.rows, service.row, CONN_ADOPTED)
         connection_note(proxy, segment, conn, CONN_SERVER_FIN, service)
     return VERDICT_BRIDGE
@@ -89,7 +88,7 @@ cdef Connection *connection_adopt(Proxy *proxy, const Segment *segment, const Fl
         return NULL
     supply_release(proxy.supplies, conn)
     conn.state = STATE_ESTABLISHED
-    # Until it is answered it is kept no longer than one that a doubtful RST has met.
+    # Until its client has spoken it is kept no longer than one that a doubtful RST has met.
     conn.flags = CONN_PASSES | CONN_RST_DOUBTFUL
     conn.seq_offset = 0                 # of the connection that had the ports before
     conn.isn = 0
@@ -105,7 +104,7 @@ cdef uint8_t connection_pass(Proxy *proxy, const Segment *segment, Connection *c
                              uint8_t fin_flag, const Service *service) noexcept nogil:
     if segment.flags & TCP_RST:
         conn.flags |= CONN_RST_DOUBTFUL     # windows are not followed, so any RST is
-    else:
+    elif fin_flag == CONN_CLIENT_FIN:
         conn.flags &= <uint8_t>~CONN_RST_DOUBTFUL
     connection_note(proxy, segment, conn, fin_flag, service)
     return VERDICT_BRIDGE

@@ -56,6 +56,17 @@ def test_a_servers_reset_passes_and_nothing_is_kept(proxy, old):
     assert proxy.gauges.connections == 0
 
 
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_connection_is_kept_for_long_only_where_its_client_answers(proxy, old, answered):
+    """A server may go on saying its FIN to a client that is gone."""
+    proxy.from_server(reply(old, flags="FA"))
+    if answered:
+        proxy.from_client(old)
+    proxy.from_server(reply(old, flags="FA"))
+    proxy.clock.leap(100)
+    assert proxy.gauges.connections == answered
+
+
 def test_an_adopted_connection_lives_and_ends_as_any_other(proxy, old):
     proxy.from_server(reply(old))
     for n in range(5):
