@@ -54,13 +54,13 @@ INTENDED = (
          "The kernel sends a server's RST on with the number of the server's first byte; ours is "
          "translated by the offset of all.",
          "G2, RFC 5961 §3.2", fields.rst_seq, parts=True),
-    Rule("option that the server lacks",
-         "What the client was told and its server lacks is supplied to the one, stripped for the "
-         "other.",
-         "G14, RFC 7323 §3.2", fields.option_supplied),
     Rule("early window",
          "Our SYN-ACK may open a small window at once; the kernel's never does.",
          "G17", fields.early_window),
+    Rule("timestamps supplied",
+         "Where the server lacks the timestamps that its client was told of, a second SYN leaves "
+         "room for ours.",
+         "G14, RFC 7323 §3.2", segments.timestamps_supplied, parts=True),
     Rule("odd flags",
          "nft takes for a SYN whatever bears the flag, and a final ACK may have FIN or RST.",
          "G11, RFC 9293 §3.10.7.2", segments.odd_flags, parts=True),

@@ -133,16 +133,6 @@ def rst_seq(meeting: Meeting) -> bool:
     return bool(both and both[1].seq == f"k{meeting.said.seq:+d}")
 
 
-def option_supplied(meeting: Meeting) -> bool:
-    """Towards a client that was told of an option which its server lacks, and the other way."""
-    synack = server_synack(meeting)
-    if synack is None:
-        return False
-    if meeting.difference.field in ("tsval", "tsecr"):
-        return synack.tsval is None
-    return meeting.difference.field == "sack" and not synack.sack_permitted
-
-
 def echo_of_repeated_syn(meeting: Meeting) -> bool:
     """The kernel's SYN was said again with a later TSval, which the server has echoed."""
     both = meeting.field("client", ("A",), "tsecr") or meeting.field("server", ("A",), "tsval")

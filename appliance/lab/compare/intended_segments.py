@@ -8,6 +8,7 @@ from dataclasses import replace
 from appliance.lab.compare.intended_fields import client_syn, server_synack
 from appliance.lab.compare.rules import Meeting
 
+TIMESTAMPS_BYTES = 12       # RFC 7323 App. A: with the two NOPs before it
 PLAIN_ACKS = ("A", "PA", "AU", "AEC")       # what alone opens a connection
 
 
@@ -135,6 +136,16 @@ def ports_again(meeting: Meeting) -> bool:
     ours, kernel = meeting.ours_alone("server"), meeting.kernel_alone("server")
     return len(syns) > 1 and bool((ours and ours.flags in ("R", "S"))
                                   or (kernel and kernel.flags == "A"))
+
+
+def timestamps_supplied(meeting: Meeting) -> bool:
+    """The server has no timestamps, its client was told of them: a second SYN asks for segments
+    that leave the option its room."""
+    synack = server_synack(meeting)
+    return synack is not None and synack.tsval is None and any(
+        heard.side == "server" and heard.flags == "S" and heard.tsval is None
+        and heard.mss == (client_syn(meeting).mss or 0) - TIMESTAMPS_BYTES
+        for heard in meeting.ours)
 
 
 def early_data(meeting: Meeting) -> bool:

@@ -21,14 +21,10 @@ from appliance.lab.compare.contestants import (
 from appliance.lab.compare.flow import Addresses, Flow, Say, Side
 from appliance.lab.compare.segment import Segment, read
 from appliance.lab.namespace import Namespace
+from appliance.lab.packet_socket import FRAME_BYTES_MAX, attach
 from appliance.lab.syn import mac_bytes
 from appliance.lab.topology import CLIENT_IPV4, CLIENT_IPV6, CLIENT_MAC, Lab
 
-ETH_P_ALL = 3               # <linux/if_ether.h>
-SOL_PACKET, PACKET_IGNORE_OUTGOING = 263, 23        # <linux/socket.h>, <linux/if_packet.h>
-SO_RCVBUFFORCE = 33         # <asm-generic/socket.h>: beyond net.core.rmem_max
-RECEIVE_BYTES = 16 << 20
-FRAME_BYTES_MAX = 65536
 # Nothing in the lab waits this long without a timer: after it, all that was to come has come.
 QUIET_S = 0.2
 SETTLE_S = 5                # a proxy that never falls silent is left talking
@@ -40,9 +36,7 @@ class RawHost:
     def __init__(self, host: Namespace, mac: str, next_hops: dict[str, str]) -> None:
         """`next_hops`: MACs by IP address."""
         self.socket = host.open_socket(socket.AF_PACKET, socket.SOCK_RAW)
-        self.socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BYTES)
-        self.socket.bind(("eth0", ETH_P_ALL))
+        attach(self.socket, "eth0")
         self.socket.setblocking(False)
         self._mac, self._next_hops = mac, next_hops
         self._mac_bytes = mac_bytes(mac)

@@ -14,10 +14,11 @@ SYN_ACK = Say("server", "SA", seq=0, mss=1460, wscale=7, sack_permitted=True, ts
 
 
 class Talk:
-    """One flow, said step by step; the server answers a SYN as soon as it hears one, once."""
+    """One flow, said step by step; the server answers each SYN that is not a former one again."""
 
     def __init__(self, raw: RawHosts, flow: Flow, synack: Say | None = SYN_ACK) -> None:
         self.raw, self.flow, self._synack = raw, flow, synack
+        self._answered: list[Heard] = []
 
     def say(self, *says: Say) -> list[Heard]:
         """All that the two ends hear until it is quiet again."""
@@ -29,10 +30,12 @@ class Talk:
         return self.flow.heard[before:]
 
     def _answer(self) -> None:
-        if self._synack and self.server_syn:
-            synack, self._synack = self._synack, None
-            self.raw.say(self.flow, synack)
-            self.raw.settle()
+        for heard in self.flow.to("server"):
+            syn = replace(heard, turn=0)
+            if self._synack and heard.flags == "S" and syn not in self._answered:
+                self._answered.append(syn)
+                self.raw.say(self.flow, self._synack)
+                self.raw.settle()
 
     def shake_hands(self, syn: Say = SYN, ack: Say = ACK) -> "Talk":
         self.say(syn, ack)
