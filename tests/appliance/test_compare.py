@@ -261,6 +261,14 @@ def test_only_the_same_syn_may_be_said_again() -> None:
     assert judged([HEARD], [HEARD, replace(again, mss=536)]).unexplained
 
 
+def test_only_what_the_server_has_said_is_learned() -> None:
+    script = Script("again", 6, (SYN, ACK, replace(SYN_ACK, mss=1380), SYN))
+    told = Heard("client", 3, "SA", "l+0", "c+1", 0, 0, 1440, 7, True, "l+0", "c+0", (), 64, 0,
+                 True)
+    assert explained(told, replace(told, mss=1380), script) == ["learned"]
+    assert explained(told, replace(told, mss=1220), script) == []
+
+
 RIGHT, WRONG = Measured("fine | good", True), Measured("hangs", False)
 
 

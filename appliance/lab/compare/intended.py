@@ -54,6 +54,10 @@ INTENDED = (
          "The kernel sends a server's RST on with the number of the server's first byte; ours is "
          "translated by the offset of all.",
          "G2, RFC 5961 §3.2", fields.rst_seq, parts=True),
+    Rule("learned",
+         "What a server's SYN-ACK has said is announced to the next client; the kernel announces "
+         "what its rule says.",
+         "G14", fields.learned),
     Rule("early window",
          "Our SYN-ACK may open a small window at once; the kernel's never does.",
          "G17", fields.early_window),

@@ -141,6 +141,14 @@ def echo_of_repeated_syn(meeting: Meeting) -> bool:
     return bool(both) and len(syns) > 1
 
 
+def learned(meeting: Meeting) -> bool:
+    """The server's last SYN-ACK had said so, to a former connection."""
+    both = meeting.field("client", ("SA",), "mss", "wscale", "sack_permitted")
+    said = [say for say in meeting.so_far("server") if say.flags == "SA"]
+    return bool(both and said and meeting.said.side == "client" and getattr(
+        both[1], meeting.difference.field) == getattr(said[-1], meeting.difference.field))
+
+
 def early_window(meeting: Meeting) -> bool:
     both = meeting.field("client", ("SA",), "window")
     return bool(both and both[0].window == 0 < both[1].window)
