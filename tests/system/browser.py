@@ -13,7 +13,8 @@ from appliance.lab.webserver import TLS_PORT
 
 from .programs import PAGES, PATIENCE_S, STREAM_BYTES, Outcome, Program, Servers
 
-COMMAND = "chromium-headless-shell"
+# Debian's command in /usr/bin is a shell that waits for this one; a signal would end it alone.
+COMMAND = "/usr/lib/chromium/chromium-headless-shell"
 INSTALLED = shutil.which(COMMAND) is not None
 
 # Its script's requests are made beside each other, which is what the two protocols differ in.
@@ -56,12 +57,20 @@ def load(protocol: str, switches: tuple[str, ...], lab: Lab, servers: Servers,
               what="the page's report")
     finally:
         stop(process)
+    # They end with the last of its processes.  Left open when the wire goes, they would speak up
+    # in another test.
+    until(lambda: not open_connections(lab), seconds=PATIENCE_S, what="its connections to end")
     spoken, arguments = site.reports.read_text()[seen:].split()
     report = dict(parse_qsl(arguments))
     with (site.documents / "large").open("rb") as large:
         wanted = hashlib.sha256(large.read(STREAM_BYTES)).hexdigest()
     return Outcome((spoken, report["sha256"], report["pages"]), (protocol, wanted, "1" * PAGES),
                    {"ms for the page": float(report["ms"])})
+
+
+def open_connections(lab: Lab) -> str:
+    return lab.client.run(["ss", "-Htn", "state", "connected", "exclude", "time-wait",
+                           f"dport = :{TLS_PORT}"]).stdout
 
 
 BROWSERS: dict[str, Program] = {
