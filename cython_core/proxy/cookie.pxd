@@ -91,13 +91,13 @@ cdef struct CookieKeys:
 # What a client had offered, as far as the service has it, and what we had answered.
 cdef struct Offer:
     uint16_t mss                # bytes; RFC 9293 §3.7.1's default where there was no option
-    uint8_t wscale              # shift.cnt, or WSCALE_ABSENT
-    bint sack
-    bint timestamps
-    bint ecn                    # remembered only together with timestamps
-    uint8_t announced_wscale    # what we had announced, or WSCALE_ABSENT
-    bint announced_sack
     uint16_t announced_mss      # not remembered
+    uint8_t wscale              # shift.cnt, or WSCALE_ABSENT
+    uint8_t announced_wscale    # what we had announced, or WSCALE_ABSENT
+    uint8_t sack                # booleans, in a byte each: a burst has many of these
+    uint8_t announced_sack
+    uint8_t timestamps
+    uint8_t ecn                 # remembered only together with timestamps
 
 
 # One end's numbers in the SYN-ACK.

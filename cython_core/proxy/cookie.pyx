@@ -74,8 +74,6 @@ cdef void cookie_offer(Offer *offer, const Segment *syn, const Service *service,
         offer.announced_sack = offer.sack and learned_sack(learned)
         if service.wscale_auto:
             offer.announced_wscale = learned_wscale(learned)
-    if offer.timestamps:
-        offer.mss = cookie_mss(cookie_mss_code(offer.mss))
     if offer.wscale == WSCALE_ABSENT:
         offer.announced_wscale = WSCALE_ABSENT
 

@@ -53,7 +53,11 @@ cdef EarlyPool *early_init(void *block, uint32_t capacity) noexcept nogil
 cdef void early_queue_init(EarlyQueue *queue) noexcept nogil
 
 # The window that a SYN-ACK may open at this moment.
-cdef uint16_t early_window(EarlyPool *pool, uint64_t now_ms) noexcept nogil
+cdef inline uint16_t early_window(EarlyPool *pool, uint64_t now_ms) noexcept nogil:
+    if pool.used < pool.capacity:
+        return EARLY_WINDOW_BYTES
+    pool.shut_ms = now_ms
+    return 0
 
 # Keep a copy of the segment's frame.  False where the connection has no more room, or its frame
 # is too long.  `displaced` is set where the oldest segment of all had to go.

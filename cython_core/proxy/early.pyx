@@ -24,13 +24,6 @@ cdef void early_queue_init(EarlyQueue *queue) noexcept nogil:
     queue.count = 0
 
 
-cdef uint16_t early_window(EarlyPool *pool, uint64_t now_ms) noexcept nogil:
-    if pool.used < pool.capacity:
-        return EARLY_WINDOW_BYTES
-    pool.shut_ms = now_ms
-    return 0
-
-
 cdef bint early_hold(EarlyPool *pool, EarlyQueue *queue, const Segment *segment,
                      bint *displaced) noexcept nogil:
     cdef EarlySegment *slot

@@ -12,6 +12,7 @@ so that no SYN of theirs would.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from cython_core.wire.byteorder cimport load64_raw
 from cython_core.wire.segment cimport Segment
 
 cdef enum:
@@ -43,9 +44,44 @@ cdef struct Learned:
     LearnedServer servers[LEARNED_SERVERS]
 
 
-# The word of a server, or 0: nothing is known.
-cdef uint64_t learned_read(const Learned *learned, const uint8_t *address,
-                           uint16_t port) noexcept nogil
+cdef extern from *:
+    """
+    static inline uint64_t learned_load(const uint64_t *at)
+    {
+        return __atomic_load_n(at, __ATOMIC_RELAXED);
+    }
+    static inline uint32_t learned_state(const uint32_t *at)
+    {
+        return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    }
+    """
+    uint64_t learned_load(const uint64_t *) noexcept nogil
+    uint32_t learned_state(const uint32_t *) noexcept nogil
+
+# The keys are those of servers that have answered, so that this hash needs no secret.
+cdef inline uint32_t learned_slot(const uint8_t *address, uint16_t port) noexcept nogil:
+    cdef uint64_t mixed = load64_raw(address) ^ load64_raw(address + 8) ^ <uint64_t>port << 16
+    return <uint32_t>((mixed * <uint64_t>0x9E3779B97F4A7C15) >> 40)
+
+cdef inline bint learned_is(const LearnedServer *server, const uint8_t *address,
+                            uint16_t port) noexcept nogil:
+    return (server.port == port and load64_raw(server.address) == load64_raw(address)
+            and load64_raw(server.address + 8) == load64_raw(address + 8))
+
+# The word of a server, or 0: nothing is known.  In line, for every SYN asks.
+cdef inline uint64_t learned_read(const Learned *learned, const uint8_t *address,
+                                  uint16_t port) noexcept nogil:
+    cdef uint32_t first = learned_slot(address, port)
+    cdef const LearnedServer *server
+    cdef uint32_t probe, state
+    for probe in range(LEARNED_PROBES):
+        server = &learned.servers[(first + probe) % LEARNED_SERVERS]
+        state = learned_state(&server.state)
+        if state == LEARNED_FREE:
+            return 0
+        if state == LEARNED_ENTERED and learned_is(server, address, port):
+            return learned_load(&server.word)
+    return 0
 
 # Take in a SYN-ACK, as far as its SYN had asked.  True where it says what was not known.
 cdef bint learned_note(Learned *learned, const Segment *synack, bint asked_wscale,

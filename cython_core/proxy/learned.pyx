@@ -1,21 +1,12 @@
 from libc.string cimport memcpy
 
 from cython_core.proxy.cookie cimport MSS_DEFAULT_IPV4, MSS_DEFAULT_IPV6
-from cython_core.wire.byteorder cimport load64_raw
 
 cdef extern from *:
     """
-    static inline uint64_t word_load(const uint64_t *at)
-    {
-        return __atomic_load_n(at, __ATOMIC_RELAXED);
-    }
     static inline void word_store(uint64_t *at, uint64_t word)
     {
         __atomic_store_n(at, word, __ATOMIC_RELAXED);
-    }
-    static inline uint32_t state_load(const uint32_t *at)
-    {
-        return __atomic_load_n(at, __ATOMIC_ACQUIRE);
     }
     static inline void state_store(uint32_t *at, uint32_t state)
     {
@@ -26,44 +17,15 @@ cdef extern from *:
         return __atomic_compare_exchange_n(at, &from, to, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
     }
     """
-    uint64_t word_load(const uint64_t *) noexcept nogil
     void word_store(uint64_t *, uint64_t) noexcept nogil
-    uint32_t state_load(const uint32_t *) noexcept nogil
     void state_store(uint32_t *, uint32_t) noexcept nogil
     bint state_claim(uint32_t *, uint32_t, uint32_t) noexcept nogil
-
-
-# The keys are those of servers that have answered, so that this hash needs no secret.
-cdef inline uint32_t slot_first(const uint8_t *address, uint16_t port) noexcept nogil:
-    cdef uint64_t mixed = load64_raw(address) ^ load64_raw(address + 8) ^ <uint64_t>port << 16
-    return <uint32_t>((mixed * <uint64_t>0x9E3779B97F4A7C15) >> 40)
-
-
-cdef inline bint is_server(const LearnedServer *server, const uint8_t *address,
-                           uint16_t port) noexcept nogil:
-    return (server.port == port and load64_raw(server.address) == load64_raw(address)
-            and load64_raw(server.address + 8) == load64_raw(address + 8))
-
-
-cdef uint64_t learned_read(const Learned *learned, const uint8_t *address,
-                           uint16_t port) noexcept nogil:
-    cdef uint32_t first = slot_first(address, port)
-    cdef const LearnedServer *server
-    cdef uint32_t probe, state
-    for probe in range(LEARNED_PROBES):
-        server = &learned.servers[(first + probe) % LEARNED_SERVERS]
-        state = state_load(&server.state)
-        if state == LEARNED_FREE:
-            return 0
-        if state == LEARNED_ENTERED and is_server(server, address, port):
-            return word_load(&server.word)
-    return 0
 
 
 # The server's entry, a fresh one where it had none; NULL where there is no room.
 cdef LearnedServer *entry_of(Learned *learned, const uint8_t *address,
                              uint16_t port) noexcept nogil:
-    cdef uint32_t first = slot_first(address, port)
+    cdef uint32_t first = learned_slot(address, port)
     cdef LearnedServer *server
     cdef uint32_t probe
     for probe in range(LEARNED_PROBES):
@@ -74,7 +36,7 @@ cdef LearnedServer *entry_of(Learned *learned, const uint8_t *address,
             word_store(&server.word, 0)
             state_store(&server.state, LEARNED_ENTERED)
             return server
-        if state_load(&server.state) == LEARNED_ENTERED and is_server(server, address, port):
+        if learned_state(&server.state) == LEARNED_ENTERED and learned_is(server, address, port):
             return server
     return NULL
 
@@ -86,7 +48,7 @@ cdef bint learned_note(Learned *learned, const Segment *synack, bint asked_wscal
     cdef uint64_t former, word
     if server == NULL:
         return False
-    former = word_load(&server.word)
+    former = learned_load(&server.word)
     word = word_of(synack, asked_wscale, asked_sack, asked_timestamps, epoch, former)
     word_store(&server.word, word)
     word_store(&server.seen_ms, now_ms)
