@@ -12,10 +12,9 @@ from cython_core.proxy.activation cimport Pulse
 from cython_core.proxy.burst cimport BURST_FRAMES, Burst, burst_run
 from cython_core.proxy.conntable cimport (
     CONN_CLIENT_FIN, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_TIMESTAMPS,
-    CONNTABLE_ALIGN,
-    STATE_CLOSED, STATE_ESTABLISHED, STATE_FREE, STATE_HALF_CLOSED, STATE_REFUSED, STATE_SYN_SENT,
-    STATE_TIME_WAIT, Connection, ConnTable, conntable_bytes, conntable_entry, conntable_find,
-    conntable_init, conntable_insert, conntable_remove, conntable_words,
+    CONNTABLE_ALIGN, STATE_CLOSED, STATE_ESTABLISHED, STATE_FREE, STATE_HALF_CLOSED, STATE_REFUSED,
+    STATE_SYN_SENT, STATE_TIME_WAIT, Connection, ConnTable, conntable_bytes, conntable_entry,
+    conntable_find, conntable_init, conntable_insert, conntable_remove, conntable_words,
 )
 from cython_core.proxy.cookie cimport (
     Cookie, CookieKeys, Offer, cookie_check, cookie_keys_derive,
@@ -23,10 +22,10 @@ from cython_core.proxy.cookie cimport (
 from cython_core.proxy.counters cimport COUNTERS_N, DROP_FIRST, SERVICES_MAX
 from cython_core.proxy.early cimport early_bytes, early_init
 from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
+from cython_core.proxy.learned cimport Learned
 from cython_core.proxy.service cimport (
     Rule, Service, Snapshot, snapshot_build, snapshot_covers, snapshot_free, snapshot_match,
 )
-from cython_core.proxy.learned cimport Learned
 from cython_core.proxy.supply cimport SupplyPool, supply_init
 from cython_core.proxy.synproxy cimport (
     NS_PER_MS, OUTBOX_FRAMES, VERDICT_ABSORB, VERDICT_BRIDGE, VERDICT_TO_CLIENT,
@@ -37,6 +36,7 @@ from cython_core.wire.segment cimport Flow
 from cython_core.wire.siphash cimport SIPHASH_WORDS, SipKey, siphash_words
 
 from cython_core.proxy import counters
+from cython_core.proxy.service import ACTIVATIONS, UNKNOWN_FLOWS
 
 cdef extern from "<stdlib.h>":
     void *aligned_alloc(size_t alignment, size_t size) noexcept
@@ -45,9 +45,6 @@ cdef enum:
     ROOM_BYTES = 2048           # a frame's buffer
     UNTOUCHED = 0xA5
 
-# By number: Activation and UnknownFlow of proxy/service.
-ACTIVATIONS = ("always", "auto", "monitor", "off")
-UNKNOWN_FLOWS = ("forward", "drop", "reset")
 VERDICTS = {
     VERDICT_BRIDGE: "bridge",
     VERDICT_TRANSLATE: "translate",

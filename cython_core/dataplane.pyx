@@ -31,6 +31,7 @@ from cython_core.dpdk.terms import (
     DataplaneError, MempoolStats, PortSpec, PortStats, Settings, WorkerStats,
 )
 from cython_core.proxy import counters
+from cython_core.proxy.service import ACTIVATIONS, UNKNOWN_FLOWS
 
 __all__ = [
     "COUNTERS", "COUNTER_HELP", "DPDK_VERSION", "DROP_REASONS", "PORT_RANGES_MAX", "RULES_MAX",
@@ -47,9 +48,6 @@ SERVICES_MAX = ROWS_SERVICES
 PORT_RANGES_MAX = 64            # of one service: they are searched one by one
 RULES_MAX = 1 << 16             # of all services: prefixes x port ranges
 MAPPED = ip_network("::ffff:0:0/96")    # RFC 4291 §2.5.5.2: how IPv4 stands in floor 2
-# By number: Activation and UnknownFlow of proxy/service.
-ACTIVATIONS = ("always", "auto", "monitor", "off")
-UNKNOWN_FLOWS = ("forward", "drop", "reset")
 WSCALE_ABSENT = 15              # proxy/service: no window scale is announced
 
 

@@ -14,9 +14,9 @@ from cython_core.dpdk.rte cimport (
     shim_load_acquire64, shim_store_release32, shim_store_release_pointer,
 )
 from cython_core.dpdk.worker cimport Inlet, worker_run
+from cython_core.proxy.activation cimport Pulse
 from cython_core.proxy.conntable cimport CONNTABLE_ALIGN, conntable_bytes, conntable_init
 from cython_core.proxy.counters cimport COUNTERS_N, SERVICES_MAX
-from cython_core.proxy.activation cimport Pulse
 from cython_core.proxy.early cimport EarlyPool, early_bytes, early_init
 from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
 from cython_core.proxy.supply cimport SUPPLIES_MAX, SupplyPool, supply_init

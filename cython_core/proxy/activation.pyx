@@ -11,15 +11,21 @@ cdef bint activation_note_syn(Pulse *pulse, const Service *service, uint64_t *ro
                               uint64_t now_ms) noexcept nogil:
     pulse_roll(pulse, now_ms)
     pulse.syns += 1
-    activation_settle(pulse, service, rows, now_ms)
+    pulse_judge(pulse, service, rows, now_ms)
     return pulse.guarded
 
 
 cdef void activation_settle(Pulse *pulse, const Service *service, uint64_t *rows,
                             uint64_t now_ms) noexcept nogil:
+    pulse_roll(pulse, now_ms)
+    pulse_judge(pulse, service, rows, now_ms)
+
+
+# Whether cookies are on, by the counts as they are.
+cdef void pulse_judge(Pulse *pulse, const Service *service, uint64_t *rows,
+                      uint64_t now_ms) noexcept nogil:
     cdef bint marked = service.activation in (ACTIVATION_AUTO, ACTIVATION_MONITOR)
     cdef bint guarded
-    pulse_roll(pulse, now_ms)
     if marked and is_high(pulse, service):
         pulse.active_until_ms = now_ms + service.hold_ms
     if not marked:

@@ -16,7 +16,7 @@ from cython_core.wire.byteorder cimport load64_raw
 from cython_core.wire.segment cimport Segment
 
 cdef enum:
-    LEARNED_SERVERS = 4096      # a power of two; 40 bytes each
+    LEARNED_SERVERS = 4096      # a power of two; 32 bytes each
     LEARNED_PROBES = 8          # slots looked at for one server
     LEARNED_MSS_AT = 0          # where the fields of the drawing begin
     LEARNED_WSCALE_AT = 16
@@ -34,7 +34,6 @@ cdef enum LearnedState:
 
 cdef struct LearnedServer:
     uint64_t word
-    uint64_t seen_ms            # the last SYN-ACK, since 1970
     uint8_t address[16]         # as in Flow
     uint32_t state              # a LearnedState; what is above is valid once it is ENTERED
     uint16_t port
@@ -85,8 +84,7 @@ cdef inline uint64_t learned_read(const Learned *learned, const uint8_t *address
 
 # Take in a SYN-ACK, as far as its SYN had asked.  True where it says what was not known.
 cdef bint learned_note(Learned *learned, const Segment *synack, bint asked_wscale,
-                       bint asked_sack, bint asked_timestamps, uint32_t epoch,
-                       uint64_t now_ms) noexcept nogil
+                       bint asked_sack, bint asked_timestamps, uint32_t epoch) noexcept nogil
 
 cdef inline uint16_t learned_mss(uint64_t word) noexcept nogil:
     return <uint16_t>(word >> LEARNED_MSS_AT)

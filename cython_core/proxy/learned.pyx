@@ -42,8 +42,7 @@ cdef LearnedServer *entry_of(Learned *learned, const uint8_t *address,
 
 
 cdef bint learned_note(Learned *learned, const Segment *synack, bint asked_wscale,
-                       bint asked_sack, bint asked_timestamps, uint32_t epoch,
-                       uint64_t now_ms) noexcept nogil:
+                       bint asked_sack, bint asked_timestamps, uint32_t epoch) noexcept nogil:
     cdef LearnedServer *server = entry_of(learned, synack.source, synack.sport)
     cdef uint64_t former, word
     if server == NULL:
@@ -51,7 +50,6 @@ cdef bint learned_note(Learned *learned, const Segment *synack, bint asked_wscal
     former = learned_load(&server.word)
     word = word_of(synack, asked_wscale, asked_sack, asked_timestamps, epoch, former)
     word_store(&server.word, word)
-    word_store(&server.seen_ms, now_ms)
     return (word ^ former) << LEARNED_ABSENCE_AT != 0
 
 

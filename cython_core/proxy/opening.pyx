@@ -3,7 +3,6 @@ from libc.string cimport memset
 from cython_core.proxy.activation cimport activation_takes_cookies
 from cython_core.proxy.conntable cimport (
     STATE_ESTABLISHED, STATE_HALF_CLOSED, STATE_REFUSED, STATE_SYN_SENT, conntable_index,
-    conntable_insert,
 )
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S, Cookie, cookie_check, cookie_from_mac
 from cython_core.proxy.counters cimport (
@@ -20,12 +19,12 @@ from cython_core.proxy.half_open cimport (
 from cython_core.proxy.handshake cimport (
     Envelope, Tcp, compose, envelope_reverse, envelope_take,
 )
+from cython_core.proxy.supply cimport supply_release
 from cython_core.proxy.synproxy cimport (
     VERDICT_ABSORB, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, client_rst_compose,
-    connection_close, connection_evict, handshake_end, pulse_of, server_rst_push,
+    connection_close, connection_enter, handshake_end, pulse_of, server_rst_push,
     server_syn_compose,
 )
-from cython_core.proxy.supply cimport supply_release
 from cython_core.proxy.unknown cimport unknown_client
 from cython_core.wire.segment cimport TCP_ECE, segment_length
 from cython_core.wire.seq cimport seq_max, seq_within
@@ -94,9 +93,7 @@ cdef uint8_t client_stranger(Proxy *proxy, Segment *segment, const Flow *flow,
     record = half_open_take(proxy.half_open)
     if record == NULL:
         return HALF_OPEN_FULL
-    conn = conntable_insert(proxy.table, digest, flow)
-    if conn == NULL and connection_evict(proxy):
-        conn = conntable_insert(proxy.table, digest, flow)
+    conn = connection_enter(proxy, flow, digest)
     if conn == NULL:
         half_open_release(proxy.half_open, record)
         return TABLE_FULL
@@ -154,18 +151,14 @@ cdef uint8_t client_while_server_awaited(Proxy *proxy, Segment *segment, const F
     return VERDICT_ABSORB
 
 
-# Data that is not kept counts as well: the client has sent it (RFC 9293 §3.10.5: SEQ of its RST).
-cdef inline void client_nxt_note(const Segment *segment, HalfOpen *record) noexcept nogil:
-    if seq_within(segment.seq, record.client_isn + 1, record.client_isn + EARLY_WINDOW_BYTES):
-        record.client_nxt = seq_max(record.client_nxt, segment.seq + segment_length(segment))
-
-
 # Let the segment wait until its server has answered.
 cdef uint8_t early_note(Proxy *proxy, const Segment *segment, HalfOpen *record) noexcept nogil:
     cdef bint displaced
-    client_nxt_note(segment, record)
-    if not record.early or not seq_within(segment.seq, record.client_isn + 1,
-                                          record.client_isn + EARLY_WINDOW_BYTES):
+    if not seq_within(segment.seq, record.client_isn + 1, record.client_isn + EARLY_WINDOW_BYTES):
+        return SERVER_NOT_READY
+    # What is not kept counts as well: the client has sent it (RFC 9293 §3.10.5: SEQ of its RST).
+    record.client_nxt = seq_max(record.client_nxt, segment.seq + segment_length(segment))
+    if not record.early:
         return SERVER_NOT_READY
     if early_holds(proxy.half_open.early, &record.early_data, segment):
         count(proxy.rows, record.row, COOKIE_RETRANS)

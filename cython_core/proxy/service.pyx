@@ -7,6 +7,10 @@ from cython_core.wire.ip cimport ip_is_mapped
 cdef enum:
     MAPPED_BITS = 96            # of ::ffff:0:0/96, where IPv4 lies
 
+# What people call the values of Activation and UnknownFlow, by number.
+ACTIVATIONS = ("always", "auto", "monitor", "off")
+UNKNOWN_FLOWS = ("forward", "drop", "reset")
+
 
 cdef Snapshot *snapshot_build(uint64_t generation, const Service *services, uint32_t service_count,
                               const Rule *rules, uint32_t rule_count) noexcept nogil:

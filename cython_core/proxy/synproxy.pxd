@@ -3,8 +3,8 @@
 Contract of the whole floor: frames in, frames out.  No clock, no DPDK, no send: the caller
 sets the time, hands over a burst, and reads a verdict for each frame and what was written to
 the outbox.  The way of a segment stands in burst.pyx; what a client's segments meet in
-opening.pyx and from_client.pyx, a server's in from_server.pyx, those of connections that are not
-known in unknown.pyx, time in tend.pyx.
+opening.pyx and from_client.pyx, a server's in answering.pyx and from_server.pyx, those of no
+known connection in unknown.pyx, time in tend.pyx.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
@@ -100,9 +100,9 @@ cdef void handshake_end(Proxy *proxy, HalfOpen *record) noexcept nogil
 # Forget it.
 cdef void connection_remove(Proxy *proxy, Connection *conn) noexcept nogil
 
-# Room for one more connection where the table is full: a closed one goes early, if there is
-# any among the next few.  False where there is none.
-cdef bint connection_evict(Proxy *proxy) noexcept nogil
+# A fresh entry of a flow that has none.  Where the table is full a closed one goes early, if there
+# is any among the next few; NULL where there is none.
+cdef Connection *connection_enter(Proxy *proxy, const Flow *flow, uint64_t digest) noexcept nogil
 
 # Write the SYN to the server that `record` remembers; returns the frame's length.
 cdef uint16_t server_syn_compose(uint8_t *frame, const HalfOpen *record,

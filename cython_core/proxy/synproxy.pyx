@@ -2,7 +2,7 @@ from libc.string cimport memset
 
 from cython_core.proxy.conntable cimport (
     ACTIVITY_TICK_S, CONN_CLIENT_FIN, CONN_SERVER_FIN, STATE_HALF_CLOSED, STATE_SYN_SENT,
-    STATE_TIME_WAIT, conntable_remove, conntable_sweep, conntable_words,
+    STATE_TIME_WAIT, conntable_insert, conntable_remove, conntable_sweep, conntable_words,
 )
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S, cookie_keys_derive
 from cython_core.proxy.counters cimport (
@@ -96,7 +96,14 @@ cdef void connection_remove(Proxy *proxy, Connection *conn) noexcept nogil:
     conntable_remove(proxy.table, siphash_words(words, &proxy.table_key), conn)
 
 
-cdef bint connection_evict(Proxy *proxy) noexcept nogil:
+cdef Connection *connection_enter(Proxy *proxy, const Flow *flow, uint64_t digest) noexcept nogil:
+    cdef Connection *conn = conntable_insert(proxy.table, digest, flow)
+    if conn == NULL and evict(proxy):
+        conn = conntable_insert(proxy.table, digest, flow)
+    return conn
+
+
+cdef bint evict(Proxy *proxy) noexcept nogil:
     cdef uint32_t steps = EVICT_STEPS
     cdef Connection *conn = conntable_sweep(proxy.table, &steps)
     while conn != NULL:

@@ -1,6 +1,7 @@
 from libc.stdint cimport uint16_t, uint32_t
 
 from cython_core.proxy.activation cimport activation_settle
+from cython_core.proxy.answering cimport window_update_compose
 from cython_core.proxy.conntable cimport (
     ACTIVITY_TICK_S, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_WINDOW_TOLD, STATE_CLOSED,
     STATE_ESTABLISHED, STATE_HALF_CLOSED, STATE_REFUSED, STATE_SYN_SENT, STATE_TIME_WAIT,
@@ -10,7 +11,6 @@ from cython_core.proxy.counters cimport (
     CONN_EXPIRED, SERVER_SYN_RETRANS, SERVER_TIMEOUT, WINDOW_REPEATED, count,
 )
 from cython_core.proxy.from_client cimport client_early_deliver
-from cython_core.proxy.from_server cimport window_update_compose
 from cython_core.proxy.half_open cimport (
     STAGE_WINDOW, HalfOpen, half_open_arm, half_open_delivered, half_open_delivery,
     half_open_entry, half_open_wake,

@@ -4,21 +4,19 @@ from cython_core.proxy.activation cimport (
 )
 from cython_core.proxy.conntable cimport (
     CONN_CLIENT_FIN, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, STATE_ESTABLISHED,
-    Connection, conntable_insert,
+    Connection,
 )
 from cython_core.proxy.counters cimport (
     CONN_ADOPTED, COOKIE_INVALID, NO_CONNECTION, ORIGINATED, SYNACK_UNEXPECTED, UNKNOWN_FORWARDED,
     UNKNOWN_RATE, UNKNOWN_RESET, count,
 )
 from cython_core.proxy.handshake cimport Envelope, envelope_reverse, envelope_take, rst_compose
-from cython_core.proxy.service cimport (
-    UNKNOWN_DROP, UNKNOWN_FORWARD, UNKNOWN_RESET_IT,
-)
+from cython_core.proxy.service cimport UNKNOWN_DROP, UNKNOWN_FORWARD, UNKNOWN_RESET_IT
+from cython_core.proxy.supply cimport supply_release
 from cython_core.proxy.synproxy cimport (
-    VERDICT_BRIDGE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, connection_evict, connection_fin,
+    VERDICT_BRIDGE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, connection_enter, connection_fin,
     pulse_of,
 )
-from cython_core.proxy.supply cimport supply_release
 from cython_core.wire.segment cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, segment_length
 from cython_core.wire.seq cimport seq_max
 
@@ -81,9 +79,7 @@ cdef uint8_t reset(Proxy *proxy, Segment *segment, const Flow *flow, const Servi
 cdef Connection *connection_adopt(Proxy *proxy, const Segment *segment, const Flow *flow,
                                   uint64_t digest, Connection *conn) noexcept nogil:
     if conn == NULL:
-        conn = conntable_insert(proxy.table, digest, flow)
-    if conn == NULL and connection_evict(proxy):
-        conn = conntable_insert(proxy.table, digest, flow)
+        conn = connection_enter(proxy, flow, digest)
     if conn == NULL:
         return NULL
     supply_release(proxy.supplies, conn)
