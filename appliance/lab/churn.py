@@ -22,7 +22,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from appliance.lab.conversations import READABLE, WRITABLE, Conversation, Conversations
+from appliance.lab.conversations import (
+    READABLE,
+    WRITABLE,
+    Conversation,
+    Conversations,
+    received,
+)
 from appliance.lab.namespace import python_module
 from appliance.lab.responder import ANSWER_BYTES, PORTS, answer_to, request_make
 from appliance.lab.topology import CLIENT_IPV4, CLIENT_IPV6, SERVER_IPV4, SERVER_IPV6, Lab
@@ -97,13 +103,7 @@ class Churn:
             raise OSError(error, "connect")
         yield WRITABLE
         connection.send(request)
-        answer = b""
-        while len(answer) < ANSWER_BYTES:
-            yield READABLE
-            piece = connection.recv(ANSWER_BYTES - len(answer))
-            if not piece:
-                break
-            answer += piece
+        answer = yield from received(connection, ANSWER_BYTES)
         took_ms = (time.perf_counter() - started) * 1e3
         if answer != answer_to(request):
             self._failures["wrong answer"] += 1

@@ -17,6 +17,18 @@ MORE_EVENTS = 512       # taken from the kernel in one call
 Conversation = Generator[int, None, None]
 
 
+def received(connection: socket.socket, size_bytes: int) -> Generator[int, None, bytes]:
+    """Part of a conversation: so many bytes, or fewer where the stream ends before."""
+    got = b""
+    while len(got) < size_bytes:
+        yield READABLE
+        piece = connection.recv(size_bytes - len(got))
+        if not piece:
+            break
+        got += piece
+    return got
+
+
 class Conversations:
     """Those under way.  `failed` hears of each that an OSError ended."""
 

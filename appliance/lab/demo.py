@@ -7,21 +7,19 @@ Ends by itself, leaves nothing behind, exits 0 only if the proxied client was al
 
 import argparse
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from types import FrameType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from appliance.lab.bridge import bridged
 from appliance.lab.flood import Score
-from appliance.lab.namespace import LabError, Namespace, python_module
+from appliance.lab.namespace import Namespace, python_module
 from appliance.lab.prober import Report
+from appliance.lab.program import lab_program
 from appliance.lab.proxy import Proxy
 from appliance.lab.scoreboard import Phase, show
 from appliance.lab.topology import SERVER_IPV4, SERVER_MAC, Lab
@@ -132,23 +130,14 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def end(number: int, _frame: FrameType | None) -> None:
-    sys.exit(128 + number)
-
-
 def main() -> int:
     given = arguments()
     console = Console()
-    if os.geteuid():
-        console.print("The lab lays network namespaces: run it as root.")
-        return 1
-    # So that `with` takes the lab down where the run is told to end.
-    signal.signal(signal.SIGTERM, end)
-    try:
-        phases = demonstrate(console, given.driver, given.pps)
-    except (LabError, TimeoutError) as error:
-        console.print(f"[red]{error}[/]")
-        return 1
+    return lab_program(console, lambda: run(console, given.driver, given.pps))
+
+
+def run(console: Console, driver: str, pps: int) -> int:
+    phases = demonstrate(console, driver, pps)
     show(console, phases)
     if all(phase.served for phase in phases if phase.proxied):
         console.print("[green]Through synproxyd every request was served.[/]")

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 
-from appliance.lab.conversations import READABLE, Conversation, Conversations
+from appliance.lab.conversations import READABLE, Conversation, Conversations, received
 from appliance.lab.namespace import python_module
 from appliance.lab.topology import Lab
 from appliance.lab.waiting import until
@@ -36,13 +36,9 @@ def answer_to(request: bytes) -> bytes:
 
 
 def serve_one(connection: socket.socket) -> Conversation:
-    request = b""
-    while len(request) < REQUEST_BYTES:
-        yield READABLE
-        piece = connection.recv(REQUEST_BYTES - len(request))
-        if not piece:
-            return
-        request += piece
+    request = yield from received(connection, REQUEST_BYTES)
+    if len(request) < REQUEST_BYTES:
+        return
     connection.send(answer_to(request))
     if request.endswith(CLIENT_CLOSES):
         yield READABLE

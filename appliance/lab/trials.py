@@ -5,13 +5,13 @@ The same trial serves a test in short and a program in full (tests/bench/faults.
 
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 
 from appliance.lab.dialogues import Conversation, Outcome, converse
 from appliance.lab.faults import Faults, Harm
-from appliance.lab.peers import Peer
+from appliance.lab.peers import Peer, start_peers
 from appliance.lab.topology import SERVER_IPV4, SERVER_IPV6, Lab
 
 FLOWS = 20
@@ -31,19 +31,13 @@ COMBINATIONS = [replace(others, loss=loss) for loss, others in product(LOSSES, O
 
 # A stream at 20 % loss lives on retransmission timers: with Linux's 200 ms and 120 s it would take
 # minutes of waiting.  And no connection is given up for its losses: each of ten SYNs may be one.
+# A socket takes its timers when it is made, or from its listener: so this comes before the peers.
 PATIENT_SYSCTLS = {
     "net/ipv4/tcp_rto_min_us": "20000",
     "net/ipv4/tcp_rto_max_ms": "1000",
     "net/ipv4/tcp_syn_retries": "10",
     "net/ipv4/tcp_syn_linear_timeouts": "10",
     "net/ipv4/tcp_retries2": "100",
-}
-USUAL_SYSCTLS = {
-    "net/ipv4/tcp_rto_min_us": "200000",
-    "net/ipv4/tcp_rto_max_ms": "120000",
-    "net/ipv4/tcp_syn_retries": "6",
-    "net/ipv4/tcp_syn_linear_timeouts": "4",
-    "net/ipv4/tcp_retries2": "15",
 }
 
 
@@ -66,14 +60,16 @@ class Trial:
         return len(heard) / len(self.outcomes)
 
 
-def configure_hosts(lab: Lab, sysctls: Mapping[str, str]) -> None:
-    lab.client.configure(sysctls)
-    lab.server.configure(sysctls)
+def start_patient_peers(lab: Lab) -> Path:
+    """The peers, and a client, that stream trials want; returns the peers' journal."""
+    lab.client.configure(PATIENT_SYSCTLS)
+    lab.server.configure(PATIENT_SYSCTLS)
+    return start_peers(lab)
 
 
 def stream_trial(lab: Lab, side: str, faults: Faults, *, first_port: int, flows: int = FLOWS,
                  stream_bytes: int = STREAM_BYTES, timeout_s: float = 240) -> Trial:
-    """`flows` streams both ways at once."""
+    """`flows` streams both ways at once, between patient hosts."""
     said = _conversations(flows, first_port, turns=1, stream_bytes=stream_bytes)
     return _trial(lab, side, faults, said, flows, timeout_s)
 

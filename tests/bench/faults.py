@@ -17,17 +17,15 @@ from appliance.lab.trials import (
     COMBINATIONS,
     FLOWS,
     HANDSHAKE_S,
-    PATIENT_SYSCTLS,
-    USUAL_SYSCTLS,
-    configure_hosts,
     handshake_trial,
+    start_patient_peers,
     stream_trial,
 )
 
 HANDSHAKE_LOSS_MAX = 0.05
 HANDSHAKE_GOAL = 0.999
 HANDSHAKES_AT_ONCE = 250
-STREAM_PORTS, HANDSHAKE_PORTS = 10_000, 20_000      # two trials share no port in TIME-WAIT
+FIRST_PORT = 10_000         # trials of a lab share no port: former ones are in TIME-WAIT
 MIB = 1 << 20
 
 
@@ -35,11 +33,13 @@ def main() -> int:
     given = arguments()
     between = bridged if given.direct else lambda lab: Proxy(lab, "AF_XDP")
     right = True
-    with Lab(wires=("client",)) as lab, between(lab):
-        start_peers(lab)
-        if given.part != "handshakes":
+    if given.part != "handshakes":
+        with Lab(wires=("client",)) as lab, between(lab):
+            start_patient_peers(lab)
             right &= streams(lab, given.flows, int(given.mib * MIB))
-        if given.part != "streams":
+    if given.part != "streams":
+        with Lab(wires=("client",)) as lab, between(lab):
+            start_peers(lab)
             right &= handshakes(lab, given.handshakes)
     return 0 if right else 1
 
@@ -60,11 +60,10 @@ def streams(lab: Lab, flows: int, stream_bytes: int) -> bool:
     print(f"{flows} streams of {stream_bytes / MIB:g} MiB both ways, at once")
     print(f"{'whole':>9} {'s':>6} {'arrived':>8} {'lost':>7} {'doubled':>8} {'overtaken':>10} "
           f"{'corrupted':>10}")
-    configure_hosts(lab, PATIENT_SYSCTLS)
     whole = 0
     for number, faults in enumerate(COMBINATIONS):
         trial = stream_trial(lab, "client", faults, flows=flows, stream_bytes=stream_bytes,
-                             first_port=STREAM_PORTS + number * flows)
+                             first_port=FIRST_PORT + number * flows)
         right, did = flows - len(trial.failures), trial.carried
         whole += right
         print(f"{right:4} of {flows:2} {trial.seconds:6.1f} {did['arrived']:8} {did['lost']:7} "
@@ -75,7 +74,6 @@ def streams(lab: Lab, flows: int, stream_bytes: int) -> bool:
         if did["overflow"] or did["missed"]:
             print(f"          and not on order: {did['overflow']} overflow, {did['missed']} missed")
     print(f"{whole} of {flows * len(COMBINATIONS)} streams whole")
-    configure_hosts(lab, USUAL_SYSCTLS)
     return whole == flows * len(COMBINATIONS)
 
 
@@ -88,7 +86,7 @@ def handshakes(lab: Lab, count: int) -> bool:
         if faults.loss > HANDSHAKE_LOSS_MAX:
             continue
         trial = handshake_trial(lab, "client", faults, count=count, at_once=HANDSHAKES_AT_ONCE,
-                                first_port=HANDSHAKE_PORTS + asked)
+                                first_port=FIRST_PORT + asked)
         share = trial.share_within(HANDSHAKE_S)
         heard_s = sorted(outcome.first_byte_s if outcome.first_byte_s is not None else float("inf")
                          for outcome in trial.outcomes)

@@ -5,12 +5,10 @@ Exits 0 only if synproxyd is right in every row and every difference is an inten
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
@@ -22,7 +20,7 @@ from appliance.lab.compare.rules import Judgement
 from appliance.lab.compare.scripts import scripts
 from appliance.lab.compare.stand import Stand
 from appliance.lab.compare.tournament import measure_all
-from appliance.lab.namespace import LabError
+from appliance.lab.program import lab_program
 
 WIDTH = 150         # columns, also where the output is a file
 COMMAND = "make compare"
@@ -37,25 +35,12 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def end(number: int, _frame: FrameType | None) -> None:
-    sys.exit(128 + number)
-
-
 def main() -> int:
     given = arguments()
     console = Console()
     console.width = max(console.width, WIDTH)
-    if os.geteuid():
-        console.print("The lab lays network namespaces: run it as root.")
-        return 1
-    # So that `with` takes the labs down where the run is told to end.
-    signal.signal(signal.SIGTERM, end)
     rows = [row for row in ROWS if not given.rows or row.number in given.rows.split(",")]
-    try:
-        return run(console, rows, given.write, differs=not given.rows)
-    except (LabError, TimeoutError) as error:
-        console.print(f"[red]{error}[/]")
-        return 1
+    return lab_program(console, lambda: run(console, rows, given.write, differs=not given.rows))
 
 
 def run(console: Console, rows: Sequence[Row], file: Path | None, differs: bool) -> int:
