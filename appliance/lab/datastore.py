@@ -5,6 +5,7 @@ by the name that it is called by.  So the server comes without a service on the 
 """
 
 from appliance.lab.listening import start_server
+from appliance.lab.namespace import require
 from appliance.lab.topology import Lab
 
 PORT = 7064
@@ -12,6 +13,7 @@ BINARY = "/usr/bin/redis-check-rdb"
 
 
 def start_datastore(lab: Lab) -> None:
+    require(BINARY)
     directory = lab.directory / "redis"
     directory.mkdir()
     command = directory / "redis-server"

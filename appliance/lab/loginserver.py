@@ -6,12 +6,12 @@ this one mounts a passwd file and a /run of its own.
 """
 
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.lab.listening import start_server
+from appliance.lab.namespace import require, run_tool
 from appliance.lab.topology import SERVER_IPV4, SERVER_IPV6, Lab
 
 SSHD = Path(sys.executable).with_name("sshd")       # where `make setup` puts it
@@ -52,6 +52,7 @@ class Login:
 
 
 def start_loginserver(lab: Lab) -> Login:
+    require(SSHD)
     directory = lab.directory / "sshd"
     home = directory / "home"
     home.mkdir(parents=True)
@@ -71,6 +72,5 @@ def start_loginserver(lab: Lab) -> Login:
 
 def _make_key(path: Path) -> str:
     """A key pair at `path`; returns its public half without the comment."""
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(path)],
-                   check=True)
+    run_tool(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(path)])
     return path.with_suffix(".pub").read_text().removesuffix(" lab\n")

@@ -9,6 +9,7 @@ Reading list: ip-netns(8), taskset(1), setns(2), network_namespaces(7).
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +24,16 @@ from appliance.lab.waiting import until
 NAMED = Path("/run/netns")          # where iproute2 keeps the names
 CLONE_NEWNET = 0x40000000           # <sched.h>: setns(2) accepts network namespaces only
 
+# The tools that the lab and its tests call, and Debian's packages that have them.
+TOOLS = {
+    "curl": "curl", "ethtool": "ethtool", "ip": "iproute2", "iperf3": "iperf3", "nft": "nftables",
+    "nginx": "nginx-light", "nstat": "iproute2", "openssl": "openssl", "ping": "iputils-ping",
+    "redis-benchmark": "redis-tools", "redis-check-rdb": "redis-tools", "redis-cli": "redis-tools",
+    "scp": "openssh-client", "ss": "iproute2", "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client", "sshd": "openssh-server", "taskset": "util-linux",
+    "wrk": "wrk",
+}
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -30,12 +41,33 @@ class LabError(Exception):
     """The lab can't do what was asked; the text is the reason as the tool gave it."""
 
 
+def require(tool: str | Path) -> None:
+    """LabError where it is not installed, by its name or at its path."""
+    if not shutil.which(tool):
+        name = Path(tool).name
+        raise LabError(f"{tool} is not installed: Debian's {TOOLS.get(name, name)} has it; "
+                       "`make setup` gets all that the lab calls")
+
+
+def run_tool(arguments: Sequence[str], *, called: str = "", seconds: float = 60,
+             check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; LabError with its last words where it fails."""
+    require(arguments[0])
+    called = called or arguments[0]
+    try:
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=seconds,
+                              **options)
+    except subprocess.TimeoutExpired:
+        raise LabError(f"{called}: not done in {seconds:g} s") from None
+    if check and done.returncode:
+        words = (done.stderr or done.stdout).strip()
+        raise LabError(f"{called}: exit {done.returncode}: {words}")
+    return done
+
+
 def ip(lines: Iterable[str], *options: str) -> None:
     """Carry out `ip` commands in order, in one process; stops at the first that fails."""
-    done = subprocess.run(["ip", *options, "-batch", "-"], input="\n".join(lines),
-                          capture_output=True, text=True)
-    if done.returncode:
-        raise LabError(f"ip: {done.stderr.strip()}")
+    run_tool(["ip", *options, "-batch", "-"], input="\n".join(lines))
 
 
 def python_module(name: str, *arguments: str) -> list[str]:
@@ -70,21 +102,18 @@ class Namespace:
     def command(self, arguments: Sequence[str]) -> list[str]:
         """The command line that runs `arguments` here.  Each program in it execs the next, so
         the process has the id that its starter sees."""
+        require(arguments[0])
         pinned = ["taskset", "--cpu-list", ",".join(map(str, self.cores))] if self.cores else []
         return [*pinned, "ip", "netns", "exec", self.name, *arguments]
 
     def ip(self, lines: Iterable[str]) -> None:
         ip(lines, "-netns", self.name)
 
-    def run(self, arguments: Sequence[str], *, seconds: float = 60, check: bool = True,
+    def run(self, arguments: Sequence[str],
             **options: Any) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end; LabError with its last words where it fails."""
-        done = subprocess.run(self.command(arguments), capture_output=True, text=True,
-                              timeout=seconds, **options)
-        if check and done.returncode:
-            words = (done.stderr or done.stdout).strip()
-            raise LabError(f"{arguments[0]} in {self.name}: exit {done.returncode}: {words}")
-        return done
+        """As `run_tool`, here."""
+        return run_tool(self.command(arguments), called=f"{arguments[0]} in {self.name}",
+                        **options)
 
     def popen(self, arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen(self.command(arguments), **options)
@@ -105,7 +134,7 @@ class Namespace:
         return socket.socket(family, kind, protocol)
 
     def processes(self) -> list[int]:
-        done = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True)
+        done = run_tool(["ip", "netns", "pids", self.name], check=False)
         return [int(word) for word in done.stdout.split()]
 
     def remove(self) -> None:
