@@ -18,9 +18,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from appliance.lab.bridge import bridged
 from appliance.lab.flood import Score
 from appliance.lab.namespace import Namespace, python_module
-from appliance.lab.prober import Report
-from appliance.lab.program import lab_program
+from appliance.lab.program import lab_program, within
 from appliance.lab.proxy import Proxy
+from appliance.lab.report import Report
 from appliance.lab.scoreboard import Phase, show
 from appliance.lab.topology import SERVER_IPV4, SERVER_MAC, Lab
 from appliance.lab.waiting import until
@@ -126,7 +126,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m appliance.lab.demo",
                                      description="Show a client served through a SYN flood.")
     parser.add_argument("--driver", choices=("AF_XDP", "AF_PACKET"), default="AF_XDP")
-    parser.add_argument("--pps", type=int, default=100_000, help="SYNs a second")
+    parser.add_argument("--pps", type=within(1, 10_000_000), default=100_000,
+                        help="SYNs a second")
     return parser.parse_args()
 
 

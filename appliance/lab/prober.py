@@ -6,24 +6,13 @@ is that of the whole.  Bounded by a count or a time; the result is one JSON obje
 
 import argparse
 import asyncio
-import collections
 import contextlib
 import dataclasses
 import json
-import statistics
 import time
 
-
-@dataclasses.dataclass
-class Report:
-    """What the requests met.  Latencies are of those that succeeded, in milliseconds."""
-
-    attempted: int
-    succeeded: int
-    median_ms: float | None
-    p99_ms: float | None
-    max_ms: float | None
-    failures: dict[str, int]    # how often by reason
+from appliance.lab.program import within
+from appliance.lab.report import Report, Tally
 
 
 class Prober:
@@ -31,8 +20,7 @@ class Prober:
 
     def __init__(self, host: str, port: int, timeout_s: float) -> None:
         self._host, self._port, self._timeout_s = host, port, timeout_s
-        self._latencies_ms: list[float] = []
-        self._failures: collections.Counter[str] = collections.Counter()
+        self._tally = Tally()
         self._attempted = 0
 
     async def run(self, concurrency: int, count: int | None, seconds: float | None,
@@ -46,7 +34,7 @@ class Prober:
                 await asyncio.sleep(pause_s)
 
         await asyncio.gather(*(ask_repeatedly() for _ in range(concurrency)))
-        return self._report()
+        return self._tally.report(self._attempted)
 
     async def _ask(self) -> None:
         started = time.perf_counter()
@@ -54,12 +42,12 @@ class Prober:
             async with asyncio.timeout(self._timeout_s):
                 answer = await self._converse()
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-            self._failures[type(error).__name__] += 1
+            self._tally.failures[type(error).__name__] += 1
             return
         if answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"\r\n\r\n1"):
-            self._latencies_ms.append((time.perf_counter() - started) * 1e3)
+            self._tally.latencies_ms.append((time.perf_counter() - started) * 1e3)
         else:
-            self._failures["wrong answer"] += 1
+            self._tally.failures["wrong answer"] += 1
 
     async def _converse(self) -> bytes:
         reader, writer = await asyncio.open_connection(self._host, self._port)
@@ -71,24 +59,13 @@ class Prober:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    def _report(self) -> Report:
-        taken = sorted(self._latencies_ms)
-        return Report(
-            attempted=self._attempted,
-            succeeded=len(taken),
-            median_ms=round(statistics.median(taken), 2) if taken else None,
-            p99_ms=round(taken[len(taken) * 99 // 100], 2) if taken else None,
-            max_ms=round(taken[-1], 2) if taken else None,
-            failures=dict(self._failures),
-        )
-
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m appliance.lab.prober",
                                      description="Request one byte, many times, and measure.")
     parser.add_argument("host")
     parser.add_argument("--port", type=int, default=80)
-    parser.add_argument("--concurrency", type=int, default=8, help="default 8")
+    parser.add_argument("--concurrency", type=within(1, 1000), default=8, help="default 8")
     parser.add_argument("--timeout", type=float, default=5, help="seconds a request may take")
     parser.add_argument("--pause", type=float, default=0, help="seconds between two requests")
     bound = parser.add_mutually_exclusive_group(required=True)

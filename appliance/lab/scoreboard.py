@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from appliance.lab.flood import Score
-from appliance.lab.prober import Report
+from appliance.lab.report import Report
 
 NOT_APPLICABLE = "-"
 

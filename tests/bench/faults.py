@@ -9,8 +9,11 @@ place.  Exits 0 only if every byte was right and 99.9 % of the handshakes were d
 
 import argparse
 
+from rich.console import Console
+
 from appliance.lab.bridge import bridged
 from appliance.lab.peers import start_peers
+from appliance.lab.program import lab_program, within
 from appliance.lab.proxy import Proxy
 from appliance.lab.topology import Lab
 from appliance.lab.trials import (
@@ -22,15 +25,20 @@ from appliance.lab.trials import (
     stream_trial,
 )
 
-HANDSHAKE_LOSS_MAX = 0.05
+ASKED = [faults for faults in COMBINATIONS if faults.loss <= 0.05]     # for handshakes
 HANDSHAKE_GOAL = 0.999
 HANDSHAKES_AT_ONCE = 250
 FIRST_PORT = 10_000         # trials of a lab share no port: former ones are in TIME-WAIT
+PORTS = (1 << 16) - FIRST_PORT
 MIB = 1 << 20
 
 
 def main() -> int:
     given = arguments()
+    return lab_program(Console(), lambda: run(given))
+
+
+def run(given: argparse.Namespace) -> int:
     between = bridged if given.direct else lambda lab: Proxy(lab, "AF_XDP")
     right = True
     if given.part != "handshakes":
@@ -49,9 +57,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("part", nargs="?", choices=("streams", "handshakes", "all"),
                         default="all")
     parser.add_argument("--direct", action="store_true", help="without the proxy")
-    parser.add_argument("--flows", type=int, default=FLOWS, help="default %(default)s")
-    parser.add_argument("--mib", type=float, default=1, help="of each flow, each way; default 1")
-    parser.add_argument("--handshakes", type=int, default=1000, help="default %(default)s")
+    parser.add_argument("--flows", type=within(1, PORTS // len(COMBINATIONS)), default=FLOWS,
+                        help="default %(default)s")
+    parser.add_argument("--mib", type=within(0.0, 64.0), default=1,
+                        help="of each flow, each way; default 1")
+    parser.add_argument("--handshakes", type=within(1, PORTS // len(ASKED)), default=1000,
+                        help="default %(default)s")
     return parser.parse_args()
 
 
@@ -82,9 +93,7 @@ def handshakes(lab: Lab, count: int) -> bool:
     print(f"{count} handshakes, until the server's first byte, {HANDSHAKES_AT_ONCE} at once")
     print(f"{'in time':>8} {'median s':>9} {'99 % s':>7} {'all s':>6}")
     in_time = asked = 0
-    for faults in COMBINATIONS:
-        if faults.loss > HANDSHAKE_LOSS_MAX:
-            continue
+    for faults in ASKED:
         trial = handshake_trial(lab, "client", faults, count=count, at_once=HANDSHAKES_AT_ONCE,
                                 first_port=FIRST_PORT + asked)
         share = trial.share_within(HANDSHAKE_S)

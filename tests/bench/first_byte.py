@@ -13,10 +13,14 @@ import statistics
 from collections import defaultdict
 from pathlib import Path
 
+from rich.console import Console
+
 from appliance.lab.bridge import bridged
 from appliance.lab.dialogues import Conversation, converse
 from appliance.lab.faults import Faults, Harm
+from appliance.lab.namespace import LabError
 from appliance.lab.peers import Peer, start_peers
+from appliance.lab.program import lab_program, within
 from appliance.lab.proxy import Proxy
 from appliance.lab.topology import SERVER_IPV4, Lab
 
@@ -25,6 +29,9 @@ ROUND_TRIPS_MS = (0, 20, 80)
 GOAL_MS = 1.0
 TIMEOUT_S = 10
 FIRST_PORT = 20_000
+ROUNDS_MAX = 20
+# So that each request of all rounds, twice at each round trip, has a source port of its own.
+REQUESTS_MAX = ((1 << 16) - FIRST_PORT) // (ROUNDS_MAX * 2 * len(ROUND_TRIPS_MS)) - 1
 RESULTS = Path("bench-results/first_byte.json")
 
 
@@ -50,12 +57,16 @@ class Measurement:
             timeout_s=TIMEOUT_S, at_once=1)
         failed = [outcome for outcome in outcomes if outcome.failure]
         if failed:
-            raise SystemExit(f"not every request was answered: {failed}")
+            raise LabError(f"not every request was answered: {failed}")
         return [outcome.first_byte_s * 1e3 for outcome in outcomes[1:]]
 
 
 def main() -> int:
     given = arguments()
+    return lab_program(Console(), lambda: run(given))
+
+
+def run(given: argparse.Namespace) -> int:
     with Lab(wires=("client",)) as lab:
         start_peers(lab)
         measurement = Measurement(lab, given.requests)
@@ -73,8 +84,10 @@ def main() -> int:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--requests", type=int, default=21, help="of each round; default 21")
+    parser.add_argument("--rounds", type=within(1, ROUNDS_MAX), default=3,
+                        help="default %(default)s")
+    parser.add_argument("--requests", type=within(1, REQUESTS_MAX), default=21,
+                        help="of each round; default %(default)s")
     parser.add_argument("--driver", choices=("AF_XDP", "AF_PACKET"), default="AF_XDP")
     parser.add_argument("--json", type=Path, default=RESULTS,
                         help="where the figures are written; default %(default)s")

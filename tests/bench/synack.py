@@ -15,6 +15,8 @@ from pathlib import Path
 from contestants import Run, synproxy_run, testpmd_run
 from syn_pcap import SYNS, syn_pcap_write
 
+from appliance.lab.program import within
+
 GOAL = 0.4
 RESULTS = Path("bench-results/synack.json")
 
@@ -41,8 +43,8 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each run")
+    parser.add_argument("--rounds", type=within(1, 1000), default=5)
+    parser.add_argument("--seconds", type=within(0.1, 60.0), default=1.0, help="of each run")
     parser.add_argument("--json", type=Path, default=RESULTS,
                         help="where the figures are written; default %(default)s")
     arguments = parser.parse_args()

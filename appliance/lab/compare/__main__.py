@@ -20,6 +20,7 @@ from appliance.lab.compare.rules import Judgement
 from appliance.lab.compare.scripts import scripts
 from appliance.lab.compare.stand import Stand
 from appliance.lab.compare.tournament import measure_all
+from appliance.lab.namespace import require
 from appliance.lab.program import lab_program
 
 WIDTH = 150         # columns, also where the output is a file
@@ -29,21 +30,41 @@ COMMAND = "make compare"
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -P -m appliance.lab.compare",
                                      description="The same scripts through each contestant.")
-    parser.add_argument("--rows", help="only these, as G1,G7; then no differential run")
-    parser.add_argument("--write", type=Path, metavar="FILE",
-                        help="put the table between the two marks of this Markdown file")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--rows", type=rows_named, metavar="ROWS",
+                      help="only these, as G1,G7; then no differential run")
+    what.add_argument("--write", type=file_with_marks, metavar="FILE",
+                      help="put the whole table between the two marks of this Markdown file")
     return parser.parse_args()
+
+
+def rows_named(text: str) -> list[Row]:
+    """In the table's order."""
+    numbers = text.split(",")
+    if unknown := set(numbers) - {row.number for row in ROWS}:
+        raise argparse.ArgumentTypeError(f"no row is named {', '.join(map(repr, sorted(unknown)))}"
+                                         f"; there are {ROWS[0].number} to {ROWS[-1].number}")
+    return [row for row in ROWS if row.number in numbers]
+
+
+def file_with_marks(text: str) -> Path:
+    try:
+        table.around_block(Path(text))
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return Path(text)
 
 
 def main() -> int:
     given = arguments()
     console = Console()
     console.width = max(console.width, WIDTH)
-    rows = [row for row in ROWS if not given.rows or row.number in given.rows.split(",")]
-    return lab_program(console, lambda: run(console, rows, given.write, differs=not given.rows))
+    return lab_program(console, lambda: run(
+        console, given.rows or ROWS, given.write, differs=not given.rows))
 
 
 def run(console: Console, rows: Sequence[Row], file: Path | None, differs: bool) -> int:
+    require("nft")          # contestants and rows alike call it
     with ExitStack() as stack:
         stands = enter(stack, console)
         cells = measure_all(stands, rows, lambda contestant, row, cell: console.print(

@@ -52,8 +52,6 @@ def markdown(names: Sequence[str], rows: Sequence[tuple[Row, Sequence[Cell]]]) -
 
 
 def _marked(cell: Cell) -> str:
-    if not cell:
-        return NOT_MEASURED
     return text(cell) if is_right(cell) else f"✗ {text(cell)}"
 
 
@@ -61,10 +59,15 @@ def _line(*cells: str) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def replace_block(file: Path, block: str) -> None:
-    """Put `block` between the file's two marks; ValueError where it has none."""
+def around_block(file: Path) -> tuple[str, str]:
+    """What stands before and after the file's two marks; ValueError where it has none."""
     before, begin, rest = file.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{file} has no line {BEGIN} followed by {END}")
+    return before, after
+
+
+def replace_block(file: Path, block: str) -> None:
+    before, after = around_block(file)
     file.write_text(f"{before}{BEGIN}\n{block}{END}{after}")
