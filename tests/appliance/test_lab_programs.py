@@ -170,3 +170,15 @@ def test_a_source_that_is_not_ours_fails_by_name() -> None:
 
 def test_the_marks_are_looked_for_in_readme() -> None:
     assert table.around_block(ROOT / "README.md")
+
+
+@pytest.mark.parametrize(("skips", "status", "word"), [
+    ({}, 0, "skipped"), ({"LAB_SKIPS": "fail"}, 1, "network namespaces need root")])
+def test_what_is_asked_for_by_name_is_not_skipped(skips: dict[str, str], status: int,
+                                                  word: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", "import os, sys, pytest; os.geteuid = lambda: 1000;"
+         "sys.exit(pytest.main(['-q', 'tests/system/test_turnover.py']))"],
+        cwd=ROOT, env={"PATH": "", **skips}, capture_output=True, text=True)
+    assert done.returncode == status
+    assert word in done.stdout

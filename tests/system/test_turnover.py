@@ -4,31 +4,28 @@ The rates with and without a proxy are no race: with it the hosts' kernels recei
 core, which sends them the frames; without it, the hosts' own cores do all there is to do.
 """
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from appliance.lab.bridge import bridged
-from appliance.lab.churn import Report, turn_over
+from appliance.lab.churn import turn_over
 from appliance.lab.proxy import Proxy
+from appliance.lab.report import Report
 from appliance.lab.responder import start_responder
 from appliance.lab.topology import SERVER_IPV4, Lab
 from appliance.lab.waiting import until
 
 Figure = Callable[[str], None]
 
-CONNECTIONS = 10_000    # a second's worth; `make connections` has 100,000
+# A second's worth; `make connections` has 100,000.
+COUNT = int(os.environ.get("LAB_CONNECTIONS", "10000"))
 # The least that a service can be set to.
 KEPT_S = 4
 # Idle times are told in ticks of 4 s, must be longer than the limit, and are looked at in the
 # tick after.
 FORGOTTEN_S = KEPT_S + 3 * 4
-
-
-@pytest.fixture(scope="module")
-def count(request: pytest.FixtureRequest) -> int:
-    # Without an argument pytest doesn't know of this folder's option.
-    return int(request.config.getoption("connections", None) or CONNECTIONS)
 
 
 @pytest.fixture(scope="session")
@@ -37,10 +34,10 @@ def _responder(lab: Lab) -> None:
 
 
 @pytest.fixture(scope="module")
-def direct(lab: Lab, driver: str, count: int, _responder: None) -> Report:
+def direct(lab: Lab, driver: str, _responder: None) -> Report:
     """The same connections without a proxy, right before those with one."""
     with bridged(lab):
-        return turn_over(lab, count)
+        return turn_over(lab, COUNT)
 
 
 @pytest.fixture(scope="module")
@@ -68,15 +65,15 @@ def told(report: Report) -> str:
 
 
 def test_every_connection_succeeds_and_leaves_nothing_behind(
-        lab: Lab, proxy: Proxy, direct: Report, count: int, figure: Figure) -> None:
+        lab: Lab, proxy: Proxy, direct: Report, figure: Figure) -> None:
     in_use, before = buffers_in_use(lab, proxy), proxy.counters()
-    report = turn_over(lab, count)
+    report = turn_over(lab, COUNT)
     gained = proxy.counters() - before
 
-    figure(f"{count} connections: {told(report)}; direct {told(direct)}")
-    assert (report.succeeded, report.failures) == (count, {})
-    assert (direct.succeeded, direct.failures) == (count, {})
-    assert gained["cookie_valid"] == gained["server_established"] == count
+    figure(f"{COUNT} connections: {told(report)}; direct {told(direct)}")
+    assert (report.succeeded, report.failures) == (COUNT, {})
+    assert (direct.succeeded, direct.failures) == (COUNT, {})
+    assert gained["cookie_valid"] == gained["server_established"] == COUNT
     until(lambda: not entries(proxy), seconds=FORGOTTEN_S, what="the table to be empty")
     until(lambda: buffers_in_use(lab, proxy) == in_use, seconds=3,
           what=f"{in_use} buffers to be in use, as before")
