@@ -98,8 +98,7 @@ class Demonstration:
         return int(json.loads(shown)[0]["stats64"][way]["packets"])
 
     def _server_answers(self) -> int:
-        shown = self._lab.server.run(["nstat", "-jsaz", "TcpExtSyncookiesSent"]).stdout
-        return int(json.loads(shown)["kernel"]["TcpExtSyncookiesSent"])
+        return self._lab.server.counter("TcpExtSyncookiesSent")
 
 
 def _read(proxy: Proxy | None) -> tuple[Counter[str], Counter[str]]:

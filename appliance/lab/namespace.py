@@ -8,13 +8,14 @@ Reading list: ip-netns(8), taskset(1), setns(2), network_namespaces(7).
 
 import contextlib
 import ctypes
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,20 @@ class Namespace:
         """As `run_tool`, here."""
         return run_tool(self.command(arguments), called=f"{arguments[0]} in {self.name}",
                         **options)
+
+    @contextlib.contextmanager
+    def nft_table(self, name: str, chains: str) -> Iterator[None]:
+        """A table for a while; its name begins with its family, as "inet lossy"."""
+        self.run(["nft", "-f", "-"], input=f"table {name} {{ {chains} }}")
+        try:
+            yield
+        finally:
+            self.run(["nft", "delete", "table", *name.split()])
+
+    def counter(self, name: str) -> int:
+        """One of its kernel's counters, as nstat(8) names it."""
+        shown = self.run(["nstat", "-jsaz", name]).stdout
+        return int(json.loads(shown)["kernel"][name])
 
     def popen(self, arguments: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen(self.command(arguments), **options)

@@ -15,22 +15,17 @@ Connect = Callable[[Peer], socket.socket]
 STREAM_BYTES = 5_000_000
 # As the hosts receive, so in both directions; only TCP, since ARP and ND have timers of their own.
 LOSSY = """
-table inet lossy {
-    chain arriving {
-        type filter hook input priority 0;
-        meta l4proto tcp numgen random mod 100 < 2 drop
-    }
+chain arriving {
+    type filter hook input priority 0;
+    meta l4proto tcp numgen random mod 100 < 2 drop
 }
 """
 
 
 @pytest.fixture
 def _lossy(lab: Lab) -> Iterator[None]:
-    for host in (lab.client, lab.server):
-        host.run(["nft", "-f", "-"], input=LOSSY)
-    yield
-    for host in (lab.client, lab.server):
-        host.run(["nft", "delete", "table", "inet", "lossy"])
+    with lab.client.nft_table("inet lossy", LOSSY), lab.server.nft_table("inet lossy", LOSSY):
+        yield
 
 
 @pytest.mark.usefixtures("_lossy")
