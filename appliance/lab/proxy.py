@@ -10,10 +10,6 @@ from collections import Counter
 from contextlib import AbstractContextManager
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
-from synproxy.v1.service_pb2 import Service, ServiceOptions, Timeouts
-from synproxy.v1.services_service_pb2 import UpdateServiceRequest
-from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 from synproxy.v1.stats_service_pb2 import GetStatsRequest, GetStatsResponse, WorkerStats
 from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 
@@ -28,9 +24,7 @@ CALL_S = 5
 # The installed command's own entry point, wherever the command itself lies.
 SYNPROXYD = (sys.executable, "-P", "-c", "from appliance.daemon import main; main()")
 
-# Protects the server's nginx, iperf3 and peers below 8000, untagged and in three tagged
-# networks; the rest is bridged.
-CONFIGURATION = """\
+HEAD = """\
 ports:
   client: {{interface: client, driver: {driver}}}
   server: {{interface: server, driver: {driver}}}
@@ -39,6 +33,10 @@ memory: {{hugepages: false, size_mib: 256}}
 limits: {{connections: 131072, half_open: 4096}}
 eal: {{file_prefix: synlab-{id}}}
 management: {{address: "unix:{socket}"}}
+"""
+# The server's nginx, iperf3 and peers below 8000, untagged and in three tagged networks; the rest
+# is bridged.
+SERVICES = """\
 services:
   - name: lab
     prefixes:
@@ -52,14 +50,15 @@ class Proxy(AbstractContextManager["Proxy"]):
     """A running synproxyd, for the length of a `with` statement."""
 
     def __init__(self, lab: Lab, driver: str, name: str = "synproxyd",
-                 configuration: str = CONFIGURATION) -> None:
-        """`driver` is AF_XDP or AF_PACKET; `name` keeps several daemons of a lab apart."""
+                 services: str = SERVICES) -> None:
+        """`driver` is AF_XDP or AF_PACKET; `name` keeps several daemons of a lab apart; `services`
+        are the configuration's part of that name."""
         self._lab = lab
         self._log = lab.directory / f"{name}.log"
         self._socket = lab.directory / f"{name}.sock"
         self._file = lab.directory / f"{name}.yaml"
-        self._file.write_text(configuration.format(
-            driver=driver, id=lab.id, socket=self._socket, worker=WORKER_LCORE))
+        self._file.write_text(HEAD.format(
+            driver=driver, id=lab.id, socket=self._socket, worker=WORKER_LCORE) + services)
 
     def __enter__(self) -> "Proxy":
         with self._log.open("wb") as log:
@@ -76,7 +75,6 @@ class Proxy(AbstractContextManager["Proxy"]):
             raise LabError(f"synproxyd: exit {self.process.returncode}: {self.log()}")
         self._channel = grpc.insecure_channel(f"unix:{self._socket}")
         self._stats = StatsServiceStub(self._channel)
-        self._services = ServicesServiceStub(self._channel)
         return self
 
     def __exit__(self, *reason: object) -> None:
@@ -105,12 +103,8 @@ class Proxy(AbstractContextManager["Proxy"]):
             total.update(worker.drops)
         return total
 
-    def keep_ended(self, seconds: int) -> None:
-        """How long the lab's service keeps the entries of connections that have ended."""
-        kept = Duration(seconds=seconds)
-        timeouts = Timeouts(time_wait=kept, closed=kept)
-        self._services.UpdateService(UpdateServiceRequest(service=Service(
-            name="lab", options=ServiceOptions(timeouts=timeouts))), timeout=CALL_S)
+    def buffers_in_use(self) -> int:
+        return sum(pool.in_use for pool in self.stats().mempools)
 
     def _is_ready(self) -> bool:
         return any(line.startswith("ready:") for line in self.log().splitlines())

@@ -23,10 +23,6 @@ HELD_BACK = 2 * 64
 pytestmark = pytest.mark.usefixtures("large_sha256")
 
 
-def buffers_in_use(proxy: Proxy) -> int:
-    return sum(pool.in_use for pool in proxy.stats().mempools)
-
-
 def start_flood(lab: Lab, address: str, pps: int, seconds: int) -> subprocess.Popen[bytes]:
     return lab.start(lab.client, python_module(
         "appliance.lab.flood", "--interface", "eth0", "--destination", address,
@@ -36,7 +32,7 @@ def start_flood(lab: Lab, address: str, pps: int, seconds: int) -> subprocess.Po
 
 def test_every_real_request_succeeds_beside_a_flood(
         lab: Lab, server: Server, proxy: Proxy, driver: str, figure: Figure) -> None:
-    before, in_use = proxy.counters(), buffers_in_use(proxy)
+    before, in_use = proxy.counters(), proxy.buffers_in_use()
     flood = start_flood(lab, server.address, FLOOD_PPS[driver], FLOOD_S)
     until(lambda: proxy.counters()["synack_sent"] > before["synack_sent"] + 1000, seconds=5,
           what="the flood to be answered")
@@ -53,8 +49,8 @@ def test_every_real_request_succeeds_beside_a_flood(
     assert gained["cookie_valid"] == REQUESTS
     assert gained["server_established"] == REQUESTS
     assert gained["cookie_invalid"] == 0
-    until(lambda: buffers_in_use(proxy) <= in_use + HELD_BACK, seconds=5,
-          what=f"buffers to come back: {buffers_in_use(proxy)} in use, {in_use} before")
+    until(lambda: proxy.buffers_in_use() <= in_use + HELD_BACK, seconds=5,
+          what=f"buffers to come back: {proxy.buffers_in_use()} in use, {in_use} before")
 
 
 def test_a_flood_alone_leaves_the_table_empty(lab: Lab, server: Server, proxy: Proxy,

@@ -11,7 +11,7 @@ import pytest
 
 from appliance.lab.bridge import bridged
 from appliance.lab.churn import turn_over
-from appliance.lab.proxy import Proxy
+from appliance.lab.proxy import SERVICES, Proxy
 from appliance.lab.report import Report
 from appliance.lab.responder import start_responder
 from appliance.lab.topology import SERVER_IPV4, Lab
@@ -43,8 +43,8 @@ def direct(lab: Lab, driver: str, _responder: None) -> Report:
 @pytest.fixture(scope="module")
 def daemon(lab: Lab, driver: str, direct: Report) -> Iterator[Proxy]:
     """A daemon of its own, after `direct`: both need the proxy's interfaces."""
-    with Proxy(lab, driver) as running:
-        running.keep_ended(KEPT_S)
+    kept = f"{{time_wait: {KEPT_S}s, closed: {KEPT_S}s}}"
+    with Proxy(lab, driver, services=f"{SERVICES}    options: {{timeouts: {kept}}}\n") as running:
         yield running
 
 
@@ -52,7 +52,7 @@ def buffers_in_use(lab: Lab, proxy: Proxy) -> int:
     """At rest.  An AF_XDP port keeps the frames that it has sent until it sends again, so after
     a few single frames it keeps one."""
     lab.client.run(["ping", "-c", "3", "-i", "0.05", "-W", "2", SERVER_IPV4])
-    return sum(pool.in_use for pool in proxy.stats().mempools)
+    return proxy.buffers_in_use()
 
 
 def entries(proxy: Proxy) -> int:

@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from appliance.lab.bridge import bridged
 from appliance.lab.namespace import LabError
-from appliance.lab.proxy import CONFIGURATION, Proxy
+from appliance.lab.proxy import Proxy
 from appliance.lab.topology import (
     CLIENT_IPV4,
     CLIENT_IPV6,
@@ -90,9 +90,9 @@ class Contestant(ABC):
     proxies = True              # false for the plain wire
     routes = False              # whether frames for the other side go to the middle's own MAC
 
-    @abstractmethod
     def wire(self, lab: Lab) -> AbstractContextManager[None]:
         """Both sides joined, nothing proxied."""
+        return bridged(lab)
 
     @abstractmethod
     def proxying(self, lab: Lab) -> AbstractContextManager[None]:
@@ -110,9 +110,6 @@ class Direct(Contestant):
     name = "direct"
     proxies = False
 
-    def wire(self, lab: Lab) -> AbstractContextManager[None]:
-        return bridged(lab)
-
     def proxying(self, lab: Lab) -> AbstractContextManager[None]:
         return bridged(lab)
 
@@ -122,14 +119,9 @@ class Synproxyd(Contestant):
 
     name = "synproxyd"
 
-    def wire(self, lab: Lab) -> AbstractContextManager[None]:
-        return bridged(lab)
-
     @contextmanager
     def proxying(self, lab: Lab) -> Iterator[None]:
-        configuration = CONFIGURATION.partition("services:")[0] + SERVICES.replace(
-            "{", "{{").replace("}", "}}")
-        with Proxy(lab, "AF_XDP", configuration=configuration):
+        with Proxy(lab, "AF_XDP", services=SERVICES):
             yield
 
 
