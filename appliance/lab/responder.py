@@ -2,8 +2,7 @@
 `python -m appliance.lab.responder`.
 
 It listens on PORTS of both families.  A request is a number, the answer is ANSWER_BYTES that only
-that number gives; the request also says which side closes first.  "ready" is printed once it
-listens.  SIGTERM ends it.
+that number gives; the request also says which side closes first.  SIGTERM ends it.
 """
 
 import hashlib
@@ -12,9 +11,9 @@ import socket
 import sys
 
 from appliance.lab.conversations import READABLE, Conversation, Conversations, received
+from appliance.lab.listening import start_server
 from appliance.lab.namespace import python_module
 from appliance.lab.topology import Lab
-from appliance.lab.waiting import until
 
 PORTS = range(7071, 7079)       # protected in the lab, and free of other servers
 BACKLOG = 4096                  # as many as may wait in a namespace by default (somaxconn)
@@ -31,8 +30,6 @@ def request_make(number: int, *, server_closes: bool) -> bytes:
 
 def answer_to(request: bytes) -> bytes:
     return hashlib.blake2b(request, digest_size=ANSWER_BYTES).digest()
-
-
 
 
 def serve_one(connection: socket.socket) -> Conversation:
@@ -60,10 +57,7 @@ def accept_all(listener: socket.socket, conversations: Conversations) -> Convers
 
 def start_responder(lab: Lab) -> None:
     """Serve in the server namespace until the lab ends."""
-    words = lab.directory / "responder.log"
-    with words.open("wb") as log:
-        lab.start(lab.server, python_module("appliance.lab.responder"), stdout=log, stderr=log)
-    until(lambda: b"ready" in words.read_bytes(), seconds=10, what="the responder to listen")
+    start_server(lab, "responder", python_module("appliance.lab.responder"), *PORTS, sockets=1)
 
 
 def main() -> None:
@@ -75,7 +69,6 @@ def main() -> None:
                                         dualstack_ipv6=True)
         listener.setblocking(False)
         conversations.begin(listener, accept_all(listener, conversations))
-    print("ready", flush=True)
     while True:
         conversations.turn()
 
