@@ -74,5 +74,3 @@ def _paired(kernel: list[Heard], ours: list[Heard]) -> Iterator[tuple[Heard | No
 
 def _kind(heard: Heard) -> tuple[str, bool]:
     return heard.flags, heard.payload_bytes > 0
-
-

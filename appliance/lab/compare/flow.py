@@ -85,7 +85,6 @@ class Flow:
         self.addresses = addresses
         self.turn = -1
         self.heard: list[Heard] = []
-        self.segments: list[tuple[Side, Segment]] = []
         self.cookies: dict[int, str] = {}       # letters, by the ISNs of the client's SYN-ACKs
         self._offered: dict[Side, Segment] = {}     # the peer's SYN or SYN-ACK
         self._isn: dict[str, int] = {"c": CLIENT_ISN, "s": SERVER_ISN}
@@ -148,7 +147,6 @@ class Flow:
                   for left, right in segment.sack),
             segment.hop_limit, segment.traffic_class, segment.sound)
         self.heard.append(heard)
-        self.segments.append((side, segment))
         return heard
 
     def _learn(self, side: Side, segment: Segment) -> None:

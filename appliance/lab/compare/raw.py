@@ -6,7 +6,6 @@ Reading list: packet(7).
 import select
 import socket
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from appliance.lab.compare.contestants import (
@@ -100,12 +99,11 @@ class RawHosts(AbstractContextManager["RawHosts"]):
         self._hosts[say.side].send(segment)
         return True
 
-    def settle(self, until: Callable[[], object] = lambda: False, *, quiet_s: float = QUIET_S,
-               seconds: float = SETTLE_S) -> None:
-        """Listen until it holds, or until nothing more comes."""
+    def settle(self, quiet_s: float = QUIET_S) -> None:
+        """Listen until nothing more comes."""
         by_socket = {host.socket: side for side, host in self._hosts.items()}
-        deadline = time.monotonic() + seconds
-        while not until() and time.monotonic() < deadline:
+        deadline = time.monotonic() + SETTLE_S
+        while time.monotonic() < deadline:
             ready, _, _ = select.select(list(by_socket), [], [], quiet_s)
             if not ready:
                 return

@@ -164,5 +164,3 @@ def early_data(stand: Stand, family: int) -> Measured:
         ack=replace(ACK, flags="PA", payload_bytes=EARLY_BYTES))
     got = sum(heard.payload_bytes for heard in talk.flow.to("server"))
     return Measured(f"{got} of {EARLY_BYTES} bytes", got == EARLY_BYTES)
-
-

@@ -10,9 +10,9 @@ from itertools import permutations, product
 
 from appliance.lab.compare.flow import Say, Side
 from appliance.lab.compare.script import Script
+from appliance.lab.compare.stand import FAMILIES
 from appliance.lab.compare.talk import ACK, SYN, SYN_ACK
 
-FAMILIES = (4, 6)
 AGES_S = (0, 2, 6, 15)
 LATE_S = 1.5            # the SYN to the server has been said again by then
 MSS = (None, 536, 1300, 1400, 1460, 8960)
@@ -90,10 +90,9 @@ def _late_legs() -> Iterator[Body]:
 
 def _first_flags() -> Iterator[Body]:
     for flags in FIRST_FLAGS:
-        ack = None if "A" not in flags else 1
         first = replace(SYN, flags=flags, ack=None)
         yield f"first segment {flags or 'without flags'}", (first, ACK, ANSWER)
-        if ack:
+        if "A" in flags:
             yield f"first segment {flags}, no options", (
                 Say("client", flags, ack=None), ACK, ANSWER)
 

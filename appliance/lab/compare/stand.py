@@ -7,8 +7,6 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
 from appliance.lab.compare.contestants import (
-    INNER_IPV4,
-    INNER_IPV6,
     RAW_SERVER_IPV4,
     RAW_SERVER_IPV6,
     RAW_SERVER_MAC,
@@ -25,7 +23,6 @@ from appliance.lab.topology import CLIENT_IPV4, CLIENT_IPV6, SERVER_IPV4, SERVER
 FAMILIES = (4, 6)
 SOCKET_FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 CLIENT = {4: CLIENT_IPV4, 6: CLIENT_IPV6}
-INNER = {4: INNER_IPV4, 6: INNER_IPV6}
 SERVER = {4: SERVER_IPV4, 6: SERVER_IPV6}
 RAW_SERVER = {4: RAW_SERVER_IPV4, 6: RAW_SERVER_IPV6}
 PATIENCE_S = 6          # the longest that a right answer may take is one SYN retransmission
