@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from appliance.lab.namespace import Namespace
+from appliance.lab.namespace import NAMED, Namespace
 
 RECORDS = Path("/run/synproxy-lab")
-ROLES = ("client", "client-wire", "proxy", "server-wire", "server", "inner")
 
 
 @dataclass
@@ -37,8 +36,8 @@ class Record:
 
     def release(self) -> None:
         """Remove all that this lab laid, then the record itself."""
-        for role in ROLES:
-            self.namespace(role).remove()
+        for path in list(NAMED.glob(f"synlab-{self.id}-*")):
+            Namespace(path.name).remove()
         shutil.rmtree(self.directory, ignore_errors=True)
         (RECORDS / f"{self.id}.json").unlink(missing_ok=True)
         self.lock.close()
