@@ -66,7 +66,11 @@ class Website:
     certificate: Certificate
     documents: Path
     reports: Path           # a line for each: protocol, then the arguments as they came
-    large_sha256: str
+
+    def large_sha256(self, size_bytes: int = LARGE_BYTES) -> str:
+        """Of so much of `large`."""
+        with (self.documents / "large").open("rb") as large:
+            return hashlib.sha256(large.read(size_bytes)).hexdigest()
 
 
 def start_webserver(lab: Lab) -> Website:
@@ -75,12 +79,10 @@ def start_webserver(lab: Lab) -> Website:
     documents = directory / "documents"
     documents.mkdir(parents=True)
     (documents / "one").write_bytes(b"1")
-    large = random.Random(LARGE_SEED).randbytes(LARGE_BYTES)
-    (documents / "large").write_bytes(large)
+    (documents / "large").write_bytes(random.Random(LARGE_SEED).randbytes(LARGE_BYTES))
     certificate = make_certificate(directory)
     configuration = directory / "nginx.conf"
     configuration.write_text(CONFIGURATION.format(
         directory=directory, port=PORT, tls_port=TLS_PORT, certificate=certificate))
     start_server(lab, "nginx", ["nginx", "-e", "stderr", "-c", str(configuration)], PORT, TLS_PORT)
-    return Website(certificate, documents, directory / "reports",
-                   hashlib.sha256(large).hexdigest())
+    return Website(certificate, documents, directory / "reports")

@@ -1,6 +1,5 @@
 """Chromium without a screen, loading a page that loads more, over HTTP/1.1 and HTTP/2."""
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -62,9 +61,8 @@ def load(protocol: str, switches: tuple[str, ...], lab: Lab, servers: Servers,
     until(lambda: not open_connections(lab), seconds=PATIENCE_S, what="its connections to end")
     spoken, arguments = site.reports.read_text()[seen:].split()
     report = dict(parse_qsl(arguments))
-    with (site.documents / "large").open("rb") as large:
-        wanted = hashlib.sha256(large.read(STREAM_BYTES)).hexdigest()
-    return Outcome((spoken, report["sha256"], report["pages"]), (protocol, wanted, "1" * PAGES),
+    return Outcome((spoken, report["sha256"], report["pages"]),
+                   (protocol, site.large_sha256(STREAM_BYTES), "1" * PAGES),
                    {"ms for the page": float(report["ms"])})
 
 

@@ -76,7 +76,7 @@ def website(lab: Lab) -> Website:
 @pytest.fixture(scope="session")
 def large_sha256(website: Website) -> str:
     """What `large` is to be."""
-    return website.large_sha256
+    return website.large_sha256()
 
 
 @pytest.fixture(scope="session")

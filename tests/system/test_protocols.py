@@ -35,11 +35,14 @@ def servers(lab: Lab, website: Website) -> Servers:
 
 
 @pytest.fixture(scope="session")
-def direct(lab: Lab, servers: Servers) -> Direct:
-    """What came of each program over a bridge."""
+def direct(lab: Lab, servers: Servers, request: pytest.FixtureRequest) -> Direct:
+    """What came over a bridge of each program that is to run."""
+    chosen = {item.callspec.params.get("program") for item in request.session.items
+              if isinstance(item, pytest.Function) and hasattr(item, "callspec")}
     with bridged(lab):
         return {(name, server): run(lab, servers, server)
-                for name, run in EVERY_PROGRAM.items() for server in SERVERS.values()}
+                for name, run in EVERY_PROGRAM.items() if name in chosen
+                for server in SERVERS.values()}
 
 
 @pytest.fixture(scope="module")
