@@ -161,6 +161,13 @@ def test_make_setup_installs_every_tool() -> None:
     assert set(TOOLS.values()) <= {word.strip(";") for word in installed}
 
 
+def test_a_new_table_in_readme_is_no_new_build() -> None:
+    def steps(*arguments: str) -> str:
+        return run_tool(["make", "-n", *arguments, "build/installed"], cwd=ROOT).stdout
+
+    assert steps("--what-if=README.md") == steps()
+
+
 def test_a_source_that_is_not_ours_fails_by_name() -> None:
     """TEST-NET-1 (RFC 5737) is nobody's."""
     report = Churn([("192.0.2.1", "192.0.2.2")], timeout_s=5).run(10, concurrency=3)
