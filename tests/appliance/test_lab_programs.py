@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
-from appliance.lab import churn, demo, prober
+from appliance.lab import churn, datastore, demo, loginserver, prober
 from appliance.lab.certificate import make_certificate
 from appliance.lab.churn import Churn
 from appliance.lab.compare import __main__ as compare
@@ -20,6 +20,7 @@ from appliance.lab.compare import table
 from appliance.lab.compare.rows import ROWS
 from appliance.lab.namespace import TOOLS, LabError, Namespace, require, run_tool
 from appliance.lab.program import lab_program
+from appliance.lab.topology import Lab
 
 ROOT = Path(__file__).parents[2]
 
@@ -144,6 +145,17 @@ def test_a_tool_that_is_missing_is_named_with_its_package(tmp_path: Path) -> Non
         Namespace("nowhere").run(["ss"])
     with pytest.raises(LabError, match=r"/nonexistent/sshd is not installed: .* openssh-server "):
         require(Path("/nonexistent/sshd"))
+
+
+def test_a_server_that_is_missing_is_named_before_it_is_set_up(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = cast(Lab, None)
+    monkeypatch.setattr(loginserver, "SSHD", Path("/nonexistent/sshd"))
+    with pytest.raises(LabError, match="Debian's openssh-server has it"):
+        loginserver.start_loginserver(nowhere)
+    monkeypatch.setattr(datastore, "BINARY", "/nonexistent/redis-check-rdb")
+    with pytest.raises(LabError, match="Debian's redis-tools has it"):
+        datastore.start_datastore(nowhere)
 
 
 def test_a_tool_that_fails_has_the_last_word() -> None:

@@ -16,13 +16,14 @@ from appliance.lab.proxy import Proxy
 from appliance.lab.topology import SERVERS, Lab, Server
 from appliance.lab.webserver import Website
 
-from .browser import BROWSERS, INSTALLED
+from .browser import BROWSERS, COMMAND, INSTALLED
 from .programs import PROGRAMS, Outcome, Servers, greet
 
 Figure = Callable[[str], None]
 
 EVERY_PROGRAM = PROGRAMS | (BROWSERS if INSTALLED else {})
-without_a_browser = pytest.mark.skipif(not INSTALLED, reason="make browser installs it")
+without_a_browser = pytest.mark.skipif(
+    not INSTALLED, reason=f"no {COMMAND}: make browser installs it")
 PROMPTLY_MS = 500       # the kernel's SYNPROXY takes 1000 where the server speaks first
 
 Direct = dict[tuple[str, Server], Outcome]
