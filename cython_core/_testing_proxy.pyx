@@ -12,9 +12,10 @@ from cython_core.proxy.activation cimport Pulse
 from cython_core.proxy.burst cimport BURST_FRAMES, Burst, burst_run
 from cython_core.proxy.conntable cimport (
     CONN_CLIENT_FIN, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_TIMESTAMPS,
-    CONNTABLE_ALIGN, STATE_CLOSED, STATE_ESTABLISHED, STATE_FREE, STATE_HALF_CLOSED, STATE_REFUSED,
-    STATE_SYN_SENT, STATE_TIME_WAIT, Connection, ConnTable, conntable_bytes, conntable_entry,
-    conntable_find, conntable_init, conntable_insert, conntable_remove, conntable_words,
+    CONNTABLE_ALIGN, STATE_CLIENT_RESET, STATE_CLOSED, STATE_ESTABLISHED, STATE_FREE,
+    STATE_HALF_CLOSED, STATE_REFUSED, STATE_SERVER_RESET, STATE_SYN_SENT, STATE_TIME_WAIT,
+    Connection, ConnTable, conntable_bytes, conntable_entry, conntable_find, conntable_init,
+    conntable_insert, conntable_remove, conntable_words,
 )
 from cython_core.proxy.cookie cimport (
     Cookie, CookieKeys, Offer, cookie_check, cookie_keys_derive,
@@ -26,6 +27,7 @@ from cython_core.proxy.learned cimport Learned
 from cython_core.proxy.service cimport (
     Rule, Service, Snapshot, snapshot_build, snapshot_covers, snapshot_free, snapshot_match,
 )
+from cython_core.proxy.superseded cimport Superseded
 from cython_core.proxy.supply cimport SupplyPool, supply_init
 from cython_core.proxy.synproxy cimport (
     NS_PER_MS, OUTBOX_FRAMES, VERDICT_ABSORB, VERDICT_BRIDGE, VERDICT_TO_CLIENT,
@@ -58,6 +60,8 @@ STATES = {
     STATE_ESTABLISHED: "established",
     STATE_HALF_CLOSED: "half_closed",
     STATE_TIME_WAIT: "time_wait",
+    STATE_CLIENT_RESET: "closed",
+    STATE_SERVER_RESET: "closed",
     STATE_CLOSED: "closed",
     STATE_REFUSED: "refused",
 }
@@ -88,6 +92,7 @@ cdef class Box:
         self.proxy.learned = <Learned *>calloc(1, sizeof(Learned))
         self.proxy.supplies = <SupplyPool *>calloc(1, sizeof(SupplyPool))
         supply_init(self.proxy.supplies, supplies)
+        self.proxy.superseded = <Superseded *>calloc(1, sizeof(Superseded))
         self.proxy.pulses = <Pulse *>calloc(SERVICES_MAX + 1, sizeof(Pulse))
         self.proxy.half_open = half_open_init(
             block(half_open_bytes(half_open)), half_open,
@@ -107,6 +112,7 @@ cdef class Box:
         free(self.proxy.table)
         free(self.proxy.learned)
         free(self.proxy.supplies)
+        free(self.proxy.superseded)
         free(self.proxy.pulses)
         free(self.proxy.half_open.early)
         free(self.proxy.half_open)

@@ -9,7 +9,7 @@
 Reading list: RFC 9293 §3.10.7.3 (SYN-SENT), §3.5.2 (half-open connections); RFC 7323 §2.2.
 """
 
-from libc.stdint cimport uint8_t, uint16_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from cython_core.proxy.conntable cimport Connection
 from cython_core.proxy.half_open cimport HalfOpen
@@ -25,6 +25,11 @@ cdef uint8_t server_answers(Proxy *proxy, Segment *segment, const Flow *flow,
 # A segment of one in STATE_REFUSED.
 cdef uint8_t server_comes_late(Proxy *proxy, Segment *segment, const Flow *flow,
                                const Service *service) noexcept nogil
+
+# A hard ICMP error from the server's side that quotes a client's segment: about our SYN it ends the
+# connection, else it passes.  `conn` may be NULL.
+cdef uint8_t server_unreachable(Proxy *proxy, Segment *segment, uint32_t quoted_seq,
+                                const Service *service, Connection *conn) noexcept nogil
 
 # A SYN-ACK in any later state.
 cdef uint8_t server_repeats_synack(Proxy *proxy, Segment *segment, const Flow *flow,

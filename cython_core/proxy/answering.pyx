@@ -2,25 +2,26 @@ from libc.stdint cimport uint32_t
 from libc.string cimport memset
 
 from cython_core.proxy.conntable cimport (
-    CONN_STRIP_SACK, CONN_SUPPLIED, CONN_TIMESTAMPS, STATE_CLOSED, STATE_ESTABLISHED, STATE_REFUSED,
+    CONN_STRIP_SACK, CONN_SUPPLIED, CONN_TIMESTAMPS, STATE_ESTABLISHED, STATE_REFUSED,
+    STATE_SYN_SENT, STATE_TIME_WAIT,
 )
 from cython_core.proxy.cookie cimport Offer
 from cython_core.proxy.counters cimport (
     NO_BUFFER, NO_CONNECTION, OPTIONS_DIFFER, OPTIONS_LEARNED, ORIGINATED, RST_OUT_OF_WINDOW,
-    SERVER_CHALLENGED, SERVER_ESTABLISHED, SERVER_REFUSED, SERVER_SYN_RETRANS, SYNACK_UNEXPECTED,
-    count,
+    SERVER_CHALLENGED, SERVER_ESTABLISHED, SERVER_REFUSED, SERVER_SYN_RETRANS, SERVER_UNREACHABLE,
+    SYNACK_UNEXPECTED, count,
 )
 from cython_core.proxy.half_open cimport half_open_deliver
 from cython_core.proxy.handshake cimport Tcp, compose, envelope_reverse, envelope_take
 from cython_core.proxy.learned cimport learned_note
 from cython_core.proxy.supply cimport SUPPLY_NONE, supply_take
 from cython_core.proxy.synproxy cimport (
-    VERDICT_ABSORB, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, client_rst_compose, connection_close,
-    handshake_end, handshake_settle, outbox_peek, outbox_push, server_rst_push, server_syn_compose,
-    window_log2,
+    VERDICT_ABSORB, VERDICT_BRIDGE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, client_rst_compose,
+    connection_close, handshake_end, handshake_settle, outbox_peek, outbox_push, server_rst_push,
+    server_syn_compose, window_log2,
 )
 from cython_core.wire.options cimport WSCALE_ABSENT
-from cython_core.wire.segment cimport TCP_ACK, TCP_RST, TCP_SYN
+from cython_core.wire.segment cimport TCP_ACK, TCP_RST, TCP_SYN, segment_takes_ecn
 
 
 # It answers a SYN whose client has gone: RFC 9293 §3.10.7.1, as if there were no connection.
@@ -72,6 +73,25 @@ cdef uint8_t server_refuses(Proxy *proxy, Segment *segment, const Flow *flow,
     return VERDICT_TO_CLIENT
 
 
+cdef uint8_t server_unreachable(Proxy *proxy, Segment *segment, uint32_t quoted_seq,
+                                const Service *service, Connection *conn) noexcept nogil:
+    cdef HalfOpen *record
+    cdef Envelope envelope
+    if conn == NULL or conn.state != STATE_SYN_SENT:
+        return VERDICT_BRIDGE
+    record = &proxy.half_open.records[conn.client_ack]
+    if quoted_seq != record.client_isn:
+        return VERDICT_BRIDGE
+    envelope = record.envelope
+    envelope_reverse(&envelope)
+    segment.frame_bytes = client_rst_compose(segment.frame, &envelope, conn)
+    handshake_end(proxy, record)
+    connection_close(proxy, conn, STATE_REFUSED, service.row)
+    count(proxy.rows, service.row, SERVER_UNREACHABLE)
+    count(proxy.rows, service.row, ORIGINATED)
+    return VERDICT_TO_CLIENT
+
+
 # It acknowledges what we never sent: it holds an older connection of these ports.  RST, and
 # our SYN at once again, within the same bound as by time.
 cdef uint8_t server_challenges(Proxy *proxy, Segment *segment, const Flow *flow,
@@ -100,7 +120,7 @@ cdef void server_learn(Proxy *proxy, const Segment *synack, const Service *servi
                        const HalfOpen *record) noexcept nogil:
     if learned_note(proxy.learned, synack, record.offer.wscale != WSCALE_ABSENT,
                     record.offer.sack, record.offer.timestamps and not record.supplied,
-                    proxy.keys.number):
+                    record.offer.ecn, proxy.keys.number):
         count(proxy.rows, service.row, OPTIONS_LEARNED)
 
 
@@ -145,7 +165,8 @@ cdef void connection_fix(Proxy *proxy, const Segment *synack, Connection *conn,
         conn.flags |= CONN_STRIP_SACK
     scales_fix(conn, offer, synack.options.wscale)
     if (conn.flags & CONN_STRIP_SACK or offer.announced_wscale != wscale_of(offer, synack)
-            or offer.timestamps != synack.options.timestamps):
+            or offer.timestamps != synack.options.timestamps
+            or (offer.ecn and not segment_takes_ecn(synack))):
         count(proxy.rows, record.row, OPTIONS_DIFFER)
     conn.client_window_log2 = window_log2(record.client_window, conn.scales_client >> 4)
     conn.server_window_log2 = window_log2(synack.window, 0)
@@ -223,7 +244,7 @@ cdef uint8_t server_repeats_synack(Proxy *proxy, Segment *segment, const Flow *f
     cdef uint32_t window = (1u << conn.client_window_log2 >> 1) >> (conn.scales_client & 15)
     if segment.seq + conn.seq_offset != conn.isn:
         return SYNACK_UNEXPECTED
-    if conn.state == STATE_CLOSED:
+    if conn.state > STATE_TIME_WAIT:
         return server_comes_late(proxy, segment, flow, service)
     envelope_take(&envelope, segment)
     envelope_reverse(&envelope)

@@ -1,4 +1,5 @@
 from cython_core.proxy.activation cimport activation_syn
+from cython_core.proxy.answering cimport server_unreachable
 from cython_core.proxy.conntable cimport (
     STATE_REFUSED, STATE_SYN_SENT, Connection, conntable_find, conntable_prefetch, conntable_words,
 )
@@ -15,7 +16,7 @@ from cython_core.proxy.service cimport snapshot_covers, snapshot_match
 from cython_core.proxy.synproxy cimport (
     VERDICT_BRIDGE, VERDICT_NONE, VERDICT_TRANSLATE, pulse_of,
 )
-from cython_core.wire.icmp cimport icmp_parse_quote, icmp_rewrite_seq
+from cython_core.wire.icmp cimport icmp_is_hard, icmp_parse_quote, icmp_rewrite_seq
 from cython_core.wire.segment cimport (
     FAULT_EXTENSION_MALFORMED, KIND_FRAGMENT, KIND_ICMP_ERROR, KIND_MALFORMED, KIND_TCP, TCP_ACK,
     TCP_FIN, TCP_RST, TCP_SYN, segment_flow, segment_parse, segment_verify,
@@ -65,8 +66,8 @@ cdef inline uint8_t admit(Burst *burst, const Proxy *proxy, Segment *segment,
         return drop_of_fault(segment)
     if segment.kind == KIND_FRAGMENT:
         return <uint8_t>FRAGMENT if is_covered(burst, proxy, segment) else <uint8_t>VERDICT_BRIDGE
-    if segment.kind == KIND_ICMP_ERROR and burst.from_client:
-        return admit_icmp(proxy, segment, lane)
+    if segment.kind == KIND_ICMP_ERROR:
+        return admit_icmp(burst, proxy, segment, lane)
     return VERDICT_BRIDGE
 
 
@@ -101,12 +102,19 @@ cdef inline uint8_t admit_tcp(Burst *burst, const Proxy *proxy, Segment *segment
     return VERDICT_NONE
 
 
-# An error that a client's side sends about a server's segment quotes it as we had sent it.
-cdef uint8_t admit_icmp(const Proxy *proxy, const Segment *segment, Lane *lane) noexcept nogil:
+# An error that a client's side sends about a server's segment quotes it as we had sent it.  One
+# from a server's side quotes the client's own numbers; it matters where it is about our SYN.
+cdef uint8_t admit_icmp(const Burst *burst, const Proxy *proxy, const Segment *segment,
+                        Lane *lane) noexcept nogil:
     cdef Segment quoted
+    if not burst.from_client and not icmp_is_hard(segment):
+        return VERDICT_BRIDGE
     if not icmp_parse_quote(segment, &lane.quote):
         return VERDICT_BRIDGE
-    lane.service = snapshot_match(proxy.snapshot, lane.quote.source, lane.quote.sport)
+    if burst.from_client:
+        lane.service = snapshot_match(proxy.snapshot, lane.quote.source, lane.quote.sport)
+    else:
+        lane.service = snapshot_match(proxy.snapshot, lane.quote.destination, lane.quote.dport)
     if lane.service == NULL:
         return VERDICT_BRIDGE
     if segment.fault:
@@ -115,7 +123,7 @@ cdef uint8_t admit_icmp(const Proxy *proxy, const Segment *segment, Lane *lane) 
     quoted.destination = lane.quote.destination
     quoted.sport = lane.quote.sport
     quoted.dport = lane.quote.dport
-    segment_flow(&quoted, False, &lane.flow)
+    segment_flow(&quoted, not burst.from_client, &lane.flow)
     return VERDICT_NONE
 
 
@@ -179,13 +187,20 @@ cdef inline uint8_t decide(Burst *burst, Proxy *proxy, Lane *lane, uint64_t dige
                           digest)
     conn = conntable_find(proxy.table, digest, &lane.flow)
     if segment.kind == KIND_ICMP_ERROR:
-        if conn == NULL or conn.state == STATE_SYN_SENT or conn.state == STATE_REFUSED:
-            return VERDICT_BRIDGE
-        icmp_rewrite_seq(segment, &lane.quote, lane.quote.seq - conn.seq_offset)
-        return VERDICT_TRANSLATE
+        return decide_icmp(burst, proxy, lane, conn)
     if burst.from_client:
         return client_segment(proxy, segment, &lane.flow, lane.service, digest, conn)
     return server_segment(proxy, segment, &lane.flow, lane.service, digest, conn)
+
+
+cdef uint8_t decide_icmp(Burst *burst, Proxy *proxy, Lane *lane, Connection *conn) noexcept nogil:
+    cdef Segment *segment = &burst.segment[lane.at]
+    if not burst.from_client:
+        return server_unreachable(proxy, segment, lane.quote.seq, lane.service, conn)
+    if conn == NULL or conn.state == STATE_SYN_SENT or conn.state == STATE_REFUSED:
+        return VERDICT_BRIDGE
+    icmp_rewrite_seq(segment, &lane.quote, lane.quote.seq - conn.seq_offset)
+    return VERDICT_TRANSLATE
 
 
 cdef inline void count_fate(Proxy *proxy, uint32_t row, uint8_t verdict) noexcept nogil:

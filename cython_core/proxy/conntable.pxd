@@ -29,7 +29,9 @@ cdef enum ConnState:
     STATE_ESTABLISHED
     STATE_HALF_CLOSED           # one side's FIN has passed
     STATE_TIME_WAIT             # both FINs have passed
-    STATE_CLOSED                # at its end; kept so that its cookie opens nothing again
+    STATE_CLIENT_RESET          # the client's RST has passed; its server may still refute it
+    STATE_SERVER_RESET
+    STATE_CLOSED                # too long idle; kept so that its cookie opens nothing again
     STATE_REFUSED               # never established: refused, silent, or given up by its client
 
 

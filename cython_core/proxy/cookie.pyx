@@ -1,7 +1,7 @@
 from libc.stdint cimport uint16_t
 
 from cython_core.proxy.learned cimport (
-    learned_mss, learned_sack, learned_timestamps, learned_wscale,
+    learned_ecn, learned_mss, learned_sack, learned_timestamps, learned_wscale,
 )
 from cython_core.wire.byteorder cimport store32
 from cython_core.wire.options cimport WSCALE_ABSENT
@@ -59,7 +59,8 @@ cdef void cookie_offer(Offer *offer, const Segment *syn, const Service *service,
     offer.sack = syn.options.sack_permitted and service.sack
     offer.announced_sack = offer.sack
     offer.ecn = (offer.timestamps and service.ecn
-                 and syn.flags & (TCP_ECE | TCP_CWR) == TCP_ECE | TCP_CWR)
+                 and syn.flags & (TCP_ECE | TCP_CWR) == TCP_ECE | TCP_CWR
+                 and (learned == 0 or learned_ecn(learned, keys.number)))
     offer.mss = syn.options.mss
     if offer.mss == 0:
         offer.mss = MSS_DEFAULT_IPV4 if syn.family == 4 else MSS_DEFAULT_IPV6

@@ -37,6 +37,7 @@ cpdef enum Counter:
     SERVER_SYN_RETRANS
     SERVER_ESTABLISHED
     SERVER_REFUSED
+    SERVER_UNREACHABLE
     SERVER_TIMEOUT
     SERVER_CHALLENGED
     SERVER_RST_SENT
@@ -52,6 +53,7 @@ cpdef enum Counter:
     UNKNOWN_RESET
     # The end of connections.
     CONN_CLOSED
+    CONN_REVIVED
     CONN_EXPIRED
     CONN_EVICTED
     # Drop reasons, to the end.  The first eleven stand in the order of wire/segment's Fault.
@@ -82,7 +84,7 @@ cpdef enum Counter:
 
 cdef enum:
     DROP_FIRST = FRAME_TRUNCATED
-    SERVICES_MAX = 4096     # rows are allocated for all: 4096 x 60 x 8 bytes = 2 MiB a worker
+    SERVICES_MAX = 4096     # rows are allocated for all: 4096 x 62 x 8 bytes = 2 MiB a worker
 
 
 # `rows` holds SERVICES_MAX + 1 rows of COUNTERS_N; a service in slot s counts in row s + 1.

@@ -1,8 +1,8 @@
 from libc.string cimport memcpy
 
 from cython_core.proxy.conntable cimport (
-    CONN_CLIENT_FIN, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SUPPLIED, STATE_CLOSED, STATE_REFUSED,
-    STATE_SYN_SENT, STATE_TIME_WAIT,
+    CONN_CLIENT_FIN, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SUPPLIED, STATE_CLIENT_RESET,
+    STATE_REFUSED, STATE_SERVER_RESET, STATE_SYN_SENT, STATE_TIME_WAIT,
 )
 from cython_core.proxy.counters cimport (
     EARLY_DELIVERED, FLAGS_INVALID, RST_OUT_OF_WINDOW, SERVER_NOT_READY, SYN_PASSED, count,
@@ -15,12 +15,12 @@ from cython_core.proxy.opening cimport (
 from cython_core.proxy.seqadj cimport seqadj_to_server
 from cython_core.proxy.supply cimport supply_to_server
 from cython_core.proxy.synproxy cimport (
-    VERDICT_BRIDGE, VERDICT_TRANSLATE, connection_close, connection_fin, outbox_peek, outbox_push,
-    window_log2,
+    VERDICT_BRIDGE, VERDICT_TRANSLATE, connection_close, connection_fin, connection_revive,
+    outbox_peek, outbox_push, window_log2,
 )
 from cython_core.proxy.unknown cimport connection_pass
 from cython_core.wire.segment cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, segment_parse
-from cython_core.wire.seq cimport seq_max, seq_within
+from cython_core.wire.seq cimport seq_lt, seq_max, seq_within
 
 cdef enum:
     ACK_STEP_BYTES = 1 << 20    # one ACK rarely says more; if it does, its cookie is tried as well
@@ -113,12 +113,14 @@ cdef bint client_in_window(const Segment *segment, const Connection *conn) noexc
 cdef void client_note(Proxy *proxy, const Segment *segment, uint32_t row,
                       Connection *conn) noexcept nogil:
     cdef uint8_t width = window_log2(segment.window, conn.scales_client >> 4)
-    if conn.state == STATE_CLOSED:
-        return
+    if conn.state > STATE_TIME_WAIT:
+        if not client_refutes(segment, conn):
+            return
+        connection_revive(proxy, conn, row)
     conn.active = proxy.now_active
     if segment.flags & TCP_RST:
         if segment.seq == conn.server_ack:
-            connection_close(proxy, conn, STATE_CLOSED, row)
+            connection_close(proxy, conn, STATE_CLIENT_RESET, row)
         else:
             conn.flags |= CONN_RST_DOUBTFUL
         return
@@ -128,6 +130,13 @@ cdef void client_note(Proxy *proxy, const Segment *segment, uint32_t row,
         conn.client_window_log2 = width
     if segment.flags & TCP_FIN:
         connection_fin(proxy, conn, CONN_CLIENT_FIN, row)
+
+
+# Whoever acknowledges more than the RST's SEQ has not taken it for its own.
+cdef inline bint client_refutes(const Segment *segment, const Connection *conn) noexcept nogil:
+    return (conn.state == STATE_SERVER_RESET
+            and segment.flags & (TCP_ACK | TCP_RST) == TCP_ACK
+            and seq_lt(conn.client_ack, segment.ack - conn.seq_offset))
 
 
 cdef bint client_early_deliver(Proxy *proxy, HalfOpen *record, Connection *conn) noexcept nogil:

@@ -4,17 +4,18 @@ from cython_core.proxy.answering cimport (
 )
 from cython_core.proxy.conntable cimport (
     CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_SUPPLIED, CONN_WINDOW_TOLD,
-    STATE_CLOSED, STATE_REFUSED, STATE_SYN_SENT, STATE_TIME_WAIT,
+    STATE_CLIENT_RESET, STATE_REFUSED, STATE_SERVER_RESET, STATE_SYN_SENT, STATE_TIME_WAIT,
 )
 from cython_core.proxy.counters cimport FLAGS_INVALID, RST_OUT_OF_WINDOW, SERVER_OPENED, count
 from cython_core.proxy.seqadj cimport seqadj_to_client
 from cython_core.proxy.supply cimport supply_to_client
 from cython_core.proxy.synproxy cimport (
-    VERDICT_BRIDGE, VERDICT_TRANSLATE, connection_close, connection_fin, pulse_of, window_log2,
+    VERDICT_BRIDGE, VERDICT_TRANSLATE, connection_close, connection_fin, connection_revive,
+    pulse_of, window_log2,
 )
 from cython_core.proxy.unknown cimport connection_adopt, connection_pass, unknown_server
-from cython_core.wire.segment cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
-from cython_core.wire.seq cimport seq_max, seq_within
+from cython_core.wire.segment cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, segment_length
+from cython_core.wire.seq cimport seq_lt, seq_max, seq_within
 
 
 cdef uint8_t server_segment(Proxy *proxy, Segment *segment, const Flow *flow,
@@ -72,12 +73,13 @@ cdef uint8_t server_connected(Proxy *proxy, Segment *segment, const Service *ser
     return VERDICT_TRANSLATE
 
 
-# As client_in_window, with the sides exchanged.
+# As client_in_window, with the sides exchanged; but a RST as well may lie one window back: only a
+# client's numbers can be forged from outside, and a forged ACK may have moved `client_ack` on.
 cdef bint server_in_window(const Segment *segment, const Connection *conn) noexcept nogil:
     cdef uint32_t server_window = 1u << conn.server_window_log2
     cdef uint32_t client_window = 1u << conn.client_window_log2
-    cdef uint32_t back = 0 if segment.flags & TCP_RST else client_window
-    if not seq_within(segment.seq, conn.client_ack - back, conn.client_ack + client_window):
+    if not seq_within(segment.seq, conn.client_ack - client_window,
+                      conn.client_ack + client_window):
         return False
     return not segment.flags & TCP_ACK or seq_within(
         segment.ack, conn.server_ack - server_window, conn.server_ack + server_window)
@@ -87,18 +89,30 @@ cdef bint server_in_window(const Segment *segment, const Connection *conn) noexc
 cdef void server_note(Proxy *proxy, const Segment *segment, const Service *service,
                       Connection *conn) noexcept nogil:
     cdef uint8_t width = window_log2(segment.window, conn.scales_server >> 4)
-    if conn.state == STATE_CLOSED:
-        return
+    if conn.state > STATE_TIME_WAIT:
+        if not server_refutes(segment, conn):
+            return
+        connection_revive(proxy, conn, service.row)
     conn.active = proxy.now_active
     if segment.flags & TCP_RST:
         if segment.seq == conn.client_ack:
-            connection_close(proxy, conn, STATE_CLOSED, service.row)
+            connection_close(proxy, conn, STATE_SERVER_RESET, service.row)
         else:
             conn.flags |= CONN_RST_DOUBTFUL
         return
     conn.flags &= <uint8_t>~CONN_RST_DOUBTFUL
+    # A client can't have what the server has not sent: who says so is not the client.
+    if seq_lt(segment.seq + segment_length(segment), conn.client_ack):
+        conn.client_ack = segment.seq + segment_length(segment)
     conn.server_ack = seq_max(conn.server_ack, segment.ack)
     if width > conn.server_window_log2:
         conn.server_window_log2 = width
     if segment.flags & TCP_FIN:
         connection_fin(proxy, conn, CONN_SERVER_FIN, service.row)
+
+
+# As client_refutes.
+cdef inline bint server_refutes(const Segment *segment, const Connection *conn) noexcept nogil:
+    return (conn.state == STATE_CLIENT_RESET
+            and segment.flags & (TCP_ACK | TCP_RST) == TCP_ACK
+            and seq_lt(conn.server_ack, segment.ack))

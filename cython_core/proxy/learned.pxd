@@ -4,10 +4,11 @@ One table serves all workers.  What is known of a server is one word, read and w
 that no reader ever sees half of two answers; an entry is entered once and stays.  Only a server's
 own answer to a proven client enters one, so the table can't be filled from outside.
 
-    | mss 16 | wscale 4 | SACK 1 | timestamps 1 | known 1 | epoch of timestamps' absence 16 |
+    | mss 16 | wscale 4 | SACK 1 | timestamps 1 | known 1 | ECN 1
+    | epoch of ECN's absence 8 | epoch of timestamps' absence 16 |
 
-A server without timestamps is asked again from the next epoch on: its clients are not offered any,
-so that no SYN of theirs would.
+A server without timestamps, or without ECN, is asked again from the next epoch on: its clients are
+not offered any, so that no SYN of theirs would.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
@@ -23,6 +24,8 @@ cdef enum:
     LEARNED_SACK_AT = 20
     LEARNED_TIMESTAMPS_AT = 21
     LEARNED_KNOWN_AT = 22
+    LEARNED_ECN_AT = 23
+    LEARNED_ECN_ABSENCE_AT = 24
     LEARNED_ABSENCE_AT = 32
 
 
@@ -84,7 +87,8 @@ cdef inline uint64_t learned_read(const Learned *learned, const uint8_t *address
 
 # Take in a SYN-ACK, as far as its SYN had asked.  True where it says what was not known.
 cdef bint learned_note(Learned *learned, const Segment *synack, bint asked_wscale,
-                       bint asked_sack, bint asked_timestamps, uint32_t epoch) noexcept nogil
+                       bint asked_sack, bint asked_timestamps, bint asked_ecn,
+                       uint32_t epoch) noexcept nogil
 
 cdef inline uint16_t learned_mss(uint64_t word) noexcept nogil:
     return <uint16_t>(word >> LEARNED_MSS_AT)
@@ -98,3 +102,7 @@ cdef inline bint learned_sack(uint64_t word) noexcept nogil:
 cdef inline bint learned_timestamps(uint64_t word, uint32_t epoch) noexcept nogil:
     return <bint>(word >> LEARNED_TIMESTAMPS_AT & 1) or (
         <uint16_t>(word >> LEARNED_ABSENCE_AT) != <uint16_t>epoch)
+
+cdef inline bint learned_ecn(uint64_t word, uint32_t epoch) noexcept nogil:
+    return <bint>(word >> LEARNED_ECN_AT & 1) or (
+        <uint8_t>(word >> LEARNED_ECN_ABSENCE_AT) != <uint8_t>epoch)

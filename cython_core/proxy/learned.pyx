@@ -1,6 +1,7 @@
 from libc.string cimport memcpy
 
 from cython_core.proxy.cookie cimport MSS_DEFAULT_IPV4, MSS_DEFAULT_IPV6
+from cython_core.wire.segment cimport segment_takes_ecn
 
 cdef extern from *:
     """
@@ -42,15 +43,17 @@ cdef LearnedServer *entry_of(Learned *learned, const uint8_t *address,
 
 
 cdef bint learned_note(Learned *learned, const Segment *synack, bint asked_wscale,
-                       bint asked_sack, bint asked_timestamps, uint32_t epoch) noexcept nogil:
+                       bint asked_sack, bint asked_timestamps, bint asked_ecn,
+                       uint32_t epoch) noexcept nogil:
     cdef LearnedServer *server = entry_of(learned, synack.source, synack.sport)
     cdef uint64_t former, word
     if server == NULL:
         return False
     former = learned_load(&server.word)
     word = word_of(synack, asked_wscale, asked_sack, asked_timestamps, epoch, former)
+    word |= ecn_of(synack, asked_ecn, epoch, former)
     word_store(&server.word, word)
-    return (word ^ former) << LEARNED_ABSENCE_AT != 0
+    return (word ^ former) & ((1u << LEARNED_ECN_ABSENCE_AT) - 1) != 0
 
 
 # What was not asked for stays what it was; of a new server, what most can do.
@@ -77,3 +80,13 @@ cdef uint64_t word_of(const Segment *synack, bint asked_wscale, bint asked_sack,
     return (mss << LEARNED_MSS_AT | wscale << LEARNED_WSCALE_AT | sack << LEARNED_SACK_AT
             | timestamps << LEARNED_TIMESTAMPS_AT | 1ull << LEARNED_KNOWN_AT
             | absence << LEARNED_ABSENCE_AT)
+
+
+cdef uint64_t ecn_of(const Segment *synack, bint asked, uint32_t epoch,
+                     uint64_t former) noexcept nogil:
+    cdef uint64_t ecn = former >> LEARNED_ECN_AT & 1 if former != 0 else 1
+    cdef uint64_t absence = <uint8_t>(former >> LEARNED_ECN_ABSENCE_AT)
+    if asked:
+        ecn = segment_takes_ecn(synack)
+        absence = <uint8_t>epoch
+    return ecn << LEARNED_ECN_AT | absence << LEARNED_ECN_ABSENCE_AT

@@ -19,6 +19,7 @@ from cython_core.proxy.half_open cimport (
 from cython_core.proxy.handshake cimport (
     Envelope, Tcp, compose, envelope_reverse, envelope_take,
 )
+from cython_core.proxy.superseded cimport superseded_has, superseded_note
 from cython_core.proxy.supply cimport supply_release
 from cython_core.proxy.synproxy cimport (
     VERDICT_ABSORB, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, client_rst_compose,
@@ -205,8 +206,8 @@ cdef uint8_t client_reopens(Proxy *proxy, Segment *segment, const Flow *flow,
     cdef Envelope envelope
     cdef Offer offer
     cdef uint32_t client_isn
-    if not is_plain_ack(segment) or not cookie_prove(proxy, segment, flow, service, &offer,
-                                                     &client_isn):
+    if (not is_plain_ack(segment) or superseded_has(proxy.superseded, flow, segment.ack - 1)
+            or not cookie_prove(proxy, segment, flow, service, &offer, &client_isn)):
         return otherwise
     if conn.state == STATE_SYN_SENT:
         handshake_end(proxy, &proxy.half_open.records[conn.client_ack])
@@ -216,5 +217,6 @@ cdef uint8_t client_reopens(Proxy *proxy, Segment *segment, const Flow *flow,
     if conn.state == STATE_ESTABLISHED or conn.state == STATE_HALF_CLOSED:
         envelope_take(&envelope, segment)
         server_rst_push(proxy, &envelope, flow, conn.server_ack, service.row)
+    superseded_note(proxy.superseded, flow, conn.isn)
     count(proxy.rows, service.row, CONN_REOPENED)
     return connection_open(proxy, segment, service, conn, record, &offer, client_isn)

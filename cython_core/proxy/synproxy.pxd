@@ -16,6 +16,7 @@ from cython_core.proxy.half_open cimport HalfOpen, HalfOpenPool
 from cython_core.proxy.handshake cimport Envelope
 from cython_core.proxy.learned cimport Learned
 from cython_core.proxy.service cimport Service, Snapshot
+from cython_core.proxy.superseded cimport Superseded
 from cython_core.proxy.supply cimport SupplyPool
 from cython_core.wire.segment cimport Flow, Segment
 from cython_core.wire.siphash cimport SipKey
@@ -53,6 +54,7 @@ cdef struct Proxy:
     uint64_t *rows              # counters: see proxy/counters
     Pulse *pulses               # of services, by row
     SupplyPool *supplies
+    Superseded *superseded
     Learned *learned            # shared by all workers
     const Snapshot *snapshot
     SipKey master               # of the cookies; the same on boxes that share load
@@ -86,9 +88,13 @@ cdef uint8_t window_log2(uint32_t window, uint8_t scale) noexcept nogil
 cdef void connection_fin(Proxy *proxy, Connection *conn, uint8_t side_flag,
                          uint32_t row) noexcept nogil
 
-# Keep it as a tombstone: STATE_CLOSED after a RST, STATE_REFUSED where it never was.
+# Keep it as a tombstone: reset, or STATE_REFUSED where it never was.
 cdef void connection_close(Proxy *proxy, Connection *conn, uint8_t state,
                            uint32_t row) noexcept nogil
+
+# The RST's receiver goes on: it had got more by then than had passed here, so that the RST, exact
+# here, was an old one there (RFC 5961 §3.2).
+cdef void connection_revive(Proxy *proxy, Connection *conn, uint32_t row) noexcept nogil
 
 # The server has answered, and no early data waits: the record stays only where the client may
 # have to hear of the window again.

@@ -1,12 +1,13 @@
 from libc.string cimport memset
 
 from cython_core.proxy.conntable cimport (
-    ACTIVITY_TICK_S, CONN_CLIENT_FIN, CONN_SERVER_FIN, STATE_HALF_CLOSED, STATE_SYN_SENT,
-    STATE_TIME_WAIT, conntable_insert, conntable_remove, conntable_sweep, conntable_words,
+    ACTIVITY_TICK_S, CONN_CLIENT_FIN, CONN_SERVER_FIN, STATE_ESTABLISHED, STATE_HALF_CLOSED,
+    STATE_SYN_SENT, STATE_TIME_WAIT, conntable_insert, conntable_remove, conntable_sweep,
+    conntable_words,
 )
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S, cookie_keys_derive
 from cython_core.proxy.counters cimport (
-    CONN_CLOSED, CONN_EVICTED, EARLY_DISCARDED, ORIGINATED, SERVER_RST_SENT, count,
+    CONN_CLOSED, CONN_EVICTED, CONN_REVIVED, EARLY_DISCARDED, ORIGINATED, SERVER_RST_SENT, count,
 )
 from cython_core.proxy.early cimport early_first, early_pop
 from cython_core.proxy.half_open cimport (
@@ -71,6 +72,14 @@ cdef void connection_close(Proxy *proxy, Connection *conn, uint8_t state,
         count(proxy.rows, row, CONN_CLOSED)
     conn.state = state
     conn.active = proxy.now_active
+
+
+cdef void connection_revive(Proxy *proxy, Connection *conn, uint32_t row) noexcept nogil:
+    cdef uint8_t fins = conn.flags & (CONN_CLIENT_FIN | CONN_SERVER_FIN)
+    conn.state = STATE_HALF_CLOSED if fins else STATE_ESTABLISHED
+    if fins == CONN_CLIENT_FIN | CONN_SERVER_FIN:
+        conn.state = STATE_TIME_WAIT
+    count(proxy.rows, row, CONN_REVIVED)
 
 
 # New connections need the records more, once half of them are in use.

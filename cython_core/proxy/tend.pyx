@@ -158,7 +158,7 @@ cdef void connection_expire(Proxy *proxy, Connection *conn) noexcept nogil:
 
 
 cdef inline uint16_t idle_limit(const Service *service, const Connection *conn) noexcept nogil:
-    if conn.state >= STATE_CLOSED:
+    if conn.state > STATE_TIME_WAIT:
         return service.closed_ticks
     if conn.state == STATE_TIME_WAIT or conn.flags & CONN_RST_DOUBTFUL:
         return service.time_wait_ticks

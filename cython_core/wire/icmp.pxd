@@ -25,6 +25,12 @@ cdef struct Quote:
 cdef bint icmp_parse_quote(const Segment *segment, Quote *quote) noexcept nogil
 
 
+# True where that error says that the destination will not be reached, now or later: protocol or
+# port unreachable (RFC 1122 §4.2.3.9, RFC 4443 §3.1), or prohibited (RFC 1812 §5.2.7.1).  Net and
+# host unreachable may pass.
+cdef bint icmp_is_hard(const Segment *segment) noexcept nogil
+
+
 # Replace the quoted sequence number and mend the ICMP checksum.  The quoted TCP checksum is
 # mended as well where the quote holds it.
 cdef void icmp_rewrite_seq(const Segment *segment, const Quote *quote, uint32_t seq) noexcept nogil

@@ -72,6 +72,14 @@ cdef bint icmp_parse_quote(const Segment *segment, Quote *quote) noexcept nogil:
     return ip.family == 4 or not (ip_is_mapped(quote.source) or ip_is_mapped(quote.destination))
 
 
+cdef bint icmp_is_hard(const Segment *segment) noexcept nogil:
+    cdef uint8_t type_ = segment.frame[segment.l4]
+    cdef uint8_t code = segment.frame[segment.l4 + 1]
+    if segment.family == 4:
+        return type_ == ICMP_UNREACHABLE and code in (2, 3, 9, 10, 13)
+    return type_ == ICMPV6_UNREACHABLE and code in (1, 4, 5, 6)
+
+
 cdef void icmp_rewrite_seq(const Segment *segment, const Quote *quote, uint32_t seq) noexcept nogil:
     cdef uint8_t *tcp = segment.frame + quote.l4
     cdef uint64_t delta = checksum_delta32(quote.seq, seq, False)

@@ -105,6 +105,10 @@ cdef uint8_t segment_parse(Segment *segment) noexcept nogil
 cdef bint segment_verify(Segment *segment) noexcept nogil
 
 
+# A SYN-ACK that agrees to ECN: RFC 3168 §6.1.1.
+cdef inline bint segment_takes_ecn(const Segment *segment) noexcept nogil:
+    return segment.flags & (TCP_ECE | TCP_CWR) == TCP_ECE
+
 # SEG.LEN of RFC 9293 §3.3.1: payload, and one each for SYN and FIN.
 cdef inline uint32_t segment_length(const Segment *segment) noexcept nogil:
     return (<uint32_t>segment.payload_bytes + ((segment.flags & TCP_SYN) >> 1)

@@ -26,9 +26,11 @@ IPV4_ERRORS = {
 }
 IPV6_ERRORS = {
     "no-route": ICMPv6DestUnreach(code=0), "host-unreachable": ICMPv6DestUnreach(code=3),
-    "port-unreachable": ICMPv6DestUnreach(code=4), "too-big": ICMPv6PacketTooBig(mtu=NARROW_MTU),
+    "port-unreachable": ICMPv6DestUnreach(code=4),
+    "prohibited": ICMPv6DestUnreach(code=1), "too-big": ICMPv6PacketTooBig(mtu=NARROW_MTU),
     "exceeded": ICMPv6TimeExceeded(code=0), "parameter": ICMPv6ParamProblem(code=1, ptr=6),
 }
+HARD = {"port-unreachable", "prohibited"}       # no retry mends them: RFC 1122 §4.2.3.9
 ERRORS = {4: IPV4_ERRORS, 6: IPV6_ERRORS}
 IP_BYTES = {4: 20, 6: 40}
 

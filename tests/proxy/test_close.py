@@ -123,13 +123,22 @@ def test_a_reset_in_window_passes_but_its_receiver_must_confirm_it(conn, side, o
     assert (proxy.connection.state, proxy.connection.rst_doubtful) == ("established", False)
 
 
-@pytest.mark.parametrize("off", [-1, WINDOW + 1, 2**31])
-@pytest.mark.parametrize("side", ["client", "server"])
+@pytest.mark.parametrize(("side", "off"), [
+    ("client", -1), ("client", WINDOW + 1), ("client", 2**31),
+    ("server", -WINDOW - 1), ("server", WINDOW + 1), ("server", 2**31)])
 def test_a_reset_out_of_window_is_dropped(conn, side, off):
     segment = getattr(conn, side)(sent=off, flags="R", ack=0, tsval=None, tsecr=None)
     assert conn.proxy.run([segment], side == "client").nothing == "rst_out_of_window"
     assert (conn.proxy.connection.state, conn.proxy.connection.rst_doubtful) == (
         "established", False)
+
+
+def test_a_servers_reset_behind_the_clients_ack_is_for_the_client_to_judge(conn):
+    """The ACK may have been forged; the server's own numbers may not: it stands behind us."""
+    segment = conn.server(sent=-1, flags="R", ack=0, tsval=None, tsecr=None)
+    assert conn.proxy.from_server(segment).to_client == conn.as_client_sees(segment)
+    assert (conn.proxy.connection.state, conn.proxy.connection.rst_doubtful) == (
+        "established", True)
 
 
 @pytest.mark.parametrize("side", ["client", "server"])

@@ -9,6 +9,7 @@ from cython_core.proxy import counters
 
 from .connection import SYN_IPV4, Connection
 from .harness import Proxy, service
+from .icmp import error_about
 from .segments import replace
 from .test_bad_frames import PROTECTED, wrong_sum
 
@@ -69,7 +70,12 @@ def busy_day(proxy):
     proxy.from_server(replace(conn.server_synack, dport=9), replace(conn.server(), dport=9))
     proxy.from_server(replace(conn.server(flags="S"), dport=10))
     Connection(proxy, client(1)).bring_to("time_wait")
+    revived = Connection(proxy, client(27)).bring_to("closed")
+    proxy.from_client(revived.client(got=1))
+    revived.close_by_client()
     Connection(proxy, client(2)).bring_to("refused")
+    unreachable = Connection(proxy, client(28)).prove()
+    proxy.from_server(error_about(unreachable.server_syn, "port-unreachable"))
     early_hours(proxy, client)
     for n in range(3, 6):
         syn_sent(n)

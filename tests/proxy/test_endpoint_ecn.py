@@ -10,7 +10,7 @@ from itertools import product
 import pytest
 
 from .connection import Connection
-from .harness import Proxy, service
+from .harness import EPOCH_S, Proxy, service
 from .segments import replace
 
 ECT_1, ECT_0, CE = 1, 2, 3      # the two low bits of the traffic class: RFC 3168 §5
@@ -95,3 +95,43 @@ def test_a_reset_keeps_its_count(conn, ace):
     rst = conn.client(flags=f"RA{ace}")
     assert conn.proxy.from_client(rst).to_server == conn.as_server_sees(rst)
     assert conn.proxy.connection.state == "closed"
+
+
+# A server that declines.
+
+@pytest.fixture
+def learning():
+    return Proxy(service(ecn=True, auto=True))
+
+
+@pytest.mark.parametrize("refusal", ["SA", "SAEC", "SAN"])
+def test_no_later_client_is_promised_what_the_server_has_declined(learning, ts_syn, refusal):
+    asking = replace(ts_syn, flags=ECN_SETUP)
+    conn = Connection(learning, asking, flags=refusal).establish()
+    assert (conn.synack.flags, learning.counters.options_differ) == ("SAE", 1)
+    later = Connection(learning, replace(asking, sport=40_001)).prove()
+    assert (later.synack.flags, later.server_syn.flags) == ("SA", "S")
+
+
+def test_a_server_that_agrees_is_promised_again_and_again(learning, ts_syn):
+    for n in range(3):
+        asking = replace(ts_syn, flags=ECN_SETUP, sport=40_000 + n)
+        assert Connection(learning, asking, flags="SAE").establish().synack.flags == "SAE"
+    assert learning.counters.options_differ == 0
+
+
+def test_a_server_that_has_declined_is_asked_again_in_the_next_epoch(learning, ts_syn):
+    asking = replace(ts_syn, flags=ECN_SETUP)
+    Connection(learning, asking).establish()
+    learning.clock.leap(EPOCH_S)
+    again = Connection(learning, replace(asking, sport=40_001), flags="SAE").establish()
+    assert again.synack.flags == "SAE"
+    last = Connection(learning, replace(asking, sport=40_002)).ask()
+    assert last.synack.flags == "SAE"
+
+
+def test_clients_that_ask_for_none_teach_nothing_of_it(learning, ts_syn):
+    Connection(learning, replace(ts_syn, flags=ECN_SETUP), flags="SAE").establish()
+    Connection(learning, replace(ts_syn, sport=40_001)).establish()
+    asking = replace(ts_syn, flags=ECN_SETUP, sport=40_002)
+    assert Connection(learning, asking).ask().synack.flags == "SAE"

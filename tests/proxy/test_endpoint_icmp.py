@@ -9,9 +9,9 @@ import pytest
 from scapy.layers.inet import IP
 from scapy.layers.l2 import Ether
 
-from .connection import STATES, SYN_IPV4, SYN_IPV6, Connection
+from .connection import STATES, SYN_IPV4, SYN_IPV6, Connection, wrap
 from .harness import Proxy
-from .icmp import error_about, kinds
+from .icmp import HARD, error_about, kinds
 from .segments import replace
 
 SYN = {4: SYN_IPV4, 6: SYN_IPV6}
@@ -100,8 +100,33 @@ def test_an_error_from_the_servers_side_quotes_the_clients_own_number_already(pr
     before = proxy.connection
     for kind in kinds(syn.family):
         passes_untouched(proxy, error_about(segment, kind), False)
-        passes_untouched(proxy, error_about(conn.server_syn, kind, 8), False)
+        if state != "syn_sent" or kind not in HARD:
+            passes_untouched(proxy, error_about(conn.server_syn, kind, 8), False)
     assert proxy.connection == before
+
+
+@pytest.mark.parametrize(("family", "kind"), [case for case in KINDS if case[1] in HARD])
+@pytest.mark.parametrize("tags", TAGS, ids=TAG_IDS)
+@pytest.mark.parametrize("tcp_bytes", [8, None])
+def test_a_hard_error_about_our_syn_is_told_to_the_client_at_once(family, kind, tags, tcp_bytes):
+    """RFC 1122 §4.2.3.9: it aborts; a client without a proxy would hear of it in SYN-SENT."""
+    proxy = Proxy()
+    conn = Connection(proxy, replace(SYN[family], tags=tags)).prove()
+    rst = proxy.from_server(error_about(conn.server_syn, kind, tcp_bytes)).to_client
+    assert (rst.flags, rst.seq, rst.tags) == ("RA", wrap(conn.synack.seq + 1), tags)
+    assert (rst.destination_mac, rst.source_mac) == (
+        conn.syn.source_mac, conn.syn.destination_mac)
+    assert (proxy.connection.state, proxy.gauges.half_open) == ("refused", 0)
+    assert proxy.counters.server_unreachable == 1
+    assert proxy.clock.advance(3).sent == []
+
+
+@pytest.mark.parametrize("off", [1, -1, 2**31])
+def test_a_hard_error_about_another_syn_of_these_ports_passes(proxy, syn, off):
+    conn = Connection(proxy, syn).prove()
+    stale = replace(conn.server_syn, seq=wrap(conn.server_syn.seq + off))
+    passes_untouched(proxy, error_about(stale, "port-unreachable"), False)
+    assert (proxy.connection.state, proxy.gauges.half_open) == ("syn_sent", 1)
 
 
 def test_an_error_whose_checksum_is_wrong_stays_so(conn):

@@ -132,6 +132,68 @@ def test_either_end_may_answer_late_data_by_a_reset_of_its_own(conn, side):
     assert proxy.drops == {}
 
 
+# What its receiver knows better.
+
+@pytest.mark.parametrize("state", FINS)
+@pytest.mark.parametrize("side", SIDES)
+def test_an_end_that_acknowledges_more_than_the_reset_had_has_ignored_it(proxy, syn, side, state):
+    """Its RCV.NXT had passed the RST's SEQ before the proxy saw that: RFC 5961 §3.2, out of
+    window."""
+    conn = moved_to(proxy, syn, state, 0)
+    proxy.run([reset(conn, side, state, 0, 0, **BARE)], side == "client")
+    assert proxy.connection.state == "closed"
+    client_fin, server_fin = FINS[state]
+    goes_on = (conn.server(server_fin, client_fin + 700) if side == "client"
+               else conn.client(client_fin, server_fin + 700))
+    proxy.run([goes_on], side != "client")
+    assert (proxy.connection.state, proxy.counters.conn_revived) == (state, 1)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_revived_connection_outlives_the_time_of_a_tombstone(conn, side):
+    proxy = conn.proxy
+    proxy.run([getattr(conn, side)(**BARE)], side == "client")
+    goes_on = conn.server(got=700) if side == "client" else conn.client(got=700)
+    proxy.run([goes_on], side != "client")
+    proxy.clock.leap(8 * 30 * 4)
+    late = conn.client(sent=700, payload=b"late")
+    assert proxy.from_client(late).to_server == conn.as_server_sees(late)
+    assert proxy.connection.state == "established"
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_what_the_resets_own_sender_says_revives_nothing(conn, side):
+    proxy = conn.proxy
+    proxy.run([getattr(conn, side)(**BARE)], side == "client")
+    overtaken = getattr(conn, side)(got=700)
+    proxy.run([overtaken], side == "client")
+    assert (proxy.connection.state, proxy.counters.conn_revived) == ("closed", 0)
+
+
+def test_a_forged_ack_does_not_keep_the_servers_reset_from_its_client(conn):
+    proxy = conn.proxy
+    proxy.from_client(conn.client(got=60_000))          # of what the server has not sent
+    assert_passes(conn, conn.server(**BARE), "server")
+    assert proxy.connection.rst_doubtful
+
+
+@pytest.mark.parametrize("payload", [b"", b"some more"])
+def test_the_servers_next_segment_takes_a_forged_ack_back(conn, payload):
+    proxy = conn.proxy
+    proxy.from_client(conn.client(got=60_000))
+    proxy.from_server(conn.server(payload=payload))
+    assert_passes(conn, conn.server(sent=len(payload), **BARE), "server")
+    assert proxy.connection.state == "closed"
+
+
+def test_forged_acks_one_after_another_lead_nowhere(conn):
+    proxy = conn.proxy
+    for got in range(60_000, 2**20, 60_000):
+        proxy.from_client(conn.client(got=got))
+        proxy.from_server(conn.server())
+    assert proxy.connection.client_ack == wrap(conn.server_isn + 1)
+
+
 # While the server is awaited.
 
 @pytest.mark.parametrize("differs", [BARE, {"flags": "RA"}], ids=["bare", "with-ack"])
