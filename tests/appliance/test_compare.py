@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from appliance.lab.compare import differential, table
-from appliance.lab.compare.difference import PRESENCE, Difference, differences
+from appliance.lab.compare.difference import OMITTED, PRESENCE, Difference, differences
 from appliance.lab.compare.flow import (
     CLIENT_CLOCK,
     CLIENT_ISN,
@@ -145,6 +145,8 @@ def test_the_scripts_are_many_and_have_names_of_their_own() -> None:
 
 
 HEARD = Heard("server", 1, "S", "c+0", "0", 65535, 0, 1460, 7, True, "c+10", "0", (), 64, 0, True)
+ANNOUNCED = Heard("client", 0, "SA", "k+0", "c+1", 0, 0, 1460, 7, True, "k+0", "c+0", (), 64, 0,
+                  True)
 SCRIPT = Script("a script", 4, (SYN, ACK, SYN_ACK))
 
 
@@ -185,13 +187,41 @@ def test_a_difference_without_a_rule_is_unexplained() -> None:
     assert "1 unlike without a rule" in differential.summary(judgement)
 
 
-def test_a_rule_that_parts_ends_the_comparison() -> None:
-    parting = Rule("parts", "", "", lambda meeting: meeting.difference.field == "mss", parts=True)
-    later = replace(HEARD, turn=2)
-    judgement = judged([HEARD, later], [replace(HEARD, mss=536), replace(later, window=1)],
-                       rules=[parting])
-    assert judgement.unexplained == []
-    assert judgement.parted == 1
+def test_a_rule_holds_only_behind_the_one_that_leads_to_it() -> None:
+    later = Rule("later", "", "", lambda meeting: meeting.difference.field == "window")
+    first = Rule("first", "", "", lambda meeting: meeting.difference.field == "mss",
+                 leads_to=(later,))
+    small, shut = replace(HEARD, mss=536), replace(HEARD, turn=2, window=1)
+    behind = judged([HEARD, replace(HEARD, turn=2)], [small, shut], rules=[first])
+    assert (behind.unexplained, set(behind.applied)) == ([], {"first", "later"})
+    before = judged([HEARD, replace(HEARD, turn=2)],
+                    [replace(HEARD, window=1), replace(small, turn=2)], rules=[first])
+    assert [difference.field for difference in before.unexplained] == ["window"]
+
+
+def test_a_rule_leads_to_others_in_its_own_script_only() -> None:
+    later = Rule("later", "", "", lambda meeting: meeting.difference.field == "window")
+    first = Rule("first", "", "", lambda meeting: meeting.difference.field == "mss",
+                 leads_to=(later,))
+    judgement = judged([HEARD], [replace(HEARD, mss=536)], rules=[first])
+    judgement.judge(SCRIPT, [HEARD], [replace(HEARD, window=1)], [first])
+    assert [difference.field for difference in judgement.unexplained] == ["window"]
+    assert judgement.idle([first]) == [later]
+
+
+def test_what_ours_owes_is_missed_where_the_kernel_is_silent_too() -> None:
+    again = replace(SYN, seq=1000, tsval=500)
+    script = Script("again", 4, (SYN, ACK, SYN_ACK, again, replace(ACK, seq=1001, tsval=510)))
+    start = [ANNOUNCED, HEARD]
+    cookie = replace(ANNOUNCED, turn=3, seq="l+0", ack="c+1001", tsval="l+0", tsecr="c+500")
+    asked = replace(HEARD, turn=4, seq="c+1000", tsval="c+510")
+    rst = replace(HEARD, turn=4, flags="R", seq="c+1", window=0, mss=None, wscale=None,
+                  sack_permitted=False, tsval=None, tsecr=None)
+    answered = replace(script, says=(*script.says, SYN_ACK))
+    assert not judged([*start, cookie], [*start, cookie, rst, asked], script).unexplained
+    missed = judged([*start, cookie], [*start, cookie, rst, asked], answered).unexplained
+    assert {(each.field, each.side) for each in missed} == {
+        (OMITTED, "client"), (OMITTED, "server")}
 
 
 def test_a_rule_that_never_applied_is_told() -> None:
@@ -236,10 +266,17 @@ def test_only_the_window_written_out_is_meant() -> None:
 def test_only_the_servers_window_in_the_announced_scale_is_meant() -> None:
     script = Script("scale", 4, (SYN, ACK, replace(SYN_ACK, wscale=3),
                                  Say("server", window=1000, tsval=20)))
-    told = Heard("client", 3, "A", "k+1", "c+1", 1000, 0, None, None, False, "k+20", "c+10", (),
-                 64, 0, True)
-    assert explained(told, replace(told, window=62), script) == ["server's windows"]
-    assert explained(told, replace(told, window=0), script) == []
+    told = replace(ANNOUNCED, turn=3, flags="A", seq="k+1", window=1000, mss=None, wscale=None,
+                   sack_permitted=False, tsval="k+20", tsecr="c+10")
+
+    def windows(kernel: int, ours: int) -> list[str]:
+        before = [ANNOUNCED, HEARD]
+        judgement = judged([*before, replace(told, window=kernel)],
+                           [*before, replace(told, window=ours)], script)
+        return list(judgement.applied)
+
+    assert windows(1000, 62) == ["server's windows"]
+    assert windows(1000, 63) == windows(1000, 0) == []
 
 
 def test_one_hop_is_meant_and_no_two() -> None:
@@ -253,6 +290,7 @@ def test_a_connection_that_only_ours_opens_is_not_meant() -> None:
 
 def test_a_connection_that_ours_fails_to_open_is_not_meant() -> None:
     assert explained(HEARD, None) == []
+    assert judged([ANNOUNCED, HEARD], [ANNOUNCED]).unexplained
 
 
 def test_only_the_same_syn_may_be_said_again() -> None:

@@ -9,12 +9,14 @@ from appliance.lab.compare.flow import Heard, Say, Side
 from appliance.lab.compare.script import Script
 
 FIELDS = tuple(field.name for field in fields(Heard) if field.name not in ("side", "turn"))
-PRESENCE = "presence"           # the field's name where only one of the two was heard
+# The field's name where only one of the two was heard, or neither though ours ought to have been.
+PRESENCE, OMITTED = "presence", "omitted"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One field of one segment; `kernel` or `ours` is None where it was not sent at all."""
+    """One field of one segment; `kernel` or `ours` is None where it was not sent at all.  Where it
+    is OMITTED, `ours` is what it ought to be."""
 
     script: Script
     turn: int
@@ -30,6 +32,8 @@ class Difference:
     def __str__(self) -> str:
         where = f"{self.script.name}: after {self.said.side}'s {self.said.flags or 'no flags'} " \
                 f"(turn {self.turn}), at the {self.side}"
+        if self.field == OMITTED:
+            return f"{where}: ours ought to send {self.ours}"
         if self.kernel is None:
             return f"{where}: ours alone sends {self.ours}"
         if self.ours is None:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from appliance.lab.compare.raw import RawHosts
-from appliance.lab.compare.rules import Judgement, Rule
+from appliance.lab.compare.rules import Judgement, Rule, with_later
 from appliance.lab.compare.script import Performance, Script, play
 
 SHOWN = 20          # differences that are printed at most
@@ -34,15 +34,15 @@ def summary(judgement: Judgement) -> str:
     unexplained = {difference.script.name for difference in judgement.unexplained}
     intended = judgement.scripts - judgement.alike - len(unexplained)
     return (f"{judgement.scripts} scripts of raw segments, compared field by field with the "
-            f"kernel's: {judgement.alike} alike, {intended} unlike as {len(judgement.applied)} "
-            f"rules intend, {len(unexplained)} unlike without a rule")
+            f"kernel's, each to its end: {judgement.alike} alike, {intended} unlike as "
+            f"{len(judgement.applied)} rules intend, {len(unexplained)} unlike without a rule")
 
 
 def show(console: Console, judgement: Judgement, rules: Sequence[Rule]) -> None:
     table = Table(title="Intended differences from the kernel", title_justify="left")
     for heading in ("rule", "scripts", "reason", "reference"):
         table.add_column(heading)
-    for rule in rules:
+    for rule in with_later(rules):
         table.add_row(rule.name, str(judgement.applied[rule.name]), rule.reason, rule.reference)
     console.print(table)
     for rule in judgement.idle(rules):

@@ -5,7 +5,19 @@ The first rule that fits explains a difference.  Row numbers are those of the ta
 
 from appliance.lab.compare import intended_fields as fields
 from appliance.lab.compare import intended_segments as segments
+from appliance.lab.compare.expected import owed
 from appliance.lab.compare.rules import Rule
+
+KERNELS_OWN = Rule(
+    "the kernel's own connection",
+    "What the kernel opened by mistake goes on without us; what reaches us of it belongs to no "
+    "connection.",
+    "G11", segments.kernels_own)
+OURS_GOES_ON = Rule(
+    "ours goes on",
+    "The kernel has mistaken a segment: it passes later ones in wrong numbers or not at all, ours "
+    "in the numbers that both ends expect.",
+    "RFC 9293 §3.10.7.4", segments.ours_goes_on, owes=owed)
 
 INTENDED = (
     Rule("routed",
@@ -53,7 +65,7 @@ INTENDED = (
     Rule("number of a RST",
          "The kernel sends a server's RST on with the number of the server's first byte; ours is "
          "translated by the offset of all.",
-         "G2, RFC 5961 §3.2", fields.rst_seq, parts=True),
+         "G2, RFC 5961 §3.2", fields.rst_seq, leads_to=(OURS_GOES_ON,)),
     Rule("learned",
          "What a server's SYN-ACK has said is announced to the next client; the kernel announces "
          "what its rule says.",
@@ -62,20 +74,26 @@ INTENDED = (
          "Our SYN-ACK may open a small window at once; the kernel's never does.",
          "G17", fields.early_window),
     Rule("timestamps supplied",
+         "A server without the timestamps that its client was told of gets none, and its client "
+         "gets ours.",
+         "G14, RFC 7323 §3.2", fields.timestamps_supplied),
+    Rule("room for timestamps",
          "Where the server lacks the timestamps that its client was told of, a second SYN leaves "
          "room for ours.",
-         "G14, RFC 7323 §3.2", segments.timestamps_supplied, parts=True),
+         "G14, RFC 7323 §3.2", segments.asked_for_room, leads_to=(OURS_GOES_ON,)),
     Rule("odd flags",
          "nft takes for a SYN whatever bears the flag, and a final ACK may have FIN or RST.",
-         "G11, RFC 9293 §3.10.7.2", segments.odd_flags, parts=True),
+         "G11, RFC 9293 §3.10.7.2", segments.odd_flags,
+         leads_to=(KERNELS_OWN, OURS_GOES_ON)),
     Rule("window probe",
          "A client whose final ACK was lost probes from its ISN: the kernel takes no such cookie, "
          "or one with a wrong MSS and ISN.",
-         "G5, G6, RFC 9293 §3.8.6.1", segments.probe_opens, parts=True),
+         "G5, G6, RFC 9293 §3.8.6.1", segments.probe_opens,
+         leads_to=(OURS_GOES_ON,)),
     Rule("cookie's neighbours",
          "To the kernel a number near its cookie, or with another TSecr, is a cookie as well; ours "
          "is a MAC over all of it.",
-         "RFC 4987 §3.6", segments.lax_cookie, parts=True),
+         "RFC 4987 §3.6", segments.lax_cookie, leads_to=(KERNELS_OWN, OURS_GOES_ON)),
     Rule("SYN by the clock",
          "Ours repeats its SYN by its own timer; the kernel at each ACK that the client repeats.",
          "G15, RFC 6298 §5", segments.syn_by_each_ack),
@@ -88,19 +106,19 @@ INTENDED = (
          "RFC 9293 §3.10.7.4", segments.synack_again),
     Rule("SYN-ACK of another connection",
          "One with another ISN answers no SYN of ours; the kernel starts to translate by it.",
-         "RFC 9293 §3.10.7.4", segments.synack_of_another, parts=True),
+         "RFC 9293 §3.10.7.4", segments.synack_of_another, leads_to=(OURS_GOES_ON,)),
     Rule("SYN while the server is awaited",
          "It is answered as before; the kernel takes its own SYN-ACK for the server's.",
-         "G3", segments.syn_while_awaited, parts=True),
+         "G3", segments.syn_while_awaited, leads_to=(OURS_GOES_ON,)),
     Rule("SYN in the open",
          "It gets the same SYN-ACK and leaves the connection alone; the kernel forgets its offset.",
-         "G3", segments.syn_in_the_open, parts=True),
+         "G3", segments.syn_in_the_open, leads_to=(OURS_GOES_ON,)),
     Rule("no SYN-ACK",
          "What does not answer our SYN is dropped; the kernel passes it on untranslated.",
          "G12, RFC 9293 §3.10.7.3", segments.no_synack),
     Rule("RST that proves nothing",
          "A RST without ACK cannot answer a SYN.",
-         "RFC 9293 §3.10.7.3", segments.blind_rst, parts=True),
+         "RFC 9293 §3.10.7.3", segments.blind_rst, leads_to=(OURS_GOES_ON,)),
     Rule("challenge ACK",
          "A server that acknowledges what was never sent holds an older connection: it gets a RST.",
          "G12, RFC 9293 §3.5.1", segments.challenged),
@@ -110,7 +128,7 @@ INTENDED = (
     Rule("ports again",
          "A valid cookie replaces the connection that had the ports, whose server gets a RST; the "
          "kernel keeps the old one.",
-         "G3, RFC 9293 §3.5.2", segments.ports_again, parts=True),
+         "G3, RFC 9293 §3.5.2", segments.ports_again, leads_to=(OURS_GOES_ON,)),
     Rule("older connection",
          "What no cookie and no entry explains may be a connection's that is older than the proxy, "
          "and passes, at a bounded rate, as it is.",

@@ -199,8 +199,11 @@ def _probes() -> Iterator[Body]:
 
 
 def _server_options() -> Iterator[Body]:
+    """A server that has been asked again for want of timestamps answers again."""
+    without = _plain((SYN_ACK, SERVER_DATA, replace(SERVER_ACKS, window=1)))
+    yield "server with no timestamps", (
+        SYN, ACK, without[0], without[0], CLIENT_DATA, *without[1:])
     for name, answer in {
-        "no timestamps": replace(SYN_ACK, tsval=None),
         "no SACK": replace(SYN_ACK, sack_permitted=False),
         "no wscale": replace(SYN_ACK, wscale=None),
         "wscale 0": replace(SYN_ACK, wscale=0),
