@@ -88,10 +88,15 @@ class Course:
 
     def recent(self, side: str, letter: str) -> int | None:
         """The latest TSval that an end has heard before this turn, by its peer's letter."""
-        values = [int(each.tsval[1:]) for each in self.at(side)
+        values = [distance(each.tsval) for each in self.at(side)
                   if each.turn < self.turn and each.tsval and each.tsval[0] == letter]
         return max(values, default=None)
 
 
 def number(letter: str, distance: int) -> str:
     return f"{letter}{distance:+d}"
+
+
+def distance(symbol: str | None) -> int:
+    """That of a number from its letter; of one near none, 0."""
+    return int(symbol[1:]) if symbol and symbol[1:] else 0

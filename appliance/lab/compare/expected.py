@@ -8,7 +8,7 @@ ours alone sends, where the kernel is silent or wrong, is held against these to 
 from collections.abc import Iterator
 from dataclasses import replace
 
-from appliance.lab.compare.course import SYN_ACKS, Course, number
+from appliance.lab.compare.course import SYN_ACKS, Course, distance, number
 from appliance.lab.compare.flow import Heard
 
 UNSCALED_MAX = 65535
@@ -31,7 +31,7 @@ def as_said(course: Course) -> Heard:
         tsecr = "0" if say.tsecr is None or recent is None else number(peer, recent + say.tsecr)
     base = 0
     if say.side == "server" and course.asked:
-        base = int(course.asked.seq[1:])
+        base = distance(course.asked.seq)
     return Heard(
         "server" if say.side == "client" else "client", course.turn, say.flags,
         number(ours, say.seq), "0" if say.ack is None else number(peer, base + say.ack),
@@ -52,7 +52,7 @@ def translated(course: Course) -> Heard | None:
                        window=window_to_client(course, course.said.window))
         if said.tsval is None or answer.tsval is None:
             return said
-        return replace(said, tsval=number(letter, int(said.tsval[1:]) - answer.tsval))
+        return replace(said, tsval=number(letter, distance(said.tsval) - answer.tsval))
     said = replace(said, window=window_to_server(course, course.said.window))
     if "A" not in said.flags:
         return said                     # neither ACK nor TSecr means anything: RFC 7323 §3.2
@@ -67,7 +67,7 @@ def translated(course: Course) -> Heard | None:
 
 def _moved(symbol: str | None, by: int | None) -> str:
     """From the cookie's numbers to the server's."""
-    return number("s", int((symbol or "k0")[1:]) + (by or 0))
+    return number("s", distance(symbol) + (by or 0))
 
 
 def window_to_client(course: Course, window: int, *, scaled: bool = True) -> int:

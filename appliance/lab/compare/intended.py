@@ -66,6 +66,10 @@ INTENDED = (
          "The kernel sends a server's RST on with the number of the server's first byte; ours is "
          "translated by the offset of all.",
          "G2, RFC 5961 §3.2", fields.rst_seq, leads_to=(OURS_GOES_ON,)),
+    Rule("old RST",
+         "A RST from before the window passes: whether it is old, its receiver knows, since it may "
+         "have got less than has passed here.",
+         "RFC 5961 §3.2", segments.old_rst),
     Rule("learned",
          "What a server's SYN-ACK has said is announced to the next client; the kernel announces "
          "what its rule says.",

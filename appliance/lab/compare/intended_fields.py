@@ -6,7 +6,7 @@ then what it ought to be.
 
 from appliance.lab.compare import expected
 from appliance.lab.compare.contestants import WSCALE
-from appliance.lab.compare.course import number
+from appliance.lab.compare.course import distance, number
 from appliance.lab.compare.expected import DATA_AND_ACKS, UNSCALED_MAX
 from appliance.lab.compare.rules import Meeting
 
@@ -136,7 +136,7 @@ def timestamps_supplied(meeting: Meeting) -> bool:
     if not both or meeting.said.tsval is not None:
         return False
     if meeting.difference.field == "tsval":
-        letter, passed = (both[1].tsval or "?0")[0], int((both[1].tsval or "?0")[1:])
-        return letter == announced.seq[0] and 0 < passed < SCRIPT_MS_MAX
+        return ((both[1].tsval or "?")[0] == announced.seq[0]
+                and 0 < distance(both[1].tsval) < SCRIPT_MS_MAX)
     latest = max(say.tsval or 0 for say in meeting.so_far("client"))
     return both[1].tsecr == number("c", latest)

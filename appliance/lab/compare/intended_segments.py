@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from appliance.lab.compare import expected
 from appliance.lab.compare.course import number
+from appliance.lab.compare.expected import DATA_AND_ACKS
 from appliance.lab.compare.rules import Meeting
 
 PLAIN_ACKS = ("A", "PA", "AU", "AEC")       # what alone opens a connection
@@ -125,6 +126,17 @@ def blind_rst(meeting: Meeting) -> bool:
                 and meeting.course.answered is None)
 
 
+def old_rst(meeting: Meeting) -> bool:
+    """One from before the window passes, and its end, if it takes the TSval, echoes it."""
+    course = meeting.course
+    if meeting.field("server", DATA_AND_ACKS, "tsecr"):
+        return meeting.right and any("R" in say.flags for say in meeting.so_far("server"))
+    answer = course.answer
+    return (answer is not None and meeting.said.side == "server" and "R" in meeting.said.flags
+            and meeting.said.seq <= answer.seq
+            and meeting.ours_alone_is(expected.translated(course)))
+
+
 def challenged(meeting: Meeting) -> bool:
     """The server acknowledges what was never sent."""
     said = meeting.said
@@ -177,10 +189,10 @@ def asked_for_room(meeting: Meeting) -> bool:
         return meeting.difference.ours is None and kernel.flags == flags
     if asked.turn != course.turn:
         return False
-    first = next(each for each in meeting.ours_before("server") if each.flags == "S")
-    again = replace(first, turn=course.turn, tsval=None, tsecr=None,
-                    mss=expected.offered_mss(course) - expected.TIMESTAMPS_BYTES)
-    return meeting.ours_alone_is(again, expected.rst_to_server(course, course.syn.seq + 1))
+    again = [replace(each, turn=course.turn, tsval=None, tsecr=None,
+                     mss=expected.offered_mss(course) - expected.TIMESTAMPS_BYTES)
+             for each in meeting.ours_before("server") if each.flags == "S"]
+    return meeting.ours_alone_is(*again, expected.rst_to_server(course, course.syn.seq + 1))
 
 
 def early_data(meeting: Meeting) -> bool:
