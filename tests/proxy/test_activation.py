@@ -210,3 +210,83 @@ def test_a_challenge_ack_of_the_server_is_translated_while_syns_pass(syn):
     assert proxy.from_server(challenge).to_client == conn.as_client_sees(challenge)
     rst = replace(conn.client(flags="R", ack=0), seq=conn.as_client_sees(challenge).ack)
     assert proxy.from_client(rst).to_server.seq == rst.seq
+
+
+class TestAutosOwnSwitches:
+    """By load and by time, not by an update; what is under way then goes on as well."""
+
+    def test_on_leaves_alone_what_had_passed(self, syn):
+        proxy = Proxy(web("auto"))
+        direct = Direct(proxy, replace(syn, sport=1025)).pass_through()
+        assert direct.goes_on()
+        half = Direct(proxy, replace(syn, sport=1026), isn=9000)
+        proxy.from_client(half.syn)
+        flood(proxy, 150, 1)
+        assert proxy.counters.cookies_on == 1
+        assert proxy.from_server(half.synack).to_client == half.synack
+        assert half.goes_on()
+        assert direct.goes_on()
+
+    def test_off_leaves_alone_what_is_translated_and_still_takes_cookies(self, syn):
+        proxy = Proxy(web("auto", hold_ms=5000))
+        flood(proxy, 150, 1)
+        conn = Connection(proxy, syn).establish()
+        late = Connection(proxy, replace(syn, sport=1026)).ask()
+        proxy.clock.advance(10)
+        assert proxy.counters.cookies_off == 1
+        assert proxy.from_client(late.ack).to_server.flags == "S"
+        ask, answer = conn.client(payload=b"ask"), conn.server(got=3, payload=b"answer")
+        assert proxy.from_client(ask).to_server == conn.as_server_sees(ask)
+        assert proxy.from_server(answer).to_client == conn.as_client_sees(answer)
+
+    def test_off_takes_no_cookie_after_its_grace(self, syn):
+        proxy = Proxy(web("auto", hold_ms=5000, grace_ms=3000))
+        flood(proxy, 150, 1)
+        late = Connection(proxy, replace(syn, sport=1026)).ask()
+        proxy.clock.advance(12)
+        assert proxy.counters.cookies_off == 1
+        assert proxy.from_client(late.ack).to_server == late.ack
+
+    def test_on_again_after_off(self):
+        proxy = Proxy(web("auto", hold_ms=5000))
+        for _ in range(3):
+            flood(proxy, 150, 1)
+            proxy.clock.advance(10)
+        assert (proxy.counters.cookies_on, proxy.counters.cookies_off) == (3, 3)
+
+    def test_of_one_service_are_none_of_anothers(self):
+        proxy = Proxy(web("auto"), service(
+            "mail", ports=((25, 25),), row=2, activation="auto", **MARKS))
+        flood(proxy, 150, 1)
+        assert not passes(proxy)
+        assert passes(proxy, replace(SYN_IPV4, dport=25))
+        assert proxy.box.counters(2)["cookies_on"] == 0
+
+    @pytest.mark.parametrize("goes_on", [True, False])
+    def test_wait_for_the_lower_mark_of_handshakes_without_an_end(self, goes_on):
+        """Of 32 or fewer one is forgotten a second; as many that come anew keep them on."""
+        proxy = Proxy(web("auto", hold_ms=2000, syn_rate_mark=10_000))
+        for syn in syns(2000, 40):
+            Direct(proxy, syn).pass_through()
+        assert not passes(proxy)
+        for late in syns(3000, 40):
+            if goes_on:
+                proxy.from_server(Direct(proxy, late).synack)
+            proxy.clock.advance(1)
+        assert proxy.counters.cookies_off == (not goes_on)
+
+
+@pytest.mark.parametrize("policy", ["drop", "reset"])
+def test_in_the_grace_of_a_switch_no_policy_ends_what_had_passed(syn, policy):
+    proxy = Proxy(web("off", unknown_flow=policy))
+    direct = Direct(proxy, syn)
+    proxy.from_client(syn)
+    proxy.from_server(direct.synack)
+    proxy.publish(web("always", unknown_flow=policy))
+    assert direct.goes_on()
+
+
+def test_a_connection_that_passed_needs_no_entry_to_go_on_after_a_restart(syn):
+    direct = Direct(Proxy(web("off")), syn).pass_through()
+    direct.proxy = Proxy(service(activation="always", unknown_flow="forward"))
+    assert direct.goes_on()

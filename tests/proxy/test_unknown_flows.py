@@ -166,3 +166,29 @@ def test_a_client_that_uses_the_ports_of_an_old_connection_anew_is_proxied(proxy
 def test_a_valid_cookie_is_none_of_them(proxy, syn):
     assert Connection(proxy, syn).establish().window_update.flags == "A"
     assert proxy.counters.unknown_forwarded == 0
+
+
+def test_a_flood_on_one_service_takes_nothing_of_anothers_rate(old):
+    mail = service("mail", ports=((25, 25),), row=2, unknown_flow="forward", unknown_rate=1)
+    proxy = Proxy(service(unknown_flow="forward", unknown_rate=1), mail)
+    for port in range(1, 30):
+        proxy.from_client(replace(old, sport=port))
+    assert proxy.drops == {"unknown_rate": 28}
+    other = replace(old, dport=25)
+    assert proxy.from_client(other).to_server == other
+
+
+def test_while_nothing_is_under_attack_no_rate_bounds_what_is_older(old):
+    proxy = Proxy(service(activation="auto", unknown_flow="drop", unknown_rate=1))
+    for port in range(1, 30):
+        segment = replace(old, sport=port)
+        assert proxy.from_client(segment).to_server == segment
+
+
+@pytest.mark.parametrize("tags", [((0x8100, 42),), ((0x88A8, 7), (0x8100, 4094))],
+                         ids=["vlan", "qinq"])
+def test_an_older_connection_under_tags_passes_untouched(proxy, old, tags):
+    segment = replace(old, tags=tags, payload=b"x")
+    assert proxy.from_client(segment).to_server == segment
+    assert proxy.from_server(reply(segment)).to_client == reply(segment)
+    assert proxy.from_client(segment).to_server == segment
