@@ -87,6 +87,23 @@ def test_the_servers_window_is_told_as_well(proxy, syn):
     assert (update.window, update.ack) == (65160 >> 7, wrap(syn.seq + 1))
 
 
+@pytest.mark.parametrize("tags", [((0x8100, 42),), ((0x88A8, 7), (0x8100, 4094))],
+                         ids=["vlan", "qinq"])
+def test_early_data_keeps_all_that_is_not_translated(proxy, syn, tags):
+    conn = Connection(proxy, replace(syn, tags=tags)).prove()
+    request = conn.client(flags="PAUEC", payload=REQUEST, urgent=4, tos=0xB9, hop_limit=9,
+                          window=77)
+    proxy.from_client(request)
+    assert delivered(answer(conn)) == [conn.as_server_sees(request)]
+
+
+def test_a_server_that_scales_nothing_is_told_early_datas_window_unscaled(proxy, ts_syn):
+    conn = Connection(proxy, ts_syn, wscale=None).prove()
+    proxy.from_client(conn.client(payload=REQUEST, window=100))
+    (segment,) = delivered(answer(conn))
+    assert segment.window == 100 << 7
+
+
 @pytest.mark.parametrize("start", [-1, WINDOW_BYTES])
 def test_data_outside_the_window_does_not_wait(proxy, syn, start):
     conn = Connection(proxy, syn).prove()
@@ -196,6 +213,24 @@ class TestAWindowThatMayHaveBeenLost:
             proxy.from_client(conn.client(got=1))
         else:
             proxy.from_client(conn.client(flags="FA"))
+        assert proxy.clock.advance(5).sent == []
+        assert proxy.gauges.records == 0
+
+    def test_is_said_again_to_a_client_that_found_the_hold_full(self, syn):
+        proxy = Proxy(service(early_data=True), early=1)
+        first = Connection(proxy, replace(syn, sport=41)).prove()
+        proxy.from_client(first.client(payload=REQUEST))
+        shut = Connection(proxy, syn).ask()
+        assert shut.synack.window == 0
+        answer(first)
+        shut.server_syn = proxy.from_client(shut.ack).to_server
+        shut.window_update, shut.server_ack = proxy.from_server(shut.server_synack).both
+        again = proxy.clock.advance(0.3).to_client
+        assert (again.seq, again.window) == (shut.window_update.seq, shut.window_update.window)
+
+    def test_is_not_said_again_to_a_client_that_had_an_open_one(self, syn):
+        proxy = Proxy(service(early_data=True))
+        Connection(proxy, syn).establish()
         assert proxy.clock.advance(5).sent == []
         assert proxy.gauges.records == 0
 

@@ -62,6 +62,28 @@ def test_segments_out_of_window_keep_nothing(syn):
     assert proxy.gauges.connections == 0
 
 
+@pytest.mark.parametrize("state", ["established", "half_closed", "time_wait", "closed"])
+def test_each_service_has_timeouts_of_its_own(syn, state):
+    patient = {name: 4 * ticks for name, ticks in TIMEOUTS.items()}
+    proxy = Proxy(service(**TIMEOUTS), service("mail", ports=((25, 25),), row=2, **patient))
+    for dport in (80, 25):
+        Connection(proxy, replace(syn, dport=dport)).bring_to(state)
+    proxy.clock.leap(TIMEOUTS["established_ticks"] * TICK_S + SLACK_S)
+    assert proxy.gauges.connections == 1
+    assert (proxy.box.counters(1)["conn_expired"], proxy.box.counters(2)["conn_expired"]) == (1, 0)
+
+
+def test_each_service_asks_its_silent_servers_as_often_as_it_is_set_to(syn):
+    proxy = Proxy(service(syn_retries=1), service("mail", ports=((25, 25),), row=2, syn_retries=3))
+    for dport in (80, 25):
+        Connection(proxy, replace(syn, dport=dport)).prove()
+    proxy.clock.advance(3.5)
+    assert proxy.gauges.half_open == 1
+    proxy.clock.advance(13)
+    assert proxy.gauges.half_open == 0
+    assert [proxy.box.counters(row)["server_syn_retrans"] for row in (1, 2)] == [1, 3]
+
+
 def test_a_change_of_a_timeout_reaches_connections_that_are_already_open(syn):
     proxy = Proxy(service(**TIMEOUTS))
     Connection(proxy, syn).establish()

@@ -6,6 +6,8 @@ RFC 9293 §3.5, §3.10.7; RFC 7323 §2, §3.2; design/protocol §1, §4, G1, G4-
 from itertools import combinations
 
 import pytest
+from scapy.layers.inet import TCP
+from scapy.layers.l2 import Ether
 
 from .connection import SYN_IPV4, SYN_IPV6, Connection, plain, wrap
 from .harness import Proxy, service
@@ -39,15 +41,44 @@ def test_the_payload_of_a_syn_is_not_acknowledged(proxy, syn):
     assert (synack.ack, synack.payload) == (wrap(syn.seq + 1), b"")
 
 
-def test_unknown_options_of_a_syn_are_not_echoed(proxy):
-    fast_open, multipath, md5 = (34, b"\x01" * 4), (30, b"\x00\x81" + b"k" * 8), (19, b"m" * 16)
-    for option in (fast_open, multipath, md5):
-        frame = replace(SYN_IPV4, options=(("MSS", 1460), option)).frame()
-        verdicts, [(to_server, answer)] = proxy.box.run([frame], True)
-        proxy.sent += 1
-        assert (verdicts, to_server) == (["to_client"], False)
-        assert len(answer) == 60            # 14 + 20 + 24, padded: MSS is all there is
-        assert answer[46] >> 4 == 6
+UNKNOWN_OPTIONS = {
+    "fast-open": (34, b"\x01" * 4), "multipath": (30, b"\x00\x81" + b"k" * 8),
+    "md5": (19, b"m" * 16), "authentication": (29, b"\x01\x02" + b"a" * 12),
+    "unassigned": (200, b""),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN_OPTIONS)
+@pytest.mark.parametrize("template", [SYN_IPV4, SYN_IPV6], ids=["ipv4", "ipv6"])
+def test_unknown_options_of_a_syn_are_neither_echoed_nor_asked_of_the_server(
+        proxy, template, name):
+    template = plain(template)
+    frame = replace(template, options=(("MSS", template.mss), UNKNOWN_OPTIONS[name])).frame()
+    verdicts, [(to_server, answer)] = proxy.box.run([frame], True)
+    proxy.sent += 1
+    assert (verdicts, to_server) == (["to_client"], False)
+    assert option_names(answer) == ["MSS"]
+    synack = Segment.read(answer)
+    ack = replace(template, flags="A", seq=template.seq + 1, ack=synack.seq + 1, options=())
+    verdicts, [(to_server, syn)] = proxy.box.run([ack.frame()], True)
+    proxy.sent += 1
+    assert (verdicts, to_server) == (["to_server"], True)
+    assert option_names(syn) == ["MSS"]
+
+
+def option_names(frame):
+    return [name for name, _ in Ether(frame)[TCP].options]
+
+
+def test_of_options_that_are_said_twice_the_last_counts(proxy, ts_syn):
+    twice = (("MSS", 536), ("Timestamp", (7, 0)), ("WScale", 2), ("MSS", 1300),
+             ("Timestamp", (ts_syn.tsval, 0)), ("WScale", 9))
+    synack = proxy.from_client(replace(ts_syn, options=twice)).to_client
+    assert synack.tsecr == ts_syn.tsval
+    ack = replace(ts_syn, flags="A", seq=wrap(ts_syn.seq + 1), ack=wrap(synack.seq + 1),
+                  options=(("Timestamp", (99, 0)), ("Timestamp", (ts_syn.tsval, synack.tsval))))
+    server_syn = proxy.from_client(ack).to_server
+    assert (server_syn.mss, server_syn.wscale, server_syn.tsval) == (1300, 9, ts_syn.tsval)
 
 
 OPTIONS = {
