@@ -23,7 +23,10 @@ from cython_core.proxy.cookie cimport (
 from cython_core.proxy.counters cimport COUNTERS_N, DROP_FIRST, SERVICES_MAX
 from cython_core.proxy.early cimport early_bytes, early_init
 from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
-from cython_core.proxy.learned cimport Learned
+from cython_core.proxy.learned cimport (
+    LEARNED_SERVERS, Learned, LearnedServer, learned_look, learned_mss, learned_sack,
+    learned_wscale,
+)
 from cython_core.proxy.service cimport (
     Rule, Service, Snapshot, snapshot_build, snapshot_covers, snapshot_free, snapshot_match,
 )
@@ -208,6 +211,15 @@ cdef class Box:
         return [describe(conntable_entry(self.proxy.table, i))
                 for i in range(self.proxy.table.fresh)
                 if conntable_entry(self.proxy.table, i).state != STATE_FREE]
+
+    def learned(self):
+        """What is known of servers, as dicts; `noted_s` in seconds since 1970."""
+        cdef LearnedServer server
+        return [{"address": server.address[:16], "port": server.port,
+                 "mss": learned_mss(server.word), "wscale": learned_wscale(server.word),
+                 "sack": bool(learned_sack(server.word)), "noted_s": server.noted_s}
+                for slot in range(LEARNED_SERVERS)
+                if learned_look(self.proxy.learned, slot, &server)]
 
     def match(self, bytes address, uint16_t port):
         """The counter row of the service of an address (16 bytes) and port, or None."""

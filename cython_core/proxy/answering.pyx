@@ -16,9 +16,9 @@ from cython_core.proxy.handshake cimport Tcp, compose, envelope_reverse, envelop
 from cython_core.proxy.learned cimport learned_note
 from cython_core.proxy.supply cimport SUPPLY_NONE, supply_take
 from cython_core.proxy.synproxy cimport (
-    VERDICT_ABSORB, VERDICT_BRIDGE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, client_rst_compose,
-    connection_close, handshake_end, handshake_settle, outbox_peek, outbox_push, server_rst_push,
-    server_syn_compose, window_log2,
+    NS_PER_S, VERDICT_ABSORB, VERDICT_BRIDGE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER,
+    client_rst_compose, connection_close, handshake_end, handshake_settle, outbox_peek,
+    outbox_push, server_rst_push, server_syn_compose, window_log2,
 )
 from cython_core.wire.options cimport WSCALE_ABSENT
 from cython_core.wire.segment cimport TCP_ACK, TCP_RST, TCP_SYN, segment_takes_ecn
@@ -120,7 +120,7 @@ cdef void server_learn(Proxy *proxy, const Segment *synack, const Service *servi
                        const HalfOpen *record) noexcept nogil:
     if learned_note(proxy.learned, synack, record.offer.wscale != WSCALE_ABSENT,
                     record.offer.sack, record.offer.timestamps and not record.supplied,
-                    record.offer.ecn, proxy.keys.number):
+                    record.offer.ecn, proxy.keys.number, <uint32_t>(proxy.now_ns // NS_PER_S)):
         count(proxy.rows, service.row, OPTIONS_LEARNED)
 
 

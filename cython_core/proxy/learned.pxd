@@ -2,7 +2,8 @@
 
 One table serves all workers.  What is known of a server is one word, read and written whole, so
 that no reader ever sees half of two answers; an entry is entered once and stays.  Only a server's
-own answer to a proven client enters one, so the table can't be filled from outside.
+own answer to a proven client enters one, so the table can't be filled from outside.  When the
+server said so stands beside the word, for whoever lists them; no SYN looks there.
 
     | mss 16 | wscale 4 | SACK 1 | timestamps 1 | known 1 | ECN 1
     | epoch of ECN's absence 8 | epoch of timestamps' absence 16 |
@@ -38,8 +39,9 @@ cdef enum LearnedState:
 cdef struct LearnedServer:
     uint64_t word
     uint8_t address[16]         # as in Flow
-    uint32_t state              # a LearnedState; what is above is valid once it is ENTERED
+    uint32_t noted_s            # since 1970, on a worker's clock: the newest SYN-ACK
     uint16_t port
+    uint16_t state              # a LearnedState; the key is valid once it is ENTERED
 
 
 cdef struct Learned:
@@ -52,13 +54,13 @@ cdef extern from *:
     {
         return __atomic_load_n(at, __ATOMIC_RELAXED);
     }
-    static inline uint32_t learned_state(const uint32_t *at)
+    static inline uint16_t learned_state(const uint16_t *at)
     {
         return __atomic_load_n(at, __ATOMIC_ACQUIRE);
     }
     """
     uint64_t learned_load(const uint64_t *) noexcept nogil
-    uint32_t learned_state(const uint32_t *) noexcept nogil
+    uint16_t learned_state(const uint16_t *) noexcept nogil
 
 # The keys are those of servers that have answered, so that this hash needs no secret.
 cdef inline uint32_t learned_slot(const uint8_t *address, uint16_t port) noexcept nogil:
@@ -87,8 +89,11 @@ cdef inline uint64_t learned_read(const Learned *learned, const uint8_t *address
 
 # Take in a SYN-ACK, as far as its SYN had asked.  True where it says what was not known.
 cdef bint learned_note(Learned *learned, const Segment *synack, bint asked_wscale,
-                       bint asked_sack, bint asked_timestamps, bint asked_ecn,
-                       uint32_t epoch) noexcept nogil
+                       bint asked_sack, bint asked_timestamps, bint asked_ecn, uint32_t epoch,
+                       uint32_t now_s) noexcept nogil
+
+# What stands in a slot, 0..LEARNED_SERVERS-1, copied while the workers go on.  False: nothing.
+cdef bint learned_look(const Learned *learned, uint32_t slot, LearnedServer *seen) noexcept nogil
 
 cdef inline uint16_t learned_mss(uint64_t word) noexcept nogil:
     return <uint16_t>(word >> LEARNED_MSS_AT)

@@ -7,20 +7,35 @@ cdef extern from *:
     """
     static inline void word_store(uint64_t *at, uint64_t word)
     {
-        __atomic_store_n(at, word, __ATOMIC_RELAXED);
+        __atomic_store_n(at, word, __ATOMIC_RELEASE);
     }
-    static inline void state_store(uint32_t *at, uint32_t state)
+    static inline uint64_t word_acquire(const uint64_t *at)
+    {
+        return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    }
+    static inline void noted_store(uint32_t *at, uint32_t noted_s)
+    {
+        __atomic_store_n(at, noted_s, __ATOMIC_RELAXED);
+    }
+    static inline uint32_t noted_load(const uint32_t *at)
+    {
+        return __atomic_load_n(at, __ATOMIC_RELAXED);
+    }
+    static inline void state_store(uint16_t *at, uint16_t state)
     {
         __atomic_store_n(at, state, __ATOMIC_RELEASE);
     }
-    static inline int state_claim(uint32_t *at, uint32_t from, uint32_t to)
+    static inline int state_claim(uint16_t *at, uint16_t from, uint16_t to)
     {
         return __atomic_compare_exchange_n(at, &from, to, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
     }
     """
     void word_store(uint64_t *, uint64_t) noexcept nogil
-    void state_store(uint32_t *, uint32_t) noexcept nogil
-    bint state_claim(uint32_t *, uint32_t, uint32_t) noexcept nogil
+    uint64_t word_acquire(const uint64_t *) noexcept nogil
+    void noted_store(uint32_t *, uint32_t) noexcept nogil
+    uint32_t noted_load(const uint32_t *) noexcept nogil
+    void state_store(uint16_t *, uint16_t) noexcept nogil
+    bint state_claim(uint16_t *, uint16_t, uint16_t) noexcept nogil
 
 
 # The server's entry, a fresh one where it had none; NULL where there is no room.
@@ -43,8 +58,8 @@ cdef LearnedServer *entry_of(Learned *learned, const uint8_t *address,
 
 
 cdef bint learned_note(Learned *learned, const Segment *synack, bint asked_wscale,
-                       bint asked_sack, bint asked_timestamps, bint asked_ecn,
-                       uint32_t epoch) noexcept nogil:
+                       bint asked_sack, bint asked_timestamps, bint asked_ecn, uint32_t epoch,
+                       uint32_t now_s) noexcept nogil:
     cdef LearnedServer *server = entry_of(learned, synack.source, synack.sport)
     cdef uint64_t former, word
     if server == NULL:
@@ -52,8 +67,22 @@ cdef bint learned_note(Learned *learned, const Segment *synack, bint asked_wscal
     former = learned_load(&server.word)
     word = word_of(synack, asked_wscale, asked_sack, asked_timestamps, epoch, former)
     word |= ecn_of(synack, asked_ecn, epoch, former)
+    # Before the word, so that who sees the word sees a time of it or of a later one.
+    noted_store(&server.noted_s, now_s)
     word_store(&server.word, word)
     return (word ^ former) & ((1u << LEARNED_ECN_ABSENCE_AT) - 1) != 0
+
+
+cdef bint learned_look(const Learned *learned, uint32_t slot, LearnedServer *seen) noexcept nogil:
+    cdef const LearnedServer *server = &learned.servers[slot]
+    if learned_state(&server.state) != LEARNED_ENTERED:
+        return False
+    seen.word = word_acquire(&server.word)
+    seen.noted_s = noted_load(&server.noted_s)
+    memcpy(seen.address, server.address, 16)
+    seen.port = server.port
+    seen.state = LEARNED_ENTERED
+    return seen.word != 0       # entered this moment, and not written yet
 
 
 # What was not asked for stays what it was; of a new server, what most can do.

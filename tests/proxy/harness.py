@@ -186,6 +186,12 @@ class Proxy:
         return SimpleNamespace(**entry)
 
     @property
+    def learned(self):
+        """What is known of the only server that has answered."""
+        (server,) = self.box.learned()
+        return SimpleNamespace(**server)
+
+    @property
     def drops(self) -> dict[str, int]:
         """Drop reasons that were counted."""
         totals = self.box.counters()

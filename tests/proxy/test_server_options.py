@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from .connection import Connection, wrap
-from .harness import EPOCH_S, Proxy, service
+from .harness import EPOCH_S, Proxy, mapped, service
 from .segments import replace
 
 SUPPLY_BYTES = 12           # a timestamps option with its two NOPs
@@ -60,6 +60,29 @@ def test_a_change_is_followed_after_one_connection(proxy, ts_syn, differs):
     Connection(proxy, another(ts_syn)).establish()
     synack = Connection(proxy, another(another(ts_syn))).ask().synack
     assert (synack.wscale, synack.sack_permitted, synack.mss) == (7, True, ts_syn.mss)
+
+
+def test_what_is_known_of_a_server_says_when_it_said_so(proxy, ts_syn):
+    Connection(proxy, ts_syn, mss=1300, wscale=3, sack_permitted=False).establish()
+    assert vars(proxy.learned) == {
+        "address": mapped(ts_syn.destination), "port": 80, "mss": 1300, "wscale": 3,
+        "sack": False, "noted_s": proxy.clock.now_s,
+    }
+
+
+def test_a_server_that_says_the_same_again_has_said_so_now(proxy, ts_syn):
+    Connection(proxy, ts_syn).establish()
+    proxy.clock.leap(600)
+    assert proxy.clock.now_s - proxy.learned.noted_s == 600
+    Connection(proxy, another(ts_syn)).establish()
+    assert proxy.learned.noted_s == proxy.clock.now_s
+    assert proxy.counters.options_learned == 1
+
+
+def test_a_server_that_does_not_answer_is_not_known(proxy, ts_syn):
+    asked = Connection(proxy, ts_syn).ask()
+    assert proxy.from_client(asked.ack).to_server.flags == "S"
+    assert proxy.box.learned() == []
 
 
 def test_servers_are_told_apart_by_address_and_port(ts_syn):
