@@ -15,7 +15,7 @@ from appliance.config.violation import Violation
 # An error travels in HTTP/2 headers, of which gRPC takes 8 KiB for certain, and both the message
 # and the details hold every violation.
 VIOLATIONS_MAX = 16
-REASON_CHARACTERS_MAX = 160
+REASON_CHARACTERS_MAX = 150
 
 
 async def abort_invalid(
