@@ -6,7 +6,9 @@ Thread rule: one control thread calls; the workers run on their own lcores witho
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from cython_core.dpdk.terms import CookieSwitch as CookieSwitch
 from cython_core.dpdk.terms import DataplaneError as DataplaneError
+from cython_core.dpdk.terms import LearnedServer as LearnedServer
 from cython_core.dpdk.terms import MempoolStats as MempoolStats
 from cython_core.dpdk.terms import PortSpec as PortSpec
 from cython_core.dpdk.terms import PortStats as PortStats
@@ -86,6 +88,15 @@ class Dataplane:
     def worker_stats(self) -> list[WorkerStats]: ...
     def service_counters(self, slot: int) -> dict[str, int]:
         """Summed over workers; keys SERVICE_COUNTERS."""
+
+    def service_cookies(self, slot: int) -> CookieSwitch:
+        """As the workers have judged last, each by its own share of the load: on where any of
+        them is, since the first of those; off since the last of all went off.  Raises ValueError
+        where there is no such slot."""
+
+    def learned_servers(self) -> list[LearnedServer]:
+        """Every server that is known, 4096 at most, in no order.  `slot` is by the snapshot that
+        was published last.  Ages stand still while the workers rest."""
 
     def port_stats(self) -> list[PortStats]: ...
     def mempool_stats(self) -> list[MempoolStats]: ...

@@ -16,7 +16,9 @@ from libc.string cimport memcpy
 from cython_core.dpdk.crew cimport (
     Crew, crew_free, crew_generation, crew_launch, crew_make, crew_publish, crew_stop,
 )
-from cython_core.dpdk.tally cimport tally_service, tally_workers
+from cython_core.dpdk.tally cimport (
+    tally_cookies, tally_learned, tally_service, tally_workers,
+)
 from cython_core.proxy.conntable cimport ACTIVITY_TICK_S
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S
 from cython_core.proxy.counters cimport SERVICES_MAX as ROWS_SERVICES
@@ -28,15 +30,17 @@ from cython_core.dpdk.port import (
     port_attach, port_close, port_configure, port_start, port_stats, port_stop,
 )
 from cython_core.dpdk.terms import (
-    DataplaneError, MempoolStats, PortSpec, PortStats, Settings, WorkerStats,
+    CookieSwitch, DataplaneError, LearnedServer, MempoolStats, PortSpec, PortStats, Settings,
+    WorkerStats,
 )
 from cython_core.proxy import counters
 from cython_core.proxy.service import ACTIVATIONS, UNKNOWN_FLOWS
 
 __all__ = [
     "COUNTERS", "COUNTER_HELP", "DPDK_VERSION", "DROP_REASONS", "PORT_RANGES_MAX", "RULES_MAX",
-    "SERVICES_MAX", "SERVICE_COUNTERS", "Dataplane", "DataplaneError", "MempoolStats", "PortSpec",
-    "PortStats", "ServiceOptions", "ServiceSpec", "Settings", "WorkerStats",
+    "SERVICES_MAX", "SERVICE_COUNTERS", "CookieSwitch", "Dataplane", "DataplaneError",
+    "LearnedServer", "MempoolStats", "PortSpec", "PortStats", "ServiceOptions", "ServiceSpec",
+    "Settings", "WorkerStats",
 ]
 
 COUNTERS = counters.NAMES
@@ -155,9 +159,14 @@ cdef class Dataplane:
         return tally_workers(self.workers(), self.rows)
 
     def service_counters(self, slot):
-        if not 0 <= slot < SERVICES_MAX:
-            raise ValueError(f"slot {slot} is not below {SERVICES_MAX}")
-        return tally_service(self.workers(), slot + 1)
+        return tally_service(self.workers(), row_of(slot))
+
+    def service_cookies(self, slot):
+        return tally_cookies(self.workers(), row_of(slot))
+
+    def learned_servers(self):
+        cdef Crew *crew = self.workers()
+        return [] if self.snapshot == NULL else tally_learned(crew, self.snapshot)
 
     def port_stats(self):
         self.workers()
@@ -198,6 +207,12 @@ cdef class Dataplane:
     def _close_ports(self):
         for port in self.ports:
             port_close(port)
+
+
+def row_of(slot):
+    if not 0 <= slot < SERVICES_MAX:
+        raise ValueError(f"slot {slot} is not below {SERVICES_MAX}")
+    return slot + 1
 
 
 cdef Snapshot *compile_snapshot(uint64_t generation, services, dict wscales,

@@ -60,7 +60,8 @@ def _text(
     uptime = duration_text(stats.uptime.seconds * NS_PER_S)
     tables = (
         _totals(stats, former, zeros, "counters"), _totals(stats, former, zeros, "drops"),
-        _workers(stats), _ports(stats), _mempools(stats), _services(stats),
+        _workers(stats), _ports(stats), _mempools(stats), _cookies(stats),
+        _services(stats),
     )
     return "\n\n".join((f"generation {stats.generation}, up {uptime}", *filter(None, tables)))
 
@@ -137,6 +138,18 @@ def _ports(stats: api.GetStatsResponse) -> str:
 def _mempools(stats: api.GetStatsResponse) -> str:
     rows = [(pool.name, f"{pool.in_use}/{pool.size}") for pool in stats.mempools]
     return table_text(("MEMPOOL", "IN USE"), rows, numbers=(1,))
+
+
+def _cookies(stats: api.GetStatsResponse) -> str:
+    rows = [
+        (
+            service.name, "on" if service.cookies else "off",
+            f"{duration_text(service.cookies_age.seconds * NS_PER_S)} ago"
+            if service.HasField("cookies_age") else "start",
+        )
+        for service in stats.services
+    ]
+    return table_text(("SERVICE", "COOKIES", "SINCE"), rows) if rows else ""
 
 
 def _services(stats: api.GetStatsResponse) -> str:

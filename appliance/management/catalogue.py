@@ -81,7 +81,7 @@ class Catalogue:
 
     def service(self, name: str) -> Service:
         """A copy, with its effective options.  Raises UnknownServiceError."""
-        return self._shown(self._services[self._slot(name)])
+        return self._shown(self._services[self.slot(name)])
 
     async def update(
         self, name: str, edit: Callable[[Service], None], validate_only: bool = False
@@ -89,7 +89,7 @@ class Catalogue:
         """`edit` changes a copy.  Raises what this module defines, and DataplaneError."""
         async with self._changing:
             began_ns = time.monotonic_ns()
-            slot = self._slot(name)
+            slot = self.slot(name)
             wanted = Service()
             wanted.CopyFrom(self._services[slot])
             edit(wanted)
@@ -115,7 +115,8 @@ class Catalogue:
                 )
             await asyncio.sleep(_POLL_S)
 
-    def _slot(self, name: str) -> int:
+    def slot(self, name: str) -> int:
+        """The data plane's index of a service.  Raises UnknownServiceError."""
         if name not in self._slots:
             shown = name if len(name) <= NAME_SHOWN else f"{name[:NAME_SHOWN]}..."
             raise UnknownServiceError(f"no service is called {shown}")

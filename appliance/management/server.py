@@ -6,12 +6,14 @@ from contextlib import suppress
 import grpc
 from grpc_health.v1 import health, health_pb2
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
-from synproxy.v1 import services_service_pb2, stats_service_pb2
+from synproxy.v1 import servers_service_pb2, services_service_pb2, stats_service_pb2
+from synproxy.v1.servers_service_pb2_grpc import add_ServersServiceServicer_to_server
 from synproxy.v1.services_service_pb2_grpc import add_ServicesServiceServicer_to_server
 from synproxy.v1.stats_service_pb2_grpc import add_StatsServiceServicer_to_server
 
 from appliance.config.formats import listen_address_parse
 from appliance.management.catalogue import Catalogue
+from appliance.management.servers import ServersServicer
 from appliance.management.services import ServicesServicer
 from appliance.management.stats import StatsServicer
 from appliance.refusal import Refusal
@@ -20,7 +22,8 @@ from cython_core.dataplane import Dataplane
 # What the health service answers for by name; "" is liveness, these are readiness.
 SERVICE_NAMES = tuple(
     file.services_by_name[name].full_name
-    for file in (services_service_pb2.DESCRIPTOR, stats_service_pb2.DESCRIPTOR)
+    for file in (services_service_pb2.DESCRIPTOR, servers_service_pb2.DESCRIPTOR,
+                 stats_service_pb2.DESCRIPTOR)
     for name in file.services_by_name
 )
 # Calls in progress may take that long to end when the daemon stops.
@@ -37,6 +40,7 @@ class ManagementServer:
         self._health = health.aio.HealthServicer()
         add_HealthServicer_to_server(self._health, self._server)
         add_ServicesServiceServicer_to_server(ServicesServicer(catalogue), self._server)
+        add_ServersServiceServicer_to_server(ServersServicer(catalogue, dataplane), self._server)
         add_StatsServiceServicer_to_server(StatsServicer(catalogue, dataplane), self._server)
 
     async def start(self) -> None:

@@ -34,14 +34,20 @@ class StatsServicer(StatsServiceServicer):
             generation=self._catalogue.generation,
             workers=[_worker(worker) for worker in self._dataplane.worker_stats()],
             services=[
-                api.ServiceStats(name=name, counters=self._counted(slot))
-                for slot, name in enumerate(self._catalogue.names())
+                self._service(slot, name) for slot, name in enumerate(self._catalogue.names())
             ],
             # The data plane's fields have the schema's names.
             ports=[api.PortStats(**vars(port)) for port in self._dataplane.port_stats()],
             mempools=[api.MempoolStats(**vars(pool)) for pool in self._dataplane.mempool_stats()],
             meanings=_MEANINGS if request.meanings else (),
         )
+
+    def _service(self, slot: int, name: str) -> api.ServiceStats:
+        cookies = self._dataplane.service_cookies(slot)
+        stats = api.ServiceStats(name=name, counters=self._counted(slot), cookies=cookies.on)
+        if cookies.age_s is not None:
+            stats.cookies_age.FromMilliseconds(round(cookies.age_s * 1000))
+        return stats
 
     def _counted(self, slot: int) -> dict[str, int]:
         """Without zeros: thousands of services may be there, and few of them busy."""

@@ -1,16 +1,25 @@
 """Reading the workers while they run.
 
 Each number has one writer and is read as it stands; so sums over counters of one moment hold
-only when traffic rests.
+only when traffic rests.  Ages are told by the workers' own clock: the wall clock may step.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from ipaddress import IPv6Address
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from cython_core.dpdk.worker cimport Worker
 from cython_core.proxy.counters cimport COUNTERS_N
+from cython_core.proxy.learned cimport (
+    LEARNED_SERVERS, LearnedServer, learned_look, learned_mss, learned_sack,
+    learned_sent_timestamps, learned_wscale,
+)
+from cython_core.proxy.service cimport Service, snapshot_match
+from cython_core.proxy.synproxy cimport NS_PER_S
+from cython_core.wire.options cimport WSCALE_ABSENT
 
-from cython_core.dpdk.terms import WorkerStats
+from cython_core.dpdk import terms
 from cython_core.proxy.counters import NAMES
 
 
@@ -27,11 +36,60 @@ cdef dict tally_service(const Crew *crew, uint32_t row):
     return named(sums)
 
 
+cdef object tally_cookies(const Crew *crew, uint32_t row):
+    cdef uint32_t index
+    ages_s = {True: [], False: []}
+    for index in range(crew.count):
+        guarded = bool(crew.worker[index].proxy.pulses[row].guarded)
+        ages_s[guarded].append(switch_age_s(crew.worker[index], row))
+    if ages_s[True]:
+        since_start = None in ages_s[True]
+        return terms.CookieSwitch(True, None if since_start else max(ages_s[True]))
+    switched = [age_s for age_s in ages_s[False] if age_s is not None]
+    return terms.CookieSwitch(False, min(switched, default=None))
+
+
+cdef object switch_age_s(const Worker *worker, uint32_t row):
+    cdef uint64_t switched_ms = worker.proxy.pulses[row].switched_ms
+    if switched_ms == 0:
+        return None
+    return max(<int64_t>(worker.proxy.now_ms - switched_ms), 0) / 1000
+
+
+cdef list tally_learned(const Crew *crew, const Snapshot *snapshot):
+    cdef LearnedServer server
+    cdef int64_t now_s = 0
+    cdef uint32_t index, slot
+    servers = []
+    for index in range(crew.count):
+        now_s = max(now_s, <int64_t>(crew.worker[index].proxy.now_ns // NS_PER_S))
+    for slot in range(LEARNED_SERVERS):
+        if learned_look(crew.learned, slot, &server):
+            servers.append(learned_server(&server, snapshot, now_s))
+    return servers
+
+
+cdef object learned_server(const LearnedServer *server, const Snapshot *snapshot, int64_t now_s):
+    cdef const Service *service = snapshot_match(snapshot, server.address, server.port)
+    address = IPv6Address(server.address[:16])
+    wscale = learned_wscale(server.word)
+    return terms.LearnedServer(
+        address=address.ipv4_mapped or address,
+        port=server.port,
+        slot=None if service == NULL else service.row - 1,
+        mss=learned_mss(server.word),
+        wscale=None if wscale == WSCALE_ABSENT else wscale,
+        sack=bool(learned_sack(server.word)),
+        timestamps=bool(learned_sent_timestamps(server.word)),
+        age_s=max(now_s - <int64_t>server.noted_s, 0),     # noted since `now_s` was read
+    )
+
+
 cdef object worker_stats(const Worker *worker, uint32_t rows):
     cdef uint64_t[COUNTERS_N] sums
     memset(sums, 0, sizeof(sums))
     add_rows(sums, worker, 0, rows)
-    return WorkerStats(
+    return terms.WorkerStats(
         lcore=worker.lcore_id,
         counters=named(sums),
         connections=worker.proxy.table.used,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 
 
 class DataplaneError(Exception):
@@ -52,6 +53,29 @@ class WorkerStats:
     busy_turns: int                    # of them, with at least one frame
     busy_cycles: int                   # TSC cycles in turns that had work
     cycles: int                        # TSC cycles since start
+
+
+@dataclass(frozen=True)
+class LearnedServer:
+    """What a server's SYN-ACKs have said, as far as their SYNs had asked.  Of what none has asked
+    for yet stands what most servers have: wscale 7, SACK, timestamps."""
+
+    address: IPv4Address | IPv6Address
+    port: int
+    slot: int | None                   # of the service that it belongs to now, if any
+    mss: int                           # bytes
+    wscale: int | None                 # RFC 7323 shift.cnt 0..14; None: it announces none
+    sack: bool
+    timestamps: bool
+    age_s: int                         # since the newest of them, on the workers' clock
+
+
+@dataclass(frozen=True)
+class CookieSwitch:
+    """Whether a service's SYNs are answered with cookies at the moment."""
+
+    on: bool
+    age_s: float | None                # since it went on or off; None: never since the start
 
 
 @dataclass(frozen=True)

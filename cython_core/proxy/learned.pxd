@@ -104,8 +104,12 @@ cdef inline uint8_t learned_wscale(uint64_t word) noexcept nogil:
 cdef inline bint learned_sack(uint64_t word) noexcept nogil:
     return <bint>(word >> LEARNED_SACK_AT & 1)
 
+# Whether it has sent them; and whether they are to be offered in its name.
+cdef inline bint learned_sent_timestamps(uint64_t word) noexcept nogil:
+    return <bint>(word >> LEARNED_TIMESTAMPS_AT & 1)
+
 cdef inline bint learned_timestamps(uint64_t word, uint32_t epoch) noexcept nogil:
-    return <bint>(word >> LEARNED_TIMESTAMPS_AT & 1) or (
+    return learned_sent_timestamps(word) or (
         <uint16_t>(word >> LEARNED_ABSENCE_AT) != <uint16_t>epoch)
 
 cdef inline bint learned_ecn(uint64_t word, uint32_t epoch) noexcept nogil:

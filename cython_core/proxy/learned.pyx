@@ -96,7 +96,7 @@ cdef uint64_t word_of(const Segment *synack, bint asked_wscale, bint asked_sack,
     if former != 0:
         wscale = learned_wscale(former)
         sack = learned_sack(former)
-        timestamps = former >> LEARNED_TIMESTAMPS_AT & 1
+        timestamps = learned_sent_timestamps(former)
     if mss == 0:
         mss = MSS_DEFAULT_IPV4 if synack.family == 4 else MSS_DEFAULT_IPV6
     if asked_wscale:

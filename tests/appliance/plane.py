@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from cython_core.dataplane import (
     COUNTERS,
     SERVICE_COUNTERS,
+    CookieSwitch,
     DataplaneError,
+    LearnedServer,
     MempoolStats,
     PortStats,
     ServiceSpec,
@@ -21,6 +23,8 @@ class Plane:
         self.stuck = False
         self.failing = False
         self.counters = dict.fromkeys(COUNTERS, 0) | {COUNTERS[0]: 7, COUNTERS[-1]: 3}
+        self.cookies = [CookieSwitch(True, None), CookieSwitch(False, 130.25)]
+        self.servers: list[LearnedServer] = []
         self._seen = 0
 
     def publish(self, services: Sequence[ServiceSpec]) -> int:
@@ -46,6 +50,12 @@ class Plane:
 
     def service_counters(self, slot: int) -> dict[str, int]:
         return dict.fromkeys(SERVICE_COUNTERS, 0) | {SERVICE_COUNTERS[0]: 10 + slot}
+
+    def service_cookies(self, slot: int) -> CookieSwitch:
+        return self.cookies[slot]
+
+    def learned_servers(self) -> list[LearnedServer]:
+        return list(self.servers)
 
     def port_stats(self) -> list[PortStats]:
         return [

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from ipaddress import ip_address
 
 import pytest
 import yaml
@@ -15,7 +16,13 @@ from appliance.cli.connection import default_address
 from appliance.cli.main import COMMANDS, main
 from appliance.cli.output import table_text
 from appliance.exit_codes import ExitCode
-from cython_core.dataplane import COUNTER_HELP, COUNTERS, DROP_REASONS
+from cython_core.dataplane import (
+    COUNTER_HELP,
+    COUNTERS,
+    DROP_REASONS,
+    CookieSwitch,
+    LearnedServer,
+)
 
 # Bounds of design: what a command may take, without waiting for anything.
 HELP_S = 0.15
@@ -84,6 +91,65 @@ def test_validate_only_changes_nothing(synproxy):
     lines = synproxy("service", "set", "web", "mss=1300", "--validate-only").stdout.splitlines()
     assert lines[1:] == ["mss     1400    1300", "valid; nothing was changed"]
     assert "mss=1400" in synproxy("service", "list").stdout
+
+
+@pytest.fixture
+def learned(daemon):
+    """Three servers, of which the data plane tells in an order of its own."""
+    daemon.plane.servers = [
+        LearnedServer(ip_address("2001:db8::1"), 8443, None, 1440, None, False, True, 3600),
+        LearnedServer(ip_address("192.0.2.25"), 25, 1, 536, 0, True, False, 0),
+        LearnedServer(ip_address("192.0.2.7"), 443, 0, 1460, 7, True, True, 95),
+    ]
+
+
+@pytest.mark.usefixtures("learned")
+def test_servers_are_a_table(synproxy):
+    assert synproxy("server", "list").stdout.splitlines() == [
+        "ADDRESS      PORT  SERVICE   MSS  WSCALE  SACK  TIMESTAMPS    AGE",
+        "192.0.2.7     443  web      1460       7  yes   yes         1m35s",
+        "192.0.2.25     25  mail      536       0  yes   no             0s",
+        "2001:db8::1  8443  -        1440       -  no    yes            1h",
+    ]
+
+
+@pytest.mark.usefixtures("learned")
+def test_the_servers_of_one_service(synproxy):
+    lines = synproxy("server", "list", "--service", "mail").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["ADDRESS", "192.0.2.25"]
+
+
+def test_a_list_of_servers_has_every_page(daemon, synproxy):
+    daemon.plane.servers = [
+        LearnedServer(ip_address("192.0.2.7"), port, 0, 1460, 7, True, True, 1)
+        for port in range(1, 2502)
+    ]
+    listed = json.loads(synproxy("server", "list", "-o", "json").stdout)
+    assert [server["port"] for server in listed["servers"]] == list(range(1, 2502))
+    assert listed["next_page_token"] == ""
+
+
+@pytest.mark.usefixtures("learned")
+@pytest.mark.parametrize(("output", "load"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_programs_get_the_servers_with_the_schemas_names(synproxy, output, load):
+    first, _, last = load(synproxy("server", "list", "-o", output).stdout)["servers"]
+    assert first == {
+        "address": "192.0.2.7", "port": 443, "service": "web", "mss": 1460, "wscale": 7,
+        "sack": True, "timestamps": True, "age": "95s",
+    }
+    assert "wscale" not in last
+
+
+def test_stats_say_where_syns_meet_cookies_and_since_when(daemon, synproxy):
+    assert cookies(synproxy("stats")) == ["web      on       start", "mail     off      2m10s ago"]
+    daemon.plane.cookies = [CookieSwitch(False, None), CookieSwitch(True, 0.9)]
+    assert cookies(synproxy("stats")) == ["web      off      start", "mail     on       0s ago"]
+
+
+def cookies(result):
+    """The rows of that table."""
+    _, _, table = result.stdout.partition("SERVICE  COOKIES  SINCE\n")
+    return table.partition("\n\n")[0].splitlines()
 
 
 def test_stats_sum_the_workers_and_name_the_drops(synproxy):
@@ -166,7 +232,7 @@ def test_what_is_no_address_is_a_usage_error(synproxy, address):
 def test_health_is_told_by_name(synproxy):
     result = synproxy("health")
     assert result.exit_code == 0
-    assert result.stdout.count("SERVING") == 3
+    assert result.stdout.count("SERVING") == 4
 
 
 @pytest.mark.parametrize(
@@ -176,6 +242,13 @@ def test_health_is_told_by_name(synproxy):
         (["nonsense"], ExitCode.USAGE, "No such command"),
         (["service", "set", "web"], ExitCode.USAGE, "Missing argument"),
         (["stats", "-o", "xml"], ExitCode.USAGE, "Invalid value"),
+        (["server", "list"], ExitCode.OK, ""),
+        (["server"], ExitCode.USAGE, "Usage: "),
+        (["server", "nonsense"], ExitCode.USAGE, "No such command"),
+        (["server", "list", "web"], ExitCode.USAGE, "unexpected extra argument"),
+        (["server", "list", "-o", "xml"], ExitCode.USAGE, "Invalid value"),
+        (["server", "list", "--service", "nope"], ExitCode.NOT_FOUND,
+         "synproxy: no service is called nope\n"),
         (["service", "get", "nope"], ExitCode.NOT_FOUND, "synproxy: no service is called nope\n"),
         (["service", "set", "nope", "mss=1300"], ExitCode.NOT_FOUND, "no service is called nope"),
         (["service", "set", "web", "mss"], ExitCode.INVALID, "mss: must be OPTION=VALUE\n"),

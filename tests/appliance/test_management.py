@@ -217,6 +217,9 @@ def test_stats_tell_workers_services_ports_and_pools(daemon):
     assert [(one.name, one.counters[SERVICE_COUNTERS[0]]) for one in stats.services] == [
         ("web", 10), ("mail", 11),
     ]
+    web, mail = stats.services
+    assert (web.cookies, web.HasField("cookies_age")) == (True, False)
+    assert (mail.cookies, mail.cookies_age.ToMilliseconds()) == (False, 130_250)
     assert [(port.role, port.rx_nombuf) for port in stats.ports] == [("client", 4), ("server", 4)]
     assert (stats.mempools[0].size, stats.mempools[0].in_use) == (1023, 17)
 

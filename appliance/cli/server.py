@@ -1,0 +1,53 @@
+"""synproxy server list."""
+
+import click
+from synproxy.v1 import servers_service_pb2 as api
+from synproxy.v1.servers_service_pb2_grpc import ServersServiceStub
+
+from appliance.cli.connection import TIMEOUT_S, connected
+from appliance.cli.output import format_option, message_text, table_text
+from appliance.config.duration import duration_ns, duration_text
+
+PAGE_SIZE = 1000
+
+
+@click.group("server")
+def command() -> None:
+    """Show what is learned of the servers."""
+
+
+@command.command("list")
+@click.option("--service", default="", metavar="NAME", help="Only the servers of this service.")
+@format_option
+@click.pass_obj
+def list_servers(address: str | None, service: str, output: str) -> None:
+    """List the servers that have answered, with the options that their SYN-ACKs had.
+
+    These are announced to later clients, as far as nobody sets them for the service.  AGE is
+    the time since a server's newest SYN-ACK.
+    """
+    request = api.ListServersRequest(service=service, page_size=PAGE_SIZE)
+    listed = api.ListServersResponse()
+    with connected(address) as channel:
+        stub = ServersServiceStub(channel)
+        while True:
+            page = stub.ListServers(request, timeout=TIMEOUT_S)
+            listed.servers.extend(page.servers)
+            if not page.next_page_token:
+                break
+            request.page_token = page.next_page_token
+    click.echo(message_text(listed, output) if output != "table" else _text(listed))
+
+
+def _text(listed: api.ListServersResponse) -> str:
+    rows = [
+        (
+            server.address, server.port, server.service or "-", server.mss,
+            server.wscale if server.HasField("wscale") else "-",
+            "yes" if server.sack else "no", "yes" if server.timestamps else "no",
+            duration_text(duration_ns(server.age)),
+        )
+        for server in listed.servers
+    ]
+    head = ("ADDRESS", "PORT", "SERVICE", "MSS", "WSCALE", "SACK", "TIMESTAMPS", "AGE")
+    return table_text(head, rows, numbers=(1, 3, 4, 7))

@@ -1,0 +1,75 @@
+"""synproxy.v1.ServersService."""
+
+from collections.abc import Iterator
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from synproxy.v1 import servers_service_pb2 as api
+from synproxy.v1.servers_service_pb2_grpc import ServersServiceServicer
+
+from appliance.config.violation import Violation
+from appliance.management.catalogue import Catalogue, UnknownServiceError
+from appliance.management.errors import abort_invalid
+from appliance.management.pages import Place, place_of, token_read, token_write
+from cython_core.dataplane import Dataplane, LearnedServer
+
+PAGE_SIZE_DEFAULT = 100
+PAGE_SIZE_MAX = 1000        # a few milliseconds in which no other call is answered
+
+
+class ServersServicer(ServersServiceServicer):
+    def __init__(self, catalogue: Catalogue, dataplane: Dataplane) -> None:
+        self._catalogue = catalogue
+        self._dataplane = dataplane
+
+    async def ListServers(
+        self, request: api.ListServersRequest, context: grpc.aio.ServicerContext
+    ) -> api.ListServersResponse:
+        if violations := list(_violations(request)):
+            await abort_invalid(context, violations)
+        servers = self._dataplane.learned_servers()
+        if request.service:
+            try:
+                slot = self._catalogue.slot(request.service)
+            except UnknownServiceError as error:
+                await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+            servers = [server for server in servers if server.slot == slot]
+        if request.page_token:
+            former = token_read(request.page_token, request.service)
+            servers = [server for server in servers if _place(server) > former]
+        servers.sort(key=_place)
+        size = min(request.page_size or PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
+        page = servers[:size]
+        more = len(servers) > size
+        names = self._catalogue.names()
+        return api.ListServersResponse(
+            servers=[_server(server, names) for server in page],
+            next_page_token=token_write(_place(page[-1]), request.service) if more else "",
+        )
+
+
+def _violations(request: api.ListServersRequest) -> Iterator[Violation]:
+    if request.page_size < 0:
+        yield Violation("page_size", f"must not be negative, as {request.page_size} is")
+    if request.page_token:
+        try:
+            token_read(request.page_token, request.service)
+        except ValueError as error:
+            yield Violation("page_token", str(error))
+
+
+def _place(server: LearnedServer) -> Place:
+    return place_of(server.address, server.port)
+
+
+def _server(server: LearnedServer, names: list[str]) -> api.Server:
+    return api.Server(
+        address=str(server.address),
+        port=server.port,
+        service="" if server.slot is None else names[server.slot],
+        mss=server.mss,
+        wscale=server.wscale,
+        sack=server.sack,
+        timestamps=server.timestamps,
+        age=Duration(seconds=server.age_s),
+    )
