@@ -162,7 +162,7 @@ cdef class Dataplane:
         return tally_service(self.workers(), row_of(slot))
 
     def service_cookies(self, slot):
-        return tally_cookies(self.workers(), row_of(slot))
+        return cookies_together(tally_cookies(self.workers(), row_of(slot)))
 
     def learned_servers(self):
         cdef Crew *crew = self.workers()
@@ -207,6 +207,16 @@ cdef class Dataplane:
     def _close_ports(self):
         for port in self.ports:
             port_close(port)
+
+
+def cookies_together(switches):
+    """One CookieSwitch of several workers': on where any of them is, since the first of those; off
+    since the last of all went off."""
+    on = [switch.age_s for switch in switches if switch.on]
+    if on:
+        return CookieSwitch(True, None if None in on else max(on))
+    off = [switch.age_s for switch in switches if switch.age_s is not None]
+    return CookieSwitch(False, min(off, default=None))
 
 
 def row_of(slot):

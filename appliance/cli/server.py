@@ -21,9 +21,9 @@ def command() -> None:
 @format_option
 @click.pass_obj
 def list_servers(address: str | None, service: str, output: str) -> None:
-    """List the servers that have answered, with the options that their SYN-ACKs had.
+    """List the servers that have answered, with their options.
 
-    These are announced to later clients, as far as nobody sets them for the service.  AGE is
+    Later clients are told the same, as far as nobody sets an option for the service.  AGE is
     the time since a server's newest SYN-ACK.
     """
     request = api.ListServersRequest(service=service, page_size=PAGE_SIZE)

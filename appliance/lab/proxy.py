@@ -32,7 +32,7 @@ workers: {{lcores: [{worker}], control_lcore: 0}}
 memory: {{hugepages: false, size_mib: 256}}
 limits: {{connections: 131072, half_open: 4096}}
 eal: {{file_prefix: synlab-{id}}}
-management: {{address: "unix:{socket}"}}
+management: {{address: "{address}"}}
 """
 # The server's nginx, iperf3 and peers below 8000, untagged and in three tagged networks; the rest
 # is bridged.
@@ -55,10 +55,10 @@ class Proxy(AbstractContextManager["Proxy"]):
         are the configuration's part of that name."""
         self._lab = lab
         self._log = lab.directory / f"{name}.log"
-        self._socket = lab.directory / f"{name}.sock"
+        self.address = f"unix:{lab.directory / name}.sock"
         self._file = lab.directory / f"{name}.yaml"
         self._file.write_text(HEAD.format(
-            driver=driver, id=lab.id, socket=self._socket, worker=WORKER_LCORE) + services)
+            driver=driver, id=lab.id, address=self.address, worker=WORKER_LCORE) + services)
 
     def __enter__(self) -> "Proxy":
         with self._log.open("wb") as log:
@@ -73,7 +73,7 @@ class Proxy(AbstractContextManager["Proxy"]):
             raise LabError(f"{error}; it said: {self.log()}") from None
         if self.process.poll() is not None:
             raise LabError(f"synproxyd: exit {self.process.returncode}: {self.log()}")
-        self._channel = grpc.insecure_channel(f"unix:{self._socket}")
+        self._channel = grpc.insecure_channel(self.address)
         self._stats = StatsServiceStub(self._channel)
         return self
 

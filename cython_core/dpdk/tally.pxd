@@ -11,9 +11,8 @@ cdef list tally_workers(const Crew *crew, uint32_t rows)
 # The counters of one row by name, summed over workers.
 cdef dict tally_service(const Crew *crew, uint32_t row)
 
-# A CookieSwitch of one row, as the workers have judged last: on where any of them is, since the
-# first of those that are; off since the last of all went off.
-cdef object tally_cookies(const Crew *crew, uint32_t row)
+# A CookieSwitch of each worker, of one row.
+cdef list tally_cookies(const Crew *crew, uint32_t row)
 
 # A LearnedServer of each that is known, in no order; `snapshot` says whose they are.
 cdef list tally_learned(const Crew *crew, const Snapshot *snapshot)

@@ -10,6 +10,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from cython_core.dpdk.worker cimport Worker
+from cython_core.proxy.activation cimport Pulse
 from cython_core.proxy.counters cimport COUNTERS_N
 from cython_core.proxy.learned cimport (
     LEARNED_SERVERS, LearnedServer, learned_look, learned_mss, learned_sack,
@@ -36,24 +37,16 @@ cdef dict tally_service(const Crew *crew, uint32_t row):
     return named(sums)
 
 
-cdef object tally_cookies(const Crew *crew, uint32_t row):
-    cdef uint32_t index
-    ages_s = {True: [], False: []}
-    for index in range(crew.count):
-        guarded = bool(crew.worker[index].proxy.pulses[row].guarded)
-        ages_s[guarded].append(switch_age_s(crew.worker[index], row))
-    if ages_s[True]:
-        since_start = None in ages_s[True]
-        return terms.CookieSwitch(True, None if since_start else max(ages_s[True]))
-    switched = [age_s for age_s in ages_s[False] if age_s is not None]
-    return terms.CookieSwitch(False, min(switched, default=None))
+cdef list tally_cookies(const Crew *crew, uint32_t row):
+    return [cookie_switch(crew.worker[index], row) for index in range(crew.count)]
 
 
-cdef object switch_age_s(const Worker *worker, uint32_t row):
-    cdef uint64_t switched_ms = worker.proxy.pulses[row].switched_ms
-    if switched_ms == 0:
-        return None
-    return max(<int64_t>(worker.proxy.now_ms - switched_ms), 0) / 1000
+cdef object cookie_switch(const Worker *worker, uint32_t row):
+    cdef const Pulse *pulse = &worker.proxy.pulses[row]
+    cdef uint64_t switched_ms = pulse.switched_ms
+    cdef int64_t age_ms = <int64_t>(worker.proxy.now_ms - switched_ms)
+    age_s = None if switched_ms == 0 else max(age_ms, 0) / 1e3
+    return terms.CookieSwitch(bool(pulse.guarded), age_s)
 
 
 cdef list tally_learned(const Crew *crew, const Snapshot *snapshot):

@@ -56,13 +56,12 @@ class Cable:
 @as_root
 @two_cores
 def test_the_next_syn_meets_the_new_mss_and_the_answer_says_how_long_it_took(lab):
-    with Proxy(lab, "AF_XDP"):
+    with Proxy(lab, "AF_XDP") as proxy:
         cable = Cable(lab)
         assert cable.announced_mss() == 1460
         for mss in (1400, 1234, 1300):
             answer = subprocess.run(
-                [sys.executable, "-P", "-m", "appliance.cli.main", "--address",
-                 f"unix:{lab.directory}/synproxyd.sock",
+                [sys.executable, "-P", "-m", "appliance.cli.main", "--address", proxy.address,
                  "service", "set", "lab", f"mss={mss}", "-o", "json"],
                 capture_output=True, text=True, check=True,
             )

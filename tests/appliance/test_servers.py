@@ -2,6 +2,7 @@
 
 from base64 import urlsafe_b64encode
 from ipaddress import ip_address
+from itertools import chain
 
 import grpc
 import pytest
@@ -43,9 +44,9 @@ def refused(call, **request):
         call(**request)
     assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     (detail,) = rpc_status.from_call(error.value).details
-    request = BadRequest()
-    assert detail.Unpack(request)
-    return [(one.field, one.description) for one in request.field_violations]
+    bad = BadRequest()
+    assert detail.Unpack(bad)
+    return [(one.field, one.description) for one in bad.field_violations]
 
 
 def paged(call, **request):
@@ -113,12 +114,12 @@ class TestPages:
     def test_every_server_is_on_one_page(self, servers, size, lengths):
         pages = paged(servers, page_size=size)
         assert [len(page) for page in pages] == lengths
-        assert sum(pages, []) == places(servers())
+        assert list(chain(*pages)) == places(servers())
 
     def test_pages_of_one_service(self, servers):
         pages = paged(servers, page_size=4, service="web")
         assert [len(page) for page in pages] == [4, 2]
-        assert ("192.0.2.25", 25) not in sum(pages, [])
+        assert ("192.0.2.25", 25) not in chain(*pages)
 
     def test_a_server_learned_meanwhile_moves_no_other(self, daemon, servers):
         first = servers(page_size=3)
