@@ -25,7 +25,7 @@ from cython_core.proxy.early cimport early_bytes, early_init
 from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
 from cython_core.proxy.learned cimport (
     LEARNED_SERVERS, Learned, LearnedServer, learned_look, learned_mss, learned_sack,
-    learned_wscale,
+    learned_sent_timestamps, learned_wscale,
 )
 from cython_core.proxy.service cimport (
     Rule, Service, Snapshot, snapshot_build, snapshot_covers, snapshot_free, snapshot_match,
@@ -217,7 +217,9 @@ cdef class Box:
         cdef LearnedServer server
         return [{"address": server.address[:16], "port": server.port,
                  "mss": learned_mss(server.word), "wscale": learned_wscale(server.word),
-                 "sack": bool(learned_sack(server.word)), "noted_s": server.noted_s}
+                 "sack": bool(learned_sack(server.word)),
+                 "timestamps": bool(learned_sent_timestamps(server.word)),
+                 "noted_s": server.noted_s}
                 for slot in range(LEARNED_SERVERS)
                 if learned_look(self.proxy.learned, slot, &server)]
 

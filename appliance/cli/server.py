@@ -23,8 +23,9 @@ def command() -> None:
 def list_servers(address: str | None, service: str, output: str) -> None:
     """List the servers that have answered, with their options.
 
-    Later clients are told the same, as far as nobody sets an option for the service.  AGE is
-    the time since a server's newest SYN-ACK.
+    Later clients are told the same, as far as nobody sets an option for the service.  What no
+    client has asked a server for yet stands as most have it: 7, yes, yes.  AGE is the time since
+    its newest SYN-ACK.
     """
     request = api.ListServersRequest(service=service, page_size=PAGE_SIZE)
     listed = api.ListServersResponse()

@@ -66,8 +66,16 @@ def test_what_is_known_of_a_server_says_when_it_said_so(proxy, ts_syn):
     Connection(proxy, ts_syn, mss=1300, wscale=3, sack_permitted=False).establish()
     assert vars(proxy.learned) == {
         "address": mapped(ts_syn.destination), "port": 80, "mss": 1300, "wscale": 3,
-        "sack": False, "noted_s": proxy.clock.now_s,
+        "sack": False, "timestamps": True, "noted_s": proxy.clock.now_s,
     }
+
+
+def test_a_server_without_timestamps_is_known_as_one_though_it_is_to_be_asked_again(proxy, ts_syn):
+    conn = Connection(proxy, ts_syn).ask()
+    conn.server_syn = proxy.from_client(conn.ack).to_server
+    without_timestamps(conn)
+    proxy.clock.leap(EPOCH_S + 1)
+    assert not proxy.learned.timestamps
 
 
 def test_a_server_that_says_the_same_again_has_said_so_now(proxy, ts_syn):
