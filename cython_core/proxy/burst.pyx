@@ -1,7 +1,8 @@
 from cython_core.proxy.activation cimport activation_syn
 from cython_core.proxy.answering cimport server_unreachable
 from cython_core.proxy.conntable cimport (
-    STATE_REFUSED, STATE_SYN_SENT, Connection, conntable_find, conntable_prefetch, conntable_words,
+    CONN_SUPPLIED, STATE_REFUSED, STATE_SYN_SENT, Connection, conntable_find, conntable_prefetch,
+    conntable_words,
 )
 from cython_core.proxy.cookie cimport cookie_bits, cookie_offer, cookie_words
 from cython_core.proxy.counters cimport (
@@ -13,10 +14,12 @@ from cython_core.proxy.learned cimport learned_read
 from cython_core.proxy.opening cimport client_syn
 from cython_core.proxy.from_server cimport server_segment
 from cython_core.proxy.service cimport snapshot_covers, snapshot_match
+from cython_core.proxy.supply cimport supply_too_big
 from cython_core.proxy.synproxy cimport (
     VERDICT_BRIDGE, VERDICT_NONE, VERDICT_TRANSLATE, pulse_of,
 )
 from cython_core.wire.icmp cimport icmp_is_hard, icmp_parse_quote, icmp_rewrite_seq
+from cython_core.wire.seq cimport seq_within
 from cython_core.wire.segment cimport (
     FAULT_EXTENSION_MALFORMED, KIND_FRAGMENT, KIND_ICMP_ERROR, KIND_MALFORMED, KIND_TCP, TCP_ACK,
     TCP_FIN, TCP_RST, TCP_SYN, segment_flow, segment_parse, segment_verify,
@@ -195,11 +198,17 @@ cdef inline uint8_t decide(Burst *burst, Proxy *proxy, Lane *lane, uint64_t dige
 
 cdef uint8_t decide_icmp(Burst *burst, Proxy *proxy, Lane *lane, Connection *conn) noexcept nogil:
     cdef Segment *segment = &burst.segment[lane.at]
+    cdef uint32_t window
     if not burst.from_client:
         return server_unreachable(proxy, segment, lane.quote.seq, lane.service, conn)
     if conn == NULL or conn.state == STATE_SYN_SENT or conn.state == STATE_REFUSED:
         return VERDICT_BRIDGE
     icmp_rewrite_seq(segment, &lane.quote, lane.quote.seq - conn.seq_offset)
+    window = 1u << conn.client_window_log2
+    # RFC 5927 §4.1: only about what may be under way; the server judges for itself.
+    if conn.flags & CONN_SUPPLIED and seq_within(
+            lane.quote.seq - conn.seq_offset, conn.client_ack - window, conn.client_ack + window):
+        supply_too_big(proxy.supplies, segment, conn)
     return VERDICT_TRANSLATE
 
 

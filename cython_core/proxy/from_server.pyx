@@ -1,4 +1,4 @@
-from cython_core.proxy.activation cimport activation_note_synack, activation_passes
+from cython_core.proxy.activation cimport activation_passes
 from cython_core.proxy.answering cimport (
     server_answers, server_comes_late, server_repeats_synack,
 )
@@ -35,7 +35,6 @@ cdef uint8_t server_segment(Proxy *proxy, Segment *segment, const Flow *flow,
     if flags & TCP_SYN and is_anew(segment, conn) and activation_passes(
             pulse_of(proxy, service), service, proxy.now_ms):
         connection_adopt(proxy, segment, flow, digest, conn)
-        activation_note_synack(pulse_of(proxy, service))
         return VERDICT_BRIDGE
     if conn.state == STATE_REFUSED:
         return server_comes_late(proxy, segment, flow, service)

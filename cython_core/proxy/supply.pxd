@@ -48,6 +48,11 @@ cdef void supply_release(SupplyPool *pool, Connection *conn) noexcept nogil
 cdef void supply_to_server(SupplyPool *pool, Segment *segment,
                            const Connection *conn) noexcept nogil
 
-# Put timestamps into a server's segment, where its buffer has room for them.
+# An error from the client's side about a segment that has grown here: its server must send less
+# than the hop takes; where it can't (RFC 8200 §5), long segments go without timestamps.
+cdef void supply_too_big(SupplyPool *pool, Segment *error, const Connection *conn) noexcept nogil
+
+# Put timestamps into a server's segment, where its buffer has room for them.  Of four SACK blocks
+# the last makes room: RFC 2018 §4 has the newest first.
 cdef void supply_to_client(const SupplyPool *pool, Segment *segment, const Connection *conn,
                            uint32_t now_ms) noexcept nogil

@@ -31,6 +31,14 @@ cdef bint icmp_parse_quote(const Segment *segment, Quote *quote) noexcept nogil
 cdef bint icmp_is_hard(const Segment *segment) noexcept nogil
 
 
+# The MTU that a "packet too big" names (RFC 1191 §4, RFC 4443 §3.2); 0 where it is none, or names
+# none.
+cdef uint32_t icmp_mtu(const Segment *segment) noexcept nogil
+
+# Replace it, and mend the ICMP checksum.
+cdef void icmp_rewrite_mtu(const Segment *segment, uint32_t mtu) noexcept nogil
+
+
 # Replace the quoted sequence number and mend the ICMP checksum.  The quoted TCP checksum is
 # mended as well where the quote holds it.
 cdef void icmp_rewrite_seq(const Segment *segment, const Quote *quote, uint32_t seq) noexcept nogil

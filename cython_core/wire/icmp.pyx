@@ -5,7 +5,7 @@ the receiver.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from cython_core.wire.byteorder cimport load16, load32, store32
+from cython_core.wire.byteorder cimport load16, load32, store16, store32
 from cython_core.wire.checksum cimport checksum_apply, checksum_delta16, checksum_delta32
 from cython_core.wire.ip cimport IpHeader, ip_is_mapped, ip_load_addresses, ip_parse
 from cython_core.wire.segment cimport KIND_ICMP_ERROR, PROTOCOL_TCP
@@ -14,10 +14,13 @@ cdef enum:
     ICMP_BYTES = 8                  # of an error, before its quote; ICMPv6 has the same
     ICMP_CHECKSUM_AT = 2
     ICMP_UNREACHABLE = 3            # RFC 792
+    ICMP_FRAGMENTATION_NEEDED = 4   # its code
+    ICMP_MTU_AT = 6                 # RFC 1191 §4: 16 bits
     ICMP_TIME_EXCEEDED = 11
     ICMP_PARAMETER_PROBLEM = 12
     ICMPV6_UNREACHABLE = 1          # RFC 4443 §3.1-3.4
     ICMPV6_TOO_BIG = 2
+    ICMPV6_MTU_AT = 4               # RFC 4443 §3.2: 32 bits
     ICMPV6_TIME_EXCEEDED = 3
     ICMPV6_PARAMETER_PROBLEM = 4
     ORIGINAL_BYTES_MIN = 128        # RFC 4884 §4: of a quote that has extensions behind it
@@ -78,6 +81,25 @@ cdef bint icmp_is_hard(const Segment *segment) noexcept nogil:
     if segment.family == 4:
         return type_ == ICMP_UNREACHABLE and code in (2, 3, 9, 10, 13)
     return type_ == ICMPV6_UNREACHABLE and code in (1, 4, 5, 6)
+
+
+cdef uint32_t icmp_mtu(const Segment *segment) noexcept nogil:
+    cdef const uint8_t *icmp = segment.frame + segment.l4
+    if segment.family == 6:
+        return load32(icmp + ICMPV6_MTU_AT) if icmp[0] == ICMPV6_TOO_BIG else 0
+    if icmp[0] == ICMP_UNREACHABLE and icmp[1] == ICMP_FRAGMENTATION_NEEDED:
+        return load16(icmp + ICMP_MTU_AT)
+    return 0
+
+
+cdef void icmp_rewrite_mtu(const Segment *segment, uint32_t mtu) noexcept nogil:
+    cdef uint8_t *icmp = segment.frame + segment.l4
+    cdef uint32_t before = icmp_mtu(segment)
+    if segment.family == 6:
+        store32(icmp + ICMPV6_MTU_AT, mtu)
+    else:
+        store16(icmp + ICMP_MTU_AT, <uint16_t>mtu)
+    checksum_apply(icmp + ICMP_CHECKSUM_AT, checksum_delta32(before, mtu, False))
 
 
 cdef void icmp_rewrite_seq(const Segment *segment, const Quote *quote, uint32_t seq) noexcept nogil:

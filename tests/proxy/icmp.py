@@ -35,7 +35,8 @@ ERRORS = {4: IPV4_ERRORS, 6: IPV6_ERRORS}
 IP_BYTES = {4: 20, 6: 40}
 
 
-def error_about(segment: Segment, kind: str, tcp_bytes: int | None = None) -> bytes:
+def error_about(segment: Segment, kind: str, tcp_bytes: int | None = None,
+                mtu: int = NARROW_MTU) -> bytes:
     """The frame that a router returns to the sender of `segment`, tagged as it was.
 
     `tcp_bytes`: how much the router quotes behind the IP header; all where None.
@@ -47,7 +48,10 @@ def error_about(segment: Segment, kind: str, tcp_bytes: int | None = None) -> by
     cut = None if tcp_bytes is None else IP_BYTES[segment.family] + tcp_bytes
     router = (IP(src="203.0.113.1", dst=segment.source) if segment.family == 4
               else IPv6(src="2001:db8:1::1", dst=segment.source))
-    return bytes(ether / router / ERRORS[segment.family][kind] / Raw(packet[:cut])).ljust(60, b"\0")
+    error = ERRORS[segment.family][kind].copy()
+    if kind == "too-big":
+        error.setfieldval("nexthopmtu" if segment.family == 4 else "mtu", mtu)
+    return bytes(ether / router / error / Raw(packet[:cut])).ljust(60, b"\0")
 
 
 def kinds(family: int) -> list[str]:

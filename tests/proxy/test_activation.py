@@ -95,6 +95,20 @@ class TestAuto:
                 proxy.clock.advance(1)
         assert passes(proxy)
 
+    def test_does_not_count_handshakes_that_end_on_ports_used_before(self, syn):
+        """Each client's last connection was translated, and its entry is still there."""
+        proxy = Proxy(web("always"))
+        ports = range(2000, 2060)
+        for port in ports:
+            Connection(proxy, replace(syn, sport=port)).bring_to("closed")
+        proxy.publish(web("auto"))
+        for n, port in enumerate(ports):
+            opening = replace(syn, sport=port, seq=123)
+            assert Direct(proxy, opening, isn=99_000).pass_through().goes_on()
+            if n % 20 == 0:
+                proxy.clock.advance(1)
+        assert passes(proxy)
+
     def test_forgets_old_handshakes(self):
         proxy = Proxy(web("auto"))
         for round_ in range(30):
