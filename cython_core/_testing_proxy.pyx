@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from cython_core.proxy.activation cimport Pulse
+from cython_core.proxy.activation cimport Pulse, activation_connections
 from cython_core.proxy.burst cimport BURST_FRAMES, Burst, burst_run
 from cython_core.proxy.conntable cimport (
     CONN_CLIENT_FIN, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_TIMESTAMPS,
@@ -20,15 +20,16 @@ from cython_core.proxy.conntable cimport (
 from cython_core.proxy.cookie cimport (
     Cookie, CookieKeys, Offer, cookie_check, cookie_keys_derive,
 )
-from cython_core.proxy.counters cimport COUNTERS_N, DROP_FIRST, SERVICES_MAX
+from cython_core.proxy.counters cimport COUNTERS_N, DROP_FIRST
 from cython_core.proxy.early cimport early_bytes, early_init
 from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
 from cython_core.proxy.learned cimport (
     LEARNED_SERVERS, Learned, LearnedServer, learned_look, learned_mss, learned_sack,
     learned_sent_timestamps, learned_wscale,
 )
+from cython_core.proxy.routes cimport Routes, Rule, routes_build, routes_release
 from cython_core.proxy.service cimport (
-    Rule, Service, Snapshot, snapshot_build, snapshot_covers, snapshot_free, snapshot_match,
+    Service, Snapshot, snapshot_build, snapshot_covers, snapshot_free, snapshot_match,
 )
 from cython_core.proxy.superseded cimport Superseded
 from cython_core.proxy.supply cimport SupplyPool, supply_init
@@ -49,6 +50,7 @@ cdef extern from "<stdlib.h>":
 cdef enum:
     ROOM_BYTES = 2048           # a frame's buffer
     UNTOUCHED = 0xA5
+    ROWS = 256                  # of counters: services have 1 to 255
 
 VERDICTS = {
     VERDICT_BRIDGE: "bridge",
@@ -88,7 +90,7 @@ cdef class Box:
         self.burst = <Burst *>calloc(1, sizeof(Burst))
         self.buffers = <uint8_t *>calloc(BURST_FRAMES, ROOM_BYTES)
         self.spares = <uint8_t *>calloc(OUTBOX_FRAMES, ROOM_BYTES)
-        self.proxy.rows = <uint64_t *>calloc((SERVICES_MAX + 1) * COUNTERS_N, 8)
+        self.proxy.rows = <uint64_t *>calloc(ROWS * COUNTERS_N, 8)
         self.proxy.master.k0, self.proxy.master.k1 = master
         self.proxy.table_key.k0, self.proxy.table_key.k1 = table_key
         self.proxy.table = conntable_init(block(conntable_bytes(connections)), connections)
@@ -96,7 +98,7 @@ cdef class Box:
         self.proxy.supplies = <SupplyPool *>calloc(1, sizeof(SupplyPool))
         supply_init(self.proxy.supplies, supplies)
         self.proxy.superseded = <Superseded *>calloc(1, sizeof(Superseded))
-        self.proxy.pulses = <Pulse *>calloc(SERVICES_MAX + 1, sizeof(Pulse))
+        self.proxy.pulses = <Pulse *>calloc(ROWS, sizeof(Pulse))
         self.proxy.half_open = half_open_init(
             block(half_open_bytes(half_open)), half_open,
             early_init(block(early_bytes(early)), early), now_ms)
@@ -192,7 +194,7 @@ cdef class Box:
     def counters(self, row=None):
         """Totals by name, or one row's."""
         cdef uint32_t first = 0 if row is None else row
-        cdef uint32_t last = SERVICES_MAX if row is None else row
+        cdef uint32_t last = ROWS - 1 if row is None else row
         cdef uint64_t[COUNTERS_N] sums
         cdef uint32_t i, j
         memset(sums, 0, sizeof(sums))
@@ -222,6 +224,18 @@ cdef class Box:
                  "noted_s": server.noted_s}
                 for slot in range(LEARNED_SERVERS)
                 if learned_look(self.proxy.learned, slot, &server)]
+
+    def connections_of(self, uint32_t row):
+        """As the last whole sweep of the table had met them."""
+        return activation_connections(&self.proxy.pulses[row], self.proxy.sweep)
+
+    def longest_run(self):
+        """Of taken places side by side among the prefixes: what a lookup may have to walk."""
+        run = longest = 0
+        for i in range(self.snapshot.live.prefix_mask + 1):
+            run = run + 1 if self.snapshot.live.prefixes[i].range_count else 0
+            longest = max(run, longest)
+        return longest
 
     def match(self, bytes address, uint16_t port):
         """The counter row of the service of an address (16 bytes) and port, or None."""
@@ -263,25 +277,36 @@ cdef describe(Connection *conn):
 
 
 cdef Snapshot *build(services) except NULL:
-    rules = sorted(
-        ((rule, index) for index, service in enumerate(services) for rule in service["rules"]),
-        key=lambda item: (-item[0][1], item[0][0]))
     cdef Service *compiled = <Service *>calloc(len(services) + 1, sizeof(Service))
-    cdef Rule *compiled_rules = <Rule *>calloc(len(rules) + 1, sizeof(Rule))
     for i, service in enumerate(services):
         compiled[i] = service_of(service)
+    live = routes_of([(rule, index) for index, service in enumerate(services)
+                      for rule in service["rules"] if not service["leaving"]])
+    leaving = routes_of([(rule, index) for index, service in enumerate(services)
+                         for rule in service["rules"] if service["leaving"]])
+    snapshot = snapshot_build(1, compiled, len(services), live, leaving)
+    routes_release(live)
+    routes_release(leaving)
+    free(compiled)
+    if snapshot == NULL:
+        raise MemoryError()
+    return snapshot
+
+
+cdef Routes *routes_of(rules) except NULL:
+    rules.sort(key=lambda item: (-item[0][1], item[0][0]))
+    cdef Rule *compiled_rules = <Rule *>calloc(len(rules) + 1, sizeof(Rule))
     for i, ((address, bits, low, high), index) in enumerate(rules):
         memcpy(compiled_rules[i].address, <const uint8_t *>address, 16)
         compiled_rules[i].bits = bits
         compiled_rules[i].port_low = low
         compiled_rules[i].port_high = high
         compiled_rules[i].service = index
-    snapshot = snapshot_build(1, compiled, len(services), compiled_rules, len(rules))
-    free(compiled)
+    routes = routes_build(compiled_rules, len(rules))
     free(compiled_rules)
-    if snapshot == NULL:
+    if routes == NULL:
         raise MemoryError()
-    return snapshot
+    return routes
 
 
 cdef Service service_of(fields) except *:
@@ -306,6 +331,7 @@ cdef Service service_of(fields) except *:
     service.mss_auto = service.mss_ipv6_auto = service.wscale_auto = fields["auto"]
     service.early_data = fields["early_data"]
     service.activation = ACTIVATIONS.index(fields["activation"])
+    service.leaving = fields["leaving"]
     service.unknown_flow = UNKNOWN_FLOWS.index(fields["unknown_flow"])
     service.unknown_rate = fields["unknown_rate"]
     service.syn_rate_mark = fields["syn_rate_mark"]

@@ -25,7 +25,6 @@ SERVICE_COUNTERS: tuple[str, ...]
 DPDK_VERSION: str
 
 # Bounds that the configuration is held against.
-SERVICES_MAX: int
 PORT_RANGES_MAX: int    # of one service
 RULES_MAX: int          # pairs of a prefix and a port range, of all services
 
@@ -59,7 +58,8 @@ class ServiceOptions:
 
 @dataclass(frozen=True)
 class ServiceSpec:
-    """One protected service.  `slot` is its stable index < SERVICES_MAX for its counters."""
+    """One protected service.  `slot` is its stable index below Settings.services, for its counters;
+    one that is in leaving() must not be given to another service."""
 
     slot: int
     name: str
@@ -76,7 +76,18 @@ class Dataplane:
 
     def publish(self, services: Sequence[ServiceSpec]) -> int:
         """Compile an immutable snapshot and store-release it; returns its generation.  Raises
-        ValueError where two services overlap with equal precedence, before anything changes."""
+        ValueError where two services overlap with equal precedence, before anything changes.
+
+        A spec that is the same object as before is not compiled again; one with other options
+        costs a copy of all services' options, other prefixes or ports their routes anew.  The
+        connections of a service that is gone, or gave up their prefix, go on: see leaving()."""
+
+    def leaving(self) -> dict[int, int]:
+        """Slots of which connections are still under way that no service has any more, and how many
+        there were in the last whole look through the tables, which takes 4 s."""
+
+    def drained(self) -> list[int]:
+        """Those of leaving() that have none left; the next publish() forgets them."""
 
     def start(self) -> None:
         """Launch the workers.  publish() must have been called once."""
@@ -87,7 +98,10 @@ class Dataplane:
 
     def worker_stats(self) -> list[WorkerStats]: ...
     def service_counters(self, slot: int) -> dict[str, int]:
-        """Summed over workers; keys SERVICE_COUNTERS."""
+        """Summed over workers since the slot is this service's; keys SERVICE_COUNTERS."""
+
+    def service_connections(self, slot: int) -> int:
+        """In the last whole look through the tables, which takes 4 s."""
 
     def service_cookies(self, slot: int) -> CookieSwitch:
         """As the workers have judged last, each by its own share of the load: on where any of

@@ -1,7 +1,8 @@
 """Who may import whom: every import and cimport line held against the table of floors.
 
     5  appliance/              Python control plane        imports cython_core.dataplane only
-    4  cython_core/dataplane   the one door from Python    dpdk, proxy
+    4  cython_core/dataplane   the one door from Python    dpdk, proxy, and beside it
+       cython_core/roster      services, compiled          proxy
     3  cython_core/dpdk/       the only folder that knows DPDK    proxy, wire
     2  cython_core/proxy/      the protocol                wire
     1  cython_core/wire/       bytes                       libc
@@ -18,12 +19,14 @@ ROOT = Path(__file__).parents[1]
 PROJECT = ("appliance", "cython_core")
 WIRE, PROXY, DPDK = "cython_core.wire", "cython_core.proxy", "cython_core.dpdk"
 DATAPLANE = "cython_core.dataplane"
+ROSTER = "cython_core.roster"
 TESTING = "cython_core._testing"
 
 # Of the project's modules: a floor may import itself and these.
 FLOORS = {
     "appliance": {DATAPLANE},
-    DATAPLANE: {DPDK, PROXY},
+    DATAPLANE: {DPDK, PROXY, ROSTER},
+    ROSTER: {PROXY},
     DPDK: {PROXY, WIRE},
     PROXY: {WIRE},
     WIRE: set(),

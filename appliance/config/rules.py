@@ -13,7 +13,7 @@ from appliance.config.attachment import attachment_of, port_device
 from appliance.config.options import complete
 from appliance.config.overlap import overlap_violations
 from appliance.config.violation import Violation
-from cython_core.dataplane import PORT_RANGES_MAX, RULES_MAX, SERVICES_MAX
+from cython_core.dataplane import PORT_RANGES_MAX, RULES_MAX
 
 # What the tables and buffers take at the least: an entry of the connection table is one cache
 # line, an mbuf is its header (128), headroom (128) and a frame's room (2048); so long is an early
@@ -32,7 +32,7 @@ def config_violations(config: Config) -> Iterator[Violation]:
     yield from _lcore_violations(whole)
     yield from _memory_violations(whole.memory, whole.limits)
     yield from _buffer_violations(whole)
-    yield from service_violations(config.services)
+    yield from service_violations(config.services, whole.limits.services)
 
 
 def _port_violations(ports: Ports) -> Iterator[Violation]:
@@ -90,9 +90,9 @@ def _buffer_violations(config: Config) -> Iterator[Violation]:
         )
 
 
-def service_violations(services: Sequence[Service]) -> Iterator[Violation]:
-    if len(services) > SERVICES_MAX:
-        yield Violation("services", f"{len(services)} services; {SERVICES_MAX} are the most")
+def service_violations(services: Sequence[Service], limit: int) -> Iterator[Violation]:
+    if len(services) > limit:
+        yield Violation("services", f"{len(services)} services; limits.services is {limit}")
     names: dict[str, int] = {}
     for index, service in enumerate(services):
         first = names.setdefault(service.name, index)

@@ -28,6 +28,7 @@ def settings_of(config: Config) -> Settings:
         connections=whole.limits.connections,
         half_open=whole.limits.half_open,
         early_segments=whole.limits.early_segments,
+        services=whole.limits.services,
         mbufs=whole.memory.buffers,
         rx_descriptors=whole.ports.rx_descriptors,
         tx_descriptors=whole.ports.tx_descriptors,

@@ -16,7 +16,7 @@ from cython_core.dpdk.rte cimport (
 from cython_core.dpdk.worker cimport Inlet, worker_run
 from cython_core.proxy.activation cimport Pulse
 from cython_core.proxy.conntable cimport CONNTABLE_ALIGN, conntable_bytes, conntable_init
-from cython_core.proxy.counters cimport COUNTERS_N, SERVICES_MAX
+from cython_core.proxy.counters cimport COUNTERS_N
 from cython_core.proxy.early cimport EarlyPool, early_bytes, early_init
 from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
 from cython_core.proxy.superseded cimport Superseded
@@ -67,6 +67,8 @@ cdef int shard_make(Worker *worker, settings) except -1:
     cdef uint32_t connections = max(settings.connections // worker.count, 1)
     cdef uint32_t half_open = max(settings.half_open // worker.count, 1)
     cdef uint32_t early = settings.early_segments // worker.count
+    # One of nobody's, one a service, and one for what leaves from its slot.
+    cdef size_t rows = 2 * settings.services + 1
     cdef EarlyPool *pool
     cdef uint64_t now_ns = time.time_ns()
     cdef void *block = take(f"a table of {connections} connections",
@@ -75,10 +77,8 @@ cdef int shard_make(Worker *worker, settings) except -1:
     block = take(f"{half_open} half-open connections", half_open_bytes(half_open), socket)
     pool = early_init(take(f"{early} segments of early data", early_bytes(early), socket), early)
     worker.proxy.half_open = half_open_init(block, half_open, pool, now_ns // 1000000)
-    worker.proxy.pulses = <Pulse *>take("the services' load", (SERVICES_MAX + 1) * sizeof(Pulse),
-                                        socket)
-    worker.proxy.rows = <uint64_t *>take(
-        "counters", (SERVICES_MAX + 1) * COUNTERS_N * sizeof(uint64_t), socket)
+    worker.proxy.pulses = <Pulse *>take("the services' load", rows * sizeof(Pulse), socket)
+    worker.proxy.rows = <uint64_t *>take("counters", rows * COUNTERS_N * sizeof(uint64_t), socket)
     worker.proxy.supplies = <SupplyPool *>take("timestamps to supply", sizeof(SupplyPool), socket)
     supply_init(worker.proxy.supplies, SUPPLIES_MAX)
     worker.proxy.superseded = <Superseded *>take("superseded cookies", sizeof(Superseded), socket)

@@ -1,6 +1,6 @@
 """Reading the workers while they run: see tally.pyx."""
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from cython_core.dpdk.crew cimport Crew
 from cython_core.proxy.service cimport Snapshot
@@ -16,3 +16,9 @@ cdef list tally_cookies(const Crew *crew, uint32_t row)
 
 # A LearnedServer of each that is known, in no order; `snapshot` says whose they are.
 cdef list tally_learned(const Crew *crew, const Snapshot *snapshot)
+
+# Connections that a row's service had in the last whole sweeps of the tables.
+cdef uint64_t tally_connections(const Crew *crew, uint32_t row)
+
+# How many sweeps of its table each worker has begun.
+cdef list tally_sweeps(const Crew *crew)

@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from cython_core.dpdk.worker cimport Worker
-from cython_core.proxy.activation cimport Pulse
+from cython_core.proxy.activation cimport Pulse, activation_connections
 from cython_core.proxy.counters cimport COUNTERS_N
 from cython_core.proxy.learned cimport (
     LEARNED_SERVERS, LearnedServer, learned_look, learned_mss, learned_sack,
@@ -69,13 +69,26 @@ cdef object learned_server(const LearnedServer *server, const Snapshot *snapshot
     return terms.LearnedServer(
         address=address.ipv4_mapped or address,
         port=server.port,
-        slot=None if service == NULL else service.row - 1,
+        slot=None if service == NULL or service.leaving else service.row - 1,
         mss=learned_mss(server.word),
         wscale=None if wscale == WSCALE_ABSENT else wscale,
         sack=bool(learned_sack(server.word)),
         timestamps=bool(learned_sent_timestamps(server.word)),
         age_s=max(now_s - <int64_t>server.noted_s, 0),     # noted since `now_s` was read
     )
+
+
+cdef uint64_t tally_connections(const Crew *crew, uint32_t row):
+    cdef uint64_t connections = 0
+    cdef uint32_t index
+    for index in range(crew.count):
+        connections += activation_connections(
+            &crew.worker[index].proxy.pulses[row], crew.worker[index].proxy.sweep)
+    return connections
+
+
+cdef list tally_sweeps(const Crew *crew):
+    return [crew.worker[index].proxy.sweep for index in range(crew.count)]
 
 
 cdef object worker_stats(const Worker *worker, uint32_t rows):

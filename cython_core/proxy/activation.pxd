@@ -6,7 +6,8 @@
     monitor   never; the same decisions are taken and counted
     off       never
 
-A Pulse is one worker's view of one service; it outlives the snapshots.  For grace_ms after a
+A Pulse is one worker's view of one service; it outlives the snapshots, and begins anew where
+another service takes its row.  For grace_ms after a
 switch both kinds of handshake are taken, since each has some under way.
 """
 
@@ -26,10 +27,18 @@ cdef struct Pulse:
     # three).
     uint32_t unanswered
     uint32_t unknown_tokens
-    uint8_t settled             # the activation that it was settled for, plus 1
+    uint64_t settled            # the service and activation that it was settled for
+    # Connections of the service in the worker's table, counted as the sweep comes by.
+    uint32_t sweep              # the sweep that `counting` belongs to
+    uint32_t counting
+    uint32_t counted            # by the sweep before, or 0
     bint active                 # the marks call for cookies
     bint guarded                # SYNs are answered with cookies
 
+
+# Whose it is, and how: never 0.
+cdef inline uint64_t activation_mark(const Service *service) noexcept nogil:
+    return <uint64_t>service.tag << 8 | (service.activation + 1)
 
 # What time alone changes, or another snapshot.
 cdef void activation_settle(Pulse *pulse, const Service *service, uint64_t *rows,
@@ -39,7 +48,7 @@ cdef void activation_settle(Pulse *pulse, const Service *service, uint64_t *rows
 cdef inline Pulse *activation_pulse(Pulse *pulses, const Service *service, uint64_t *rows,
                                     uint64_t now_ms) noexcept nogil:
     cdef Pulse *pulse = &pulses[service.row]
-    if pulse.settled != service.activation + 1:
+    if pulse.settled != activation_mark(service):
         activation_settle(pulse, service, rows, now_ms)
     return pulse
 
@@ -66,3 +75,17 @@ cdef bint activation_passes(const Pulse *pulse, const Service *service,
 # One of unknown_rate segments a second, a second's worth at once at most.  False: none is left.
 cdef bint activation_take_unknown(Pulse *pulse, const Service *service,
                                   uint64_t now_ms) noexcept nogil
+
+# One more connection of the service, met by that sweep of the table.
+cdef inline void activation_count_connection(Pulse *pulse, uint32_t sweep) noexcept nogil:
+    if pulse.sweep != sweep:
+        pulse.counted = pulse.counting if pulse.sweep == sweep - 1 else 0
+        pulse.counting = 0
+        pulse.sweep = sweep
+    pulse.counting += 1
+
+# How many connections the last whole sweep had met; `sweep` is the one under way.
+cdef inline uint32_t activation_connections(const Pulse *pulse, uint32_t sweep) noexcept nogil:
+    if pulse.sweep == sweep:
+        return pulse.counted
+    return pulse.counting if pulse.sweep == sweep - 1 else 0

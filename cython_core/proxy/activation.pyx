@@ -1,3 +1,5 @@
+from libc.string cimport memset
+
 from cython_core.proxy.counters cimport COOKIES_OFF, COOKIES_ON, count
 from cython_core.proxy.service cimport ACTIVATION_AUTO, ACTIVATION_MONITOR
 
@@ -17,6 +19,8 @@ cdef bint activation_note_syn(Pulse *pulse, const Service *service, uint64_t *ro
 
 cdef void activation_settle(Pulse *pulse, const Service *service, uint64_t *rows,
                             uint64_t now_ms) noexcept nogil:
+    if pulse.settled >> 8 != service.tag:
+        memset(pulse, 0, sizeof(Pulse))
     pulse_roll(pulse, now_ms)
     pulse_judge(pulse, service, rows, now_ms)
 
@@ -38,10 +42,12 @@ cdef void pulse_judge(Pulse *pulse, const Service *service, uint64_t *rows,
         count(rows, service.row, COOKIES_ON)
     guarded = service.activation == ACTIVATION_ALWAYS or (
         service.activation == ACTIVATION_AUTO and pulse.active)
-    if guarded != pulse.guarded and pulse.settled != 0:
+    # One that leaves has had cookies, most likely, in the row that it has left.
+    if (guarded != pulse.guarded and pulse.settled != 0) or (
+            service.leaving and pulse.settled == 0):
         pulse.switched_ms = now_ms
     pulse.guarded = guarded
-    pulse.settled = service.activation + 1
+    pulse.settled = activation_mark(service)
 
 
 # On at once, within the second in which a mark is passed.

@@ -84,9 +84,8 @@ cpdef enum Counter:
 
 cdef enum:
     DROP_FIRST = FRAME_TRUNCATED
-    SERVICES_MAX = 4096     # rows are allocated for all: 4096 x 62 x 8 bytes = 2 MiB a worker
 
 
-# `rows` holds SERVICES_MAX + 1 rows of COUNTERS_N; a service in slot s counts in row s + 1.
+# `rows` are of COUNTERS_N each, by Service.row.
 cdef inline void count(uint64_t *rows, uint32_t row, uint32_t counter) noexcept nogil:
     rows[row * COUNTERS_N + counter] += 1

@@ -1,12 +1,12 @@
 """Protected services, compiled: the immutable snapshot that every worker reads.
 
 The control plane builds a snapshot, publishes it by one store, and frees it once no worker
-reads it.  Lookup is by tuple space: one probe for each prefix length in use, longest first,
-then the port ranges of that prefix; so its cost grows with the number of different prefix
-lengths and not with that of services.
+reads it.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from cython_core.proxy.routes cimport ROUTE_NONE, Routes, routes_covers, routes_match
 
 # When SYNs are answered with cookies: design/protocol §5.
 cdef enum Activation:
@@ -24,7 +24,7 @@ cdef enum UnknownFlow:
 
 
 cdef struct Service:
-    uint32_t row                # its row of counters (slot + 1)
+    uint32_t row                # of its counters, from 1 on; 0: there is no such service
     uint32_t tag                # stable over restarts and boxes; an input of its cookies
     uint16_t mss                # bytes announced over IPv4
     uint16_t mss_ipv6           # bytes announced over IPv6
@@ -45,6 +45,7 @@ cdef struct Service:
     uint16_t closed_ticks
     bint early_data             # the SYN-ACK opens a window, what comes early waits
     uint8_t activation          # an Activation
+    bint leaving                # it is no more, but for the connections that it has
     uint8_t unknown_flow        # an UnknownFlow
     uint32_t unknown_rate       # client segments of unknown connections let through, each second
     uint32_t syn_rate_mark      # SYNs a second, of one worker, from which cookies are on
@@ -53,53 +54,31 @@ cdef struct Service:
     uint32_t grace_ms           # how long after a switch both kinds of handshake are taken
 
 
-# "This prefix, these ports, that service": how a snapshot is described to snapshot_build.
-cdef struct Rule:
-    uint8_t address[16]         # as in Flow; bits behind the prefix are zero
-    uint8_t bits                # prefix length in the 128-bit form (IPv4 /24 is 120)
-    uint16_t port_low           # inclusive
-    uint16_t port_high
-    uint32_t service            # index into the services
-
-
-cdef struct PortRange:
-    uint16_t low
-    uint16_t high
-    uint32_t service
-
-
-cdef struct Prefix:
-    uint64_t address[2]         # masked, as it lies in memory
-    uint32_t range_first
-    uint32_t range_count        # 0: the slot is empty
-    uint8_t bits
-
-
-cdef struct PrefixLength:
-    uint64_t mask[2]            # as it lies in memory
-    uint8_t bits
-
-
 cdef struct Snapshot:
     uint64_t generation
     uint32_t service_count
-    uint32_t length_count       # prefix lengths in use, longest first
-    uint32_t prefix_mask        # slots of `prefixes` less one
-    PrefixLength lengths[129]
     Service *services
-    Prefix *prefixes            # open addressing, at most half full
-    PortRange *ranges           # those of one prefix side by side
+    Routes *live
+    # Of services that are no more, or have given up a prefix, while connections of theirs go on;
+    # asked where `live` has none.  NULL: there are none.
+    Routes *leaving
 
 
-# `rules` sorted by (bits descending, address); every rule of one prefix side by side.  Copies
-# everything.  NULL where memory is short.
+# Copies the services, and becomes one more user of the routes; `leaving` may be NULL.  NULL where
+# memory is short.
 cdef Snapshot *snapshot_build(uint64_t generation, const Service *services, uint32_t service_count,
-                              const Rule *rules, uint32_t rule_count) noexcept nogil
+                              Routes *live, Routes *leaving) noexcept nogil
 cdef void snapshot_free(Snapshot *snapshot) noexcept nogil
 
-# The service of a server address and port, or NULL.
-cdef const Service *snapshot_match(const Snapshot *snapshot, const uint8_t *address,
-                                   uint16_t port) noexcept nogil
+# The service of a server address and port, or NULL.  In line, for every frame asks.
+cdef inline const Service *snapshot_match(const Snapshot *snapshot, const uint8_t *address,
+                                          uint16_t port) noexcept nogil:
+    cdef uint32_t index = routes_match(snapshot.live, address, port)
+    if index == ROUTE_NONE and snapshot.leaving != NULL:
+        index = routes_match(snapshot.leaving, address, port)
+    return NULL if index == ROUTE_NONE else &snapshot.services[index]
 
 # True where any service has this address, whatever the port: fragments have none.
-cdef bint snapshot_covers(const Snapshot *snapshot, const uint8_t *address) noexcept nogil
+cdef inline bint snapshot_covers(const Snapshot *snapshot, const uint8_t *address) noexcept nogil:
+    return routes_covers(snapshot.live, address) or (
+        snapshot.leaving != NULL and routes_covers(snapshot.leaving, address))

@@ -64,6 +64,7 @@ cdef struct Proxy:
     uint64_t now_ms
     uint16_t now_active         # ticks of ACTIVITY_TICK_S
     uint16_t sweep_tick         # the tick whose sweep goes on
+    uint32_t sweep              # sweeps of the table that have begun
     uint32_t sweep_left         # entries that it has still to look at
     uint32_t pulse_at           # the service of the snapshot whose pulse is settled next
     Outbox outbox

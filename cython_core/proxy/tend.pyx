@@ -1,6 +1,6 @@
 from libc.stdint cimport uint16_t, uint32_t
 
-from cython_core.proxy.activation cimport activation_settle
+from cython_core.proxy.activation cimport activation_count_connection, activation_settle
 from cython_core.proxy.answering cimport window_update_compose
 from cython_core.proxy.conntable cimport (
     ACTIVITY_TICK_S, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_WINDOW_TOLD, STATE_CLOSED,
@@ -116,29 +116,40 @@ cdef void tend_activation(Proxy *proxy) noexcept nogil:
         if proxy.snapshot.service_count == 0:
             return
     service = &proxy.snapshot.services[proxy.pulse_at]
-    activation_settle(&proxy.pulses[service.row], service, proxy.rows, proxy.now_ms)
+    if service.row != 0:
+        activation_settle(&proxy.pulses[service.row], service, proxy.rows, proxy.now_ms)
     proxy.pulse_at += 1
 
 
-# The whole table is looked through once in each tick of the activity clock.
+# The whole table is looked through once in each tick of the activity clock, or more slowly where a
+# tick is too short for it.
 cdef void tend_connections(Proxy *proxy) noexcept nogil:
     cdef uint32_t steps = TEND_SWEEP
     cdef Connection *conn
-    if proxy.sweep_tick != proxy.now_active:
+    if proxy.sweep_left == 0 and proxy.sweep_tick != proxy.now_active:
         proxy.sweep_tick = proxy.now_active
+        proxy.sweep += 1
         proxy.sweep_left = proxy.table.fresh
     if steps > proxy.sweep_left:
         steps = proxy.sweep_left
     proxy.sweep_left -= steps
     while steps > 0:
         conn = conntable_sweep(proxy.table, &steps)
-        if conn != NULL and conn.state != STATE_SYN_SENT:
-            connection_expire(proxy, conn)
+        if conn != NULL:
+            connection_visit(proxy, conn)
 
 
-cdef void connection_expire(Proxy *proxy, Connection *conn) noexcept nogil:
+cdef void connection_visit(Proxy *proxy, Connection *conn) noexcept nogil:
     cdef const Service *service = snapshot_match(
         proxy.snapshot, conn.flow.server_address, conn.flow.server_port)
+    if service != NULL:
+        activation_count_connection(&proxy.pulses[service.row], proxy.sweep)
+    if conn.state != STATE_SYN_SENT:
+        connection_expire(proxy, conn, service)
+
+
+cdef void connection_expire(Proxy *proxy, Connection *conn,
+                            const Service *service) noexcept nogil:
     cdef uint32_t row = 0
     cdef uint16_t limit = ORPHAN_TICKS
     cdef uint16_t tombstone = 0

@@ -14,7 +14,8 @@ ROWS = {
     "unknown key": ("limit: {}", "4:1: limit: unknown key; did you mean limits?"),
     "unknown key far from all": (
         "limits: {zzzz: 1}",
-        "4:10: limits.zzzz: unknown key; known here: connections, half_open, early_segments",
+        "4:10: limits.zzzz: unknown key; known here: connections, half_open, early_segments,"
+        " services",
     ),
     "JSON name": (
         "limits: {halfOpen: 64}", "4:10: limits.halfOpen: unknown key; did you mean half_open?",
@@ -25,7 +26,8 @@ ROWS = {
     ),
     "merge key": (
         "limits: {<<: {half_open: 64}}",
-        "4:10: limits.<<: unknown key; known here: connections, half_open, early_segments",
+        "4:10: limits.<<: unknown key; known here: connections, half_open, early_segments,"
+        " services",
     ),
     "output only": (
         "services: [{name: a, prefixes: [10.0.0.1], ports: [1], effective_options: {}}]",
@@ -246,7 +248,7 @@ def test_all_are_told_at_once_in_the_order_of_the_file(problems):
     ("services", "line"),
     [
         ([f"{{name: s{n}, prefixes: [10.0.0.{n}], ports: [1]}}" for n in range(5)],
-         "5:3: services: 5 services; 4 are the most"),
+         "5:3: services: 5 services; limits.services is 4"),
         (["{name: a, prefixes: [10.0.0.1], ports: [1, 3, 5, 7]}"],
          "5:44: services[0].ports: 4 port ranges; 3 are the most"),
         (["{name: a, prefixes: [10.0.0.1, 10.0.0.2], ports: [1, 3, 5]}"],
@@ -254,10 +256,10 @@ def test_all_are_told_at_once_in_the_order_of_the_file(problems):
     ],
 )
 def test_the_data_planes_bounds_are_held(problems, minimal, monkeypatch, services, line):
-    for name, bound in (("SERVICES_MAX", 4), ("PORT_RANGES_MAX", 3), ("RULES_MAX", 5)):
+    for name, bound in (("PORT_RANGES_MAX", 3), ("RULES_MAX", 5)):
         monkeypatch.setattr(rules, name, bound)
     text = minimal + "services:\n" + "".join(f"  - {service}\n" for service in services)
-    assert problems(text) == [line]
+    assert problems(text + "limits: {services: 4}\n") == [line]
 
 
 def test_an_alias_is_read_where_it_is_used(problems, minimal):

@@ -32,8 +32,8 @@ DEFAULTS = {
     "timestamps": True, "ecn": False, "syn_retries": 5, "syn_timeout_ms": 1000,
     "established_ticks": 7200, "half_closed_ticks": 900, "time_wait_ticks": 15,
     "closed_ticks": 30, "auto": False, "early_data": False, "activation": "always",
-    "unknown_flow": "drop", "unknown_rate": 1000, "syn_rate_mark": 100, "half_open_mark": 200,
-    "hold_ms": 60_000, "grace_ms": 120_000,
+    "leaving": False, "unknown_flow": "drop", "unknown_rate": 1000, "syn_rate_mark": 100,
+    "half_open_mark": 200, "hold_ms": 60_000, "grace_ms": 120_000,
 }
 
 

@@ -122,3 +122,55 @@ def test_what_a_service_protects_can_change_under_traffic(proxy, syn):
     proxy.publish(service(ports=((443, 443),)))
     assert proxy.from_client(syn).to_server == syn
     assert proxy.from_client(replace(syn, dport=443)).to_client.flags == "SA"
+
+
+# A service that is no more, and the connections that it has.
+
+def test_the_connections_of_a_service_that_is_gone_go_on_and_new_ones_pass(syn):
+    proxy = Proxy(service())
+    conn = Connection(proxy, syn).establish()
+    proxy.publish(service(row=2, leaving=True, activation="off", unknown_flow="forward"))
+    ask, answer = conn.client(payload=b"ask"), conn.server(got=3, payload=b"answer")
+    assert proxy.from_client(ask).to_server == conn.as_server_sees(ask)
+    assert proxy.from_server(answer).to_client == conn.as_client_sees(answer)
+    stranger = replace(syn, sport=syn.sport + 1)
+    assert proxy.from_client(stranger).to_server == stranger
+
+
+def test_a_handshake_under_way_is_finished_when_its_service_goes(syn):
+    proxy = Proxy(service())
+    conn = Connection(proxy, syn).ask()
+    proxy.publish(service(row=2, leaving=True, activation="off", unknown_flow="forward"))
+    conn.server_syn = proxy.from_client(conn.ack).to_server
+    assert conn.server_syn.flags == "S"
+    assert len(proxy.from_server(conn.server_synack).both) == 2
+
+
+def test_a_living_service_goes_before_one_that_leaves_whatever_their_prefixes():
+    leaving = service("old", ("10.0.0.2/32",), row=9, leaving=True)
+    proxy = Proxy(leaving, protect(1, ["10.0.0.0/24"]))
+    assert matched(proxy, "10.0.0.2") == 1
+    proxy = Proxy(leaving, protect(1, ["10.0.0.0/24"], [(443, 443)]))
+    assert (matched(proxy, "10.0.0.2"), matched(proxy, "10.0.0.2", 443)) == (9, 1)
+    assert proxy.box.covers(mapped("10.0.0.2"))
+
+
+def test_the_connections_of_each_service_are_counted_as_the_sweep_comes_by():
+    proxy = Proxy(protect(1, ["10.0.0.2/32"]), protect(2, ["10.0.0.3/32"]))
+    for n in range(5):
+        host = "10.0.0.2" if n < 3 else "10.0.0.3"
+        Connection(proxy, replace(SYN_IPV4, destination=host, sport=40_000 + n)).establish()
+    proxy.clock.advance(3 * 4)
+    assert [proxy.box.connections_of(row) for row in (1, 2)] == [3, 2]
+    proxy.clock.leap(60 * 60 * 9)
+    proxy.clock.advance(3 * 4)
+    assert [proxy.box.connections_of(row) for row in (1, 2)] == [0, 0]
+
+
+@pytest.mark.parametrize("stride", [1, 2, 256, 257, 65536])
+def test_hosts_at_any_stride_find_their_way_quickly(stride):
+    """Places of one hash: no run of neighbours may grow long, whatever the addresses' pattern."""
+    hosts = [str(ip_address(0x0A00_0000 + n * stride)) for n in range(1000)]
+    proxy = Proxy(protect(1, [f"{host}/32" for host in hosts]))
+    assert {matched(proxy, host) for host in hosts} == {1}
+    assert proxy.box.longest_run() < 32

@@ -1,0 +1,65 @@
+"""From a server's address and port to its service: the longest prefix that names the port.
+
+Lookup is by tuple space: one probe for each prefix length in use, longest first, then the port
+ranges of that prefix; so its cost grows with the number of different prefix lengths and not with
+that of services.  DPDK's lpm and fib libraries know no ports, and lie above this floor.
+
+Immutable once built, and shared by the snapshots of one set of prefixes: what only changes options
+takes no new one.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef enum:
+    ROUTE_NONE = 0xFFFFFFFF
+
+
+# "This prefix, these ports, that service": how they are described to routes_build.
+cdef struct Rule:
+    uint8_t address[16]         # as in Flow; bits behind the prefix are zero
+    uint8_t bits                # prefix length in the 128-bit form (IPv4 /24 is 120)
+    uint16_t port_low           # inclusive
+    uint16_t port_high
+    uint32_t service            # index into the snapshot's services
+
+
+cdef struct PortRange:
+    uint16_t low
+    uint16_t high
+    uint32_t service
+
+
+cdef struct Prefix:
+    uint64_t address[2]         # masked, as it lies in memory
+    uint32_t range_first
+    uint32_t range_count        # 0: the slot is empty
+    uint8_t bits
+
+
+cdef struct PrefixLength:
+    uint64_t mask[2]            # as it lies in memory
+    uint8_t bits
+
+
+cdef struct Routes:
+    uint32_t users              # of the control thread: snapshots that hold it
+    uint32_t length_count       # prefix lengths in use, longest first
+    uint32_t prefix_mask        # slots of `prefixes` less one
+    PrefixLength lengths[129]
+    Prefix *prefixes            # open addressing, at most half full
+    PortRange *ranges           # those of one prefix side by side
+
+
+# `rules` sorted by (bits descending, address); every rule of one prefix side by side.  One user;
+# NULL where memory is short.
+cdef Routes *routes_build(const Rule *rules, uint32_t rule_count) noexcept nogil
+
+# One user less; freed with the last.  NULL is as good.
+cdef void routes_release(Routes *routes) noexcept nogil
+
+# The index of the service of a server address and port, or ROUTE_NONE.
+cdef uint32_t routes_match(const Routes *routes, const uint8_t *address,
+                           uint16_t port) noexcept nogil
+
+# True where any service has this address, whatever the port: fragments have none.
+cdef bint routes_covers(const Routes *routes, const uint8_t *address) noexcept nogil

@@ -1,0 +1,121 @@
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+from cython_core.wire.byteorder cimport load64_raw
+from cython_core.wire.ip cimport ip_is_mapped
+
+cdef enum:
+    MAPPED_BITS = 96            # of ::ffff:0:0/96, where IPv4 lies
+
+
+cdef Routes *routes_build(const Rule *rules, uint32_t rule_count) noexcept nogil:
+    cdef uint32_t slots = 2
+    cdef uint32_t i
+    cdef Routes *routes = <Routes *>calloc(1, sizeof(Routes))
+    if routes == NULL:
+        return NULL
+    while slots < 2 * rule_count:
+        slots *= 2
+    routes.users = 1
+    routes.prefix_mask = slots - 1
+    routes.ranges = <PortRange *>calloc(rule_count + 1, sizeof(PortRange))
+    routes.prefixes = <Prefix *>calloc(slots, sizeof(Prefix))
+    if routes.ranges == NULL or routes.prefixes == NULL:
+        routes_release(routes)
+        return NULL
+    for i in range(rule_count):
+        rule_add(routes, &rules[i], i)
+    return routes
+
+
+cdef void routes_release(Routes *routes) noexcept nogil:
+    if routes == NULL:
+        return
+    routes.users -= 1
+    if routes.users == 0:
+        free(routes.ranges)
+        free(routes.prefixes)
+        free(routes)
+
+
+cdef void rule_add(Routes *routes, const Rule *rule, uint32_t at) noexcept nogil:
+    cdef PrefixLength *length
+    cdef Prefix *prefix
+    cdef uint32_t bit
+    if routes.length_count == 0 or routes.lengths[routes.length_count - 1].bits != rule.bits:
+        length = &routes.lengths[routes.length_count]
+        length.bits = rule.bits
+        memset(length.mask, 0, 16)
+        for bit in range(rule.bits):
+            (<uint8_t *>length.mask)[bit >> 3] |= <uint8_t>(0x80 >> (bit & 7))
+        routes.length_count += 1
+    prefix = prefix_slot(routes, load64_raw(rule.address), load64_raw(rule.address + 8),
+                         rule.bits)
+    if prefix.range_count == 0:
+        prefix.address[0] = load64_raw(rule.address)
+        prefix.address[1] = load64_raw(rule.address + 8)
+        prefix.bits = rule.bits
+        prefix.range_first = at
+    prefix.range_count += 1
+    routes.ranges[at].low = rule.port_low
+    routes.ranges[at].high = rule.port_high
+    routes.ranges[at].service = rule.service
+
+
+# The slot of a prefix, or the empty slot where it would stand.
+cdef inline Prefix *prefix_slot(const Routes *routes, uint64_t high, uint64_t low,
+                                uint8_t bits) noexcept nogil:
+    # The keys are the operator's own, so a multiplicative hash needs no secret here.  A product's
+    # low bits know nothing of a factor's high ones, where an address has its last bytes: twice.
+    cdef uint64_t mixed = (high ^ (low >> 32 | low << 32) ^ bits) * <uint64_t>0x9E3779B97F4A7C15
+    mixed = (mixed ^ mixed >> 32) * <uint64_t>0x9E3779B97F4A7C15
+    cdef uint32_t at = <uint32_t>(mixed >> 32) & routes.prefix_mask
+    cdef Prefix *prefix
+    while True:
+        prefix = &routes.prefixes[at]
+        if prefix.range_count == 0:
+            return prefix
+        if prefix.address[0] == high and prefix.address[1] == low and prefix.bits == bits:
+            return prefix
+        at = (at + 1) & routes.prefix_mask
+
+
+# How many of the lengths can hold that address: an IPv6 prefix so short that ::ffff:0:0/96 lies
+# in it, as ::/0, is none of IPv4's.
+cdef inline uint32_t lengths_of(const Routes *routes, const uint8_t *address) noexcept nogil:
+    cdef uint32_t lengths = routes.length_count
+    if ip_is_mapped(address):
+        while lengths > 0 and routes.lengths[lengths - 1].bits < MAPPED_BITS:
+            lengths -= 1
+    return lengths
+
+
+cdef uint32_t routes_match(const Routes *routes, const uint8_t *address,
+                           uint16_t port) noexcept nogil:
+    cdef uint64_t high = load64_raw(address)
+    cdef uint64_t low = load64_raw(address + 8)
+    cdef const PrefixLength *length
+    cdef const Prefix *prefix
+    cdef const PortRange *ports
+    cdef uint32_t i, j
+    for i in range(lengths_of(routes, address)):
+        length = &routes.lengths[i]
+        prefix = prefix_slot(routes, high & length.mask[0], low & length.mask[1], length.bits)
+        for j in range(prefix.range_count):
+            ports = &routes.ranges[prefix.range_first + j]
+            if ports.low <= port <= ports.high:
+                return ports.service
+    return ROUTE_NONE
+
+
+cdef bint routes_covers(const Routes *routes, const uint8_t *address) noexcept nogil:
+    cdef uint64_t high = load64_raw(address)
+    cdef uint64_t low = load64_raw(address + 8)
+    cdef const PrefixLength *length
+    cdef uint32_t i
+    for i in range(lengths_of(routes, address)):
+        length = &routes.lengths[i]
+        if prefix_slot(routes, high & length.mask[0], low & length.mask[1],
+                       length.bits).range_count:
+            return True
+    return False

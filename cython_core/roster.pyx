@@ -1,0 +1,278 @@
+"""The contract stands in roster.pxd."""
+
+import time
+from functools import lru_cache
+from hashlib import sha256
+from ipaddress import ip_network
+
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+
+from cython_core.proxy.conntable cimport ACTIVITY_TICK_S
+from cython_core.proxy.cookie cimport COOKIE_EPOCH_S
+from cython_core.proxy.routes cimport Rule, routes_build, routes_release
+from cython_core.proxy.service cimport ACTIVATION_OFF, UNKNOWN_FORWARD, snapshot_build
+
+from cython_core.proxy.service import ACTIVATIONS, UNKNOWN_FLOWS
+
+PORT_RANGES_MAX = 64            # of one service: they are searched one by one
+RULES_MAX = 1 << 20             # of all services: prefixes x port ranges
+MAPPED = ip_network("::ffff:0:0/96")    # RFC 4291 §2.5.5.2: how IPv4 stands in floor 2
+WSCALE_ABSENT = 15              # proxy/service: no window scale is announced
+
+
+cdef class Roster:
+    def __cinit__(self, uint32_t slots, int workers):
+        self.slots = slots
+        self.workers = workers
+        self.order = []
+        self.wscales = {}
+        self.rules = []
+        self.given_up = {}
+        self.opened = []
+        self.services = <Service *>calloc(2 * slots, sizeof(Service))
+        self.live = routes_build(NULL, 0)
+        if self.services == NULL or self.live == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.services)
+        routes_release(self.live)
+        routes_release(self.leaving)
+
+    cdef Snapshot *snapshot(self, uint64_t generation, list services) except NULL:
+        cdef Snapshot *snapshot
+        changes = changes_of(self.order, services)
+        if any(routes_differ(before, after) for before, after in changes):
+            self.route(changes)
+        for before, after in changes:
+            if after is not None:
+                self.compile(after)
+            else:
+                self.services[before.slot].row = 0
+        self.order = services
+        self.opened = [after.slot for before, after in changes if after is not None
+                       and (before is None or before.name != after.name)]
+        snapshot = snapshot_build(generation, self.services, 2 * self.slots, self.live,
+                                  self.leaving)
+        if snapshot == NULL:
+            raise MemoryError
+        return snapshot
+
+    cdef int forget(self, slots) except -1:
+        for slot in slots:
+            del self.given_up[slot]
+            self.services[self.slots + <uint32_t>slot].row = 0
+        routes_release(self.leaving)
+        self.leaving = leaving_routes(self.given_up, self.slots)
+        return 0
+
+    cdef int compile(self, spec) except -1:
+        cdef uint32_t slot = spec.slot
+        self.wscales[slot] = wscale_announced(spec, self.wscales.get(slot), int(time.time()))
+        return compile_service(&self.services[slot], spec, self.wscales[slot], self.workers)
+
+    # Other prefixes or ports, with all that can be wrong about them.
+    cdef int route(self, changes) except -1:
+        cdef Routes *live
+        cdef Routes *leaving
+        cdef uint32_t slot
+        rules = rules_changed(self.rules, changes, self.slots)
+        check_overlaps(rules, self.order, changes)
+        given_up = given_up_by(self.given_up, changes)
+        live = routes_of(rules)
+        try:
+            leaving = leaving_routes(given_up, self.slots)
+        except MemoryError:
+            routes_release(live)
+            raise
+        routes_release(self.live)
+        routes_release(self.leaving)
+        self.live, self.leaving = live, leaving
+        self.rules, self.given_up = rules, given_up
+        for before, _ in changes:
+            if before is not None and before.slot in given_up:
+                slot = before.slot
+                leave(&self.services[self.slots + slot], &self.services[slot], self.slots)
+        return 0
+
+
+# It takes no SYN any more, and its row of counters is its own.
+cdef void leave(Service *leaving, const Service *service, uint32_t slots) noexcept:
+    leaving[0] = service[0]
+    leaving.row += slots
+    leaving.activation = ACTIVATION_OFF
+    leaving.unknown_flow = UNKNOWN_FORWARD
+    leaving.leaving = True
+
+
+def changes_of(former, services):
+    """(before, after) of each slot whose spec is another; None where there is none."""
+    if len(former) == len(services):
+        pairs = [pair for pair in zip(former, services) if pair[0] is not pair[1]]
+        if all(before.slot == after.slot for before, after in pairs):
+            return pairs
+    before = {service.slot: service for service in former}
+    after = {service.slot: service for service in services}
+    if len(after) < len(services):
+        slots = [service.slot for service in services]
+        twice = next(slot for slot in slots if slots.count(slot) > 1)
+        raise ValueError(f"service {after[twice].name}: slot {twice} twice")
+    return [(before.get(slot), after.get(slot)) for slot in before | after
+            if before.get(slot) is not after.get(slot)]
+
+
+def routes_differ(before, after):
+    if before is None or after is None:
+        return True
+    return (before.name, before.prefixes, before.ports) != (after.name, after.prefixes, after.ports)
+
+
+def rules_changed(rules, changes, slots):
+    """The rules in order after these changes: (-bits, address, first port, last port, slot), the
+    longest prefixes first, those of one prefix side by side."""
+    gone = {spec.slot for pair in changes for spec in pair if spec is not None}
+    rules = [rule for rule in rules if rule[4] not in gone]
+    for _, after in changes:
+        if after is not None:
+            rules += rules_of(after, slots)
+    if len(rules) > RULES_MAX:
+        raise ValueError(f"{len(rules)} pairs of prefix and port range, of {RULES_MAX}")
+    rules.sort()
+    return rules
+
+
+def check_overlaps(list rules, order, changes):
+    cdef tuple former, later
+    cdef Py_ssize_t at
+    for at in range(1, len(rules)):
+        former, later = rules[at - 1], rules[at]
+        if former[0] == later[0] and former[1] == later[1] and later[2] <= former[3]:
+            names = {spec.slot: spec.name for spec in order}
+            names.update((after.slot, after.name) for _, after in changes if after is not None)
+            raise ValueError(f"services {names[former[4]]} and {names[later[4]]} have port"
+                             f" {later[2]} of one prefix in common")
+
+
+def rules_of(spec, slots):
+    if not 0 <= spec.slot < slots:
+        raise ValueError(f"service {spec.name}: slot {spec.slot}, of {slots}")
+    if len(spec.ports) > PORT_RANGES_MAX:
+        raise ValueError(f"service {spec.name}: more than {PORT_RANGES_MAX} port ranges")
+    for low, high in spec.ports:
+        if not 1 <= low <= high <= 65535:
+            raise ValueError(f"service {spec.name}: ports {low}-{high}")
+    return [(-bits, address, low, high, spec.slot)
+            for bits, address in map(prefix_of, spec.prefixes) for low, high in spec.ports]
+
+
+def given_up_by(given_up, changes):
+    """What leaves after these changes: by slot, its rules."""
+    given_up = dict(given_up)
+    for before, after in changes:
+        if before is None:
+            if after.slot in given_up:
+                raise ValueError(f"service {after.name}: slot {after.slot} is still being left")
+            continue
+        kept = set() if after is None else set(rules_of(after, after.slot + 1))
+        left = [rule for rule in rules_of(before, before.slot + 1) if rule not in kept]
+        if left:
+            given_up[before.slot] = sorted({*given_up.get(before.slot, ()), *left})
+    return given_up
+
+
+cdef Routes *leaving_routes(dict given_up, uint32_t slots) except? NULL:
+    """NULL where nothing leaves."""
+    if not given_up:
+        return NULL
+    # Of two that left the same port, one after the other, either will do.
+    return routes_of(sorted((*rule[:4], rule[4] + slots)
+                            for rules in given_up.values() for rule in rules))
+
+
+cdef Routes *routes_of(list rules) except NULL:
+    cdef Rule *described = <Rule *>calloc(len(rules) + 1, sizeof(Rule))
+    cdef Routes *routes = NULL
+    cdef Py_ssize_t at
+    if described != NULL:
+        for at in range(len(rules)):
+            describe(&described[at], <tuple>rules[at])
+        routes = routes_build(described, <uint32_t>len(rules))
+        free(described)
+    if routes == NULL:
+        raise MemoryError
+    return routes
+
+
+cdef void describe(Rule *described, tuple rule):
+    cdef bytes address = rule[1]
+    described.bits = -rule[0]
+    memcpy(described.address, <const unsigned char *>address, 16)
+    described.port_low = rule[2]
+    described.port_high = rule[3]
+    described.service = rule[4]
+
+
+@lru_cache(maxsize=RULES_MAX)
+def prefix_of(text):
+    """Length and address in 128 bits, IPv4 behind ::ffff:0:0/96.  ValueError with host bits."""
+    network = ip_network(text)
+    if network.version == 4:
+        return network.prefixlen + 96, MAPPED.network_address.packed[:12] + network[0].packed
+    if network.overlaps(MAPPED):
+        raise ValueError(f"{text} holds IPv4's mapped addresses, {MAPPED}; 2000::/3 is all global"
+                         " unicast")
+    return network.prefixlen, network[0].packed
+
+
+def wscale_announced(service, former, now_s):
+    """What of the slot's wscale its cookies still need: (name, now, former, the last epoch in
+    which the former one was announced).  A change within that epoch keeps the former one."""
+    wscale = WSCALE_ABSENT if service.options.wscale is None else service.options.wscale
+    # Workers may see the snapshot in the next second, and it may belong to the next epoch.
+    epoch = (now_s + 1) // COOKIE_EPOCH_S
+    if former is None or former[0] != service.name:
+        return service.name, wscale, wscale, 0
+    if wscale == former[1] or epoch <= former[3]:
+        return service.name, wscale, *former[2:]
+    return service.name, wscale, former[1], epoch
+
+
+cdef int compile_service(Service *compiled, service, wscales, int workers) except -1:
+    options = service.options
+    compiled.row = service.slot + 1
+    compiled.tag = int.from_bytes(sha256(service.name.encode()).digest()[:4], "big")
+    compiled.mss = options.mss
+    compiled.mss_ipv6 = options.mss_ipv6
+    _, compiled.wscale, compiled.wscale_former, compiled.wscale_former_until = wscales
+    compiled.sack = options.sack
+    compiled.timestamps = options.timestamps
+    compiled.ecn = options.ecn
+    compiled.syn_retries = options.syn_retries
+    compiled.syn_timeout_ms = options.syn_timeout_ms
+    compiled.established_ticks = ticks_of(options.established_timeout_s)
+    compiled.half_closed_ticks = ticks_of(options.half_closed_timeout_s)
+    compiled.time_wait_ticks = ticks_of(options.time_wait_timeout_s)
+    compiled.closed_ticks = ticks_of(options.closed_timeout_s)
+    compiled.mss_auto = options.learn_mss
+    compiled.mss_ipv6_auto = options.learn_mss_ipv6
+    compiled.wscale_auto = options.learn_wscale and options.wscale is not None
+    compiled.early_data = options.early_data
+    compiled.activation = ACTIVATIONS.index(options.activation)
+    compiled.unknown_flow = UNKNOWN_FLOWS.index(options.unknown_flow)
+    # Each worker sees its share of the load.
+    compiled.unknown_rate = share(options.unknown_rate, workers)
+    compiled.syn_rate_mark = share(options.syn_rate_mark, workers)
+    compiled.half_open_mark = share(options.half_open_mark, workers)
+    compiled.hold_ms = options.hold_s * 1000
+    compiled.grace_ms = options.grace_s * 1000
+    return 0
+
+
+def share(total, workers):
+    return -(-total // workers)
+
+
+def ticks_of(seconds):
+    return max(seconds // ACTIVITY_TICK_S, 1)
