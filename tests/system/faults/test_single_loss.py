@@ -57,8 +57,7 @@ def cases(first_port: int) -> list[Case]:
 
 
 def is_silent_end(case: Case) -> bool:
-    """The client's third ACK, where the server speaks first: a proxy without state for a SYN does
-    not know that it waits, and a client that has nothing to say sends nothing again."""
+    """The client's third ACK, where the server speaks first: see test_silent_client."""
     return (case.side, case.way, case.nth, case.peer) == (
         "client", Way.TO_SERVER, 2, Peer.GREETS)
 
