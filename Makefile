@@ -1,11 +1,12 @@
-# make demo          set up, then show the proxy at work in a lab of network namespaces
-# make test          set up, then lint and run every test
-# make bench         set up, then measure SYN -> SYN-ACK beside testpmd
-# make compare       set up, then the reference's gaps: direct, kernel SYNPROXY and ours, as a table
-# make connections   set up, then open, use and close 100,000 connections through the proxy
-# make first-byte    set up, then measure the time to first byte beside a direct connection
-# make faults        set up, then try 30 combinations of faults on the wire, some minutes long
-# make browser       set up, then have Chromium load pages through the proxy
+# make demo             set up, then show the proxy at work in a lab of network namespaces
+# make test             set up, then lint and run every test
+# make bench            set up, then measure SYN -> SYN-ACK beside testpmd
+# make compare          set up, then the reference's gaps, as a table: direct, kernel SYNPROXY, ours
+# make connections      set up, then open, use and close 100,000 connections through the proxy
+# make first-byte       set up, then measure the time to first byte beside a direct connection
+# make changing-server  set up, then measure throughput while a server's options change
+# make faults           set up, then try 30 combinations of faults on the wire, some minutes long
+# make browser          set up, then have Chromium load pages through the proxy
 #
 # Debian 12 or newer, as root.  Set-up is remembered under build/; run again, it takes a second.
 
@@ -25,7 +26,7 @@ PACKAGES := gcc libc6-dev pkg-config python3 python3-dev python3-venv libdpdk-de
 SOURCES := $(shell find appliance cython_core proto -type f ! -path '*/__pycache__/*') \
            meson.build meson.options pyproject.toml LICENSE
 
-.PHONY: setup demo test lint unit bench compare connections first-byte faults browser clean
+.PHONY: setup demo test lint unit bench compare connections first-byte changing-server faults browser clean
 .DELETE_ON_ERROR:
 
 setup: build/installed $(BIN)/sshd
@@ -86,6 +87,9 @@ browser: setup
 
 first-byte: setup
 	@$(BIN)/python -P tests/bench/first_byte.py
+
+changing-server: setup
+	@$(BIN)/python -P tests/bench/changing_server.py
 
 faults: setup
 	@$(BIN)/python -P tests/bench/faults.py

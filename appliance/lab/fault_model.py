@@ -15,9 +15,11 @@ from appliance.lab.faults import Action, Faults, Harm, Rule, Way
 from appliance.lab.wire_segment import Segment, segment_of
 
 NS_PER_MS = 1_000_000
+NS_PER_US = 1_000               # 1 Mbit/s is a bit each microsecond
 # What chance may do, in the order in which it is drawn.
 DRAWN = (Action.LOSE, Action.DUPLICATE, Action.REORDER, Action.CORRUPT)
 OVERTAKERS_MAX = 3              # a reordered frame lets one to three others pass
+QUEUE_NS = 100 * NS_PER_MS      # what waits for a wire with a rate; more is turned away
 HOLD_NS = 5 * NS_PER_MS         # or waits so long for them: well below any retransmission timer
 
 
@@ -59,13 +61,15 @@ class FaultModel:
     """One wire's faults and the frames under way on it.
 
     `counts`, by direction, run on from one harm to the next; `rule_hits` are the harm's own.
-    A reordered frame is `held`, and is counted as `reordered` once another has overtaken it.
+    A reordered frame is `held`, and is counted as `reordered` once another has overtaken it.  A
+    segment that finds the queue before a wire with a rate full is `crowded` out.
     """
 
     def __init__(self, harm: Harm) -> None:
         self.counts: dict[Way, Counter[str]] = {way: Counter() for way in Way}
         self._queue: list[_Transit] = []
         self._serial = 0
+        self._free_ns = dict.fromkeys(Way, 0)   # when a wire with a rate has carried all so far
         self.obey(harm)
 
     def obey(self, harm: Harm) -> None:
@@ -79,6 +83,13 @@ class FaultModel:
         self.counts[way]["arrived"] += 1
         segment = segment_of(frame)
         faults = self._harm.faults(way)
+        if faults.rate_mbit_s:
+            if segment and self._free_ns[way] > now_ns + QUEUE_NS:
+                self.counts[way]["crowded"] += 1
+                return
+            now_ns = max(now_ns, self._free_ns[way]) + int(
+                len(frame) * 8 * NS_PER_US / faults.rate_mbit_s)
+            self._free_ns[way] = now_ns
         due_ns = now_ns + int(faults.delay_ms * NS_PER_MS)
         if segment is None and not self._harm.everything:
             self._enqueue(way, frame, due_ns)

@@ -32,10 +32,12 @@ class Action(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Faults:
-    """One direction's chances (0..1 a segment) and times.
+    """One direction's chances (0..1 a segment), times and rate.
 
     The delay is the wire's length and holds for every frame.  The jitter is drawn for each
     segment from 0 to its value and keeps the order in the flow: only `reordering` changes that.
+    A wire with a rate carries one frame at a time, whatever it is; how long a segment waits for it
+    is bounded (fault_model.QUEUE_NS).
     """
 
     loss: float = 0
@@ -44,6 +46,7 @@ class Faults:
     corruption: float = 0
     delay_ms: float = 0
     jitter_ms: float = 0
+    rate_mbit_s: float = 0      # 0: no bound
 
     def __post_init__(self) -> None:
         chances = (self.loss, self.duplication, self.reordering, self.corruption)
@@ -52,11 +55,15 @@ class Faults:
 
     def __str__(self) -> str:
         """What it does, as "loss 20 %, reordering 25 %"."""
-        chances = [f"{name} {value * 100:g} %" for name, value in _differing(self).items()
-                   if not name.endswith("_ms")]
-        times = [f"{name.removesuffix('_ms')} {value:g} ms"
-                 for name, value in _differing(self).items() if name.endswith("_ms")]
-        return ", ".join(chances + times) or "no fault"
+        said = []
+        for name, value in _differing(self).items():
+            if name == "rate_mbit_s":
+                said.append(f"{value:g} Mbit/s")
+            elif name.endswith("_ms"):
+                said.append(f"{name.removesuffix('_ms')} {value:g} ms")
+            else:
+                said.append(f"{name} {value * 100:g} %")
+        return ", ".join(said) or "no fault"
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ import contextlib
 import dataclasses
 import enum
 import hashlib
+import itertools
 import json
 import subprocess
 import sys
 import time
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -177,16 +178,22 @@ class _Carrier:
         return done
 
 
-async def use(lane: Lane, number: int, payloads: dict[int, list[bytes]],
+def seeds(number: int, lane: Lane) -> list[int]:
+    """Of the lane's payloads, in turn."""
+    count = SEEDS if lane.transfers is None else min(lane.transfers, SEEDS)
+    return [(number + at) % SEEDS for at in range(count)]
+
+
+async def use(lane: Lane, number: int, payloads: Mapping[tuple[int, int], bytes],
               ended: asyncio.Event) -> None:
-    transfers = 0
-    while not ended.is_set() and (lane.transfers is None or transfers < lane.transfers):
-        seed = (number + transfers) % SEEDS
-        carrier = _Carrier(lane, seed, payloads[lane.transfer_bytes][seed], ended,
+    endless = itertools.cycle(seeds(number, lane))
+    for seed in itertools.islice(endless, lane.transfers):
+        if ended.is_set():
+            return
+        carrier = _Carrier(lane, seed, payloads[seed, lane.transfer_bytes], ended,
                            Transfer(number, lane.kind, time.monotonic()))
         await carrier.carry()
         print(json.dumps(dataclasses.asdict(carrier.transfer)), flush=True)
-        transfers += 1
 
 
 async def serve(lanes: Sequence[Lane]) -> None:
@@ -194,8 +201,8 @@ async def serve(lanes: Sequence[Lane]) -> None:
     endless = any(lane.transfers is None for lane in lanes)
     if endless:
         asyncio.get_running_loop().add_reader(sys.stdin, ended.set)
-    payloads = {size: [pseudorandom(seed, size) for seed in range(SEEDS)]
-                for size in {lane.transfer_bytes for lane in lanes}}
+    payloads = {(seed, lane.transfer_bytes): pseudorandom(seed, lane.transfer_bytes)
+                for number, lane in enumerate(lanes) for seed in seeds(number, lane)}
     await asyncio.gather(*(use(lane, number, payloads, ended)
                            for number, lane in enumerate(lanes)))
 

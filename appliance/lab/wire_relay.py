@@ -10,7 +10,7 @@ Besides the model's counts:
     overflow    not taken there, by the socket (ENOBUFS, EAGAIN) or by the interface (its
                 tx_dropped: veth's far end has no room)
     missed      arrived while our receive buffer was full
-At a quiet moment arrived + duplicated = lost + sent + overflow.
+At a quiet moment arrived + duplicated = lost + crowded + sent + overflow.
 """
 
 import argparse

@@ -8,7 +8,14 @@ from dataclasses import replace
 import pytest
 from scapy.layers.l2 import ARP, Ether
 
-from appliance.lab.fault_model import HOLD_NS, NS_PER_MS, OVERTAKERS_MAX, FaultModel, corrupted
+from appliance.lab.fault_model import (
+    HOLD_NS,
+    NS_PER_MS,
+    OVERTAKERS_MAX,
+    QUEUE_NS,
+    FaultModel,
+    corrupted,
+)
 from appliance.lab.faults import Action, Faults, Harm, Rule, Way
 from appliance.lab.wire_segment import ACK, SYN, TCP, Segment, segment_of
 from tests.appliance.segment_frames import TAGS, numbered, to_client, to_server
@@ -121,6 +128,30 @@ def test_a_delay_is_kept_exactly() -> None:
     assert model.next_due_ns() == 21 * NS_PER_MS
     assert len(model.due(22 * NS_PER_MS)) == 2
     assert model.next_due_ns() is None
+
+
+def test_a_wire_with_a_rate_carries_one_frame_at_a_time() -> None:
+    """8 Mbit/s are a byte each microsecond."""
+    model = harmful(Faults(rate_mbit_s=8, delay_ms=1))
+    frames = [ARP_REQUEST, *numbered(2)]
+    for frame in frames:
+        model.take(Way.TO_SERVER, frame, 0)
+    due_ns = NS_PER_MS
+    for frame in frames:
+        due_ns += len(frame) * 1000
+        assert model.next_due_ns() == due_ns
+        assert model.due(due_ns) == [(Way.TO_SERVER, frame)]
+
+
+def test_the_queue_before_a_wire_with_a_rate_is_bounded() -> None:
+    model = harmful(Faults(rate_mbit_s=8))
+    frames = numbered(3000)
+    left = carry(model, frames)
+    assert left == frames[:len(left)], "who comes last is turned away"
+    carried_ns, frame_ns = sum(map(len, left)) * 1000, len(frames[0]) * 1000
+    assert QUEUE_NS < carried_ns <= QUEUE_NS + frame_ns
+    counts = model.counts[Way.TO_SERVER]
+    assert counts["arrived"] == len(left) + counts["crowded"] == len(frames)
 
 
 def test_jitter_spreads_segments_and_keeps_their_order() -> None:
