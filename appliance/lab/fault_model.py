@@ -19,7 +19,7 @@ NS_PER_US = 1_000               # 1 Mbit/s is a bit each microsecond
 # What chance may do, in the order in which it is drawn.
 DRAWN = (Action.LOSE, Action.DUPLICATE, Action.REORDER, Action.CORRUPT)
 OVERTAKERS_MAX = 3              # a reordered frame lets one to three others pass
-QUEUE_NS = 100 * NS_PER_MS      # what waits for a wire with a rate; more is turned away
+QUEUE_NS = 300 * NS_PER_MS      # what waits for a wire with a rate; more is turned away
 HOLD_NS = 5 * NS_PER_MS         # or waits so long for them: well below any retransmission timer
 
 
