@@ -50,7 +50,7 @@ async def _serve(config: Config, settings: Settings, dataplane: Dataplane) -> No
     signals_await(asyncio.get_running_loop(), stop)
     address = listen_address_of(config)
     try:
-        catalogue = Catalogue(config.services, config.defaults, dataplane)
+        catalogue = Catalogue(config.services, config.defaults, dataplane, settings.services)
     except DataplaneError as error:
         raise Refusal(str(error)) from None
     server = ManagementServer(address, catalogue, dataplane)
@@ -60,7 +60,9 @@ async def _serve(config: Config, settings: Settings, dataplane: Dataplane) -> No
         await catalogue.acknowledged()
         await server.set_ready()
         _say_ready(settings, len(config.services), address)
+        tidying = asyncio.create_task(catalogue.tidy())
         await stop.wait()
+        tidying.cancel()
     except (DataplaneError, NotAcknowledgedError) as error:
         raise Refusal(str(error)) from None
     finally:

@@ -139,7 +139,7 @@ cdef class Dataplane:
                 if connections == 0 and swept(self.left_at.get(slot, sweeps), sweeps)]
 
     def row_leaving(self, slot):
-        return self.settings.services + slot + 1
+        return self.row(slot) + 1
 
     def start(self):
         if self.snapshot == NULL:
@@ -158,7 +158,7 @@ cdef class Dataplane:
         return seen
 
     def worker_stats(self):
-        return tally_workers(self.workers(), 2 * self.settings.services + 1)
+        return tally_workers(self.workers(), 2 * self.roster.used + 1)
 
     def service_counters(self, slot):
         counted = tally_service(self.workers(), self.row(slot))
@@ -173,7 +173,7 @@ cdef class Dataplane:
     def row(self, slot):
         if not 0 <= slot < self.settings.services:
             raise ValueError(f"slot {slot} is not below {self.settings.services}")
-        return slot + 1
+        return 2 * slot + 1
 
     def service_cookies(self, slot):
         return cookies_together(tally_cookies(self.workers(), self.row(slot)))

@@ -17,10 +17,11 @@ from cython_core.proxy.service cimport Service, Snapshot
 
 
 cdef class Roster:
-    cdef Service *services      # by slot; behind them, by slot too, those that leave
+    cdef Service *services      # of a slot two: the one that lives and the one that leaves
     cdef Routes *live
     cdef Routes *leaving
     cdef uint32_t slots
+    cdef readonly uint32_t used          # slots up to the highest that has ever had a service
     cdef int workers
     cdef list order             # the specs as they were published last
     cdef dict wscales           # by slot: see wscale_announced

@@ -50,11 +50,11 @@ cdef class Roster:
             if after is not None:
                 self.compile(after)
             else:
-                self.services[before.slot].row = 0
+                self.services[live_at(before.slot)].row = 0
         self.order = services
         self.opened = [after.slot for before, after in changes if after is not None
                        and (before is None or before.name != after.name)]
-        snapshot = snapshot_build(generation, self.services, 2 * self.slots, self.live,
+        snapshot = snapshot_build(generation, self.services, 2 * self.used, self.live,
                                   self.leaving)
         if snapshot == NULL:
             raise MemoryError
@@ -63,15 +63,18 @@ cdef class Roster:
     cdef int forget(self, slots) except -1:
         for slot in slots:
             del self.given_up[slot]
-            self.services[self.slots + <uint32_t>slot].row = 0
+            self.services[leaving_at(slot)].row = 0
         routes_release(self.leaving)
-        self.leaving = leaving_routes(self.given_up, self.slots)
+        self.leaving = leaving_routes(self.given_up)
         return 0
 
     cdef int compile(self, spec) except -1:
         cdef uint32_t slot = spec.slot
         self.wscales[slot] = wscale_announced(spec, self.wscales.get(slot), int(time.time()))
-        return compile_service(&self.services[slot], spec, self.wscales[slot], self.workers)
+        if slot >= self.used:
+            self.used = slot + 1
+        return compile_service(&self.services[live_at(slot)], spec, self.wscales[slot],
+                               self.workers)
 
     # Other prefixes or ports, with all that can be wrong about them.
     cdef int route(self, changes) except -1:
@@ -81,9 +84,9 @@ cdef class Roster:
         rules = rules_changed(self.rules, changes, self.slots)
         check_overlaps(rules, self.order, changes)
         given_up = given_up_by(self.given_up, changes)
-        live = routes_of(rules)
+        live = routes_of([(*rule[:4], live_at(rule[4])) for rule in rules])
         try:
-            leaving = leaving_routes(given_up, self.slots)
+            leaving = leaving_routes(given_up)
         except MemoryError:
             routes_release(live)
             raise
@@ -94,14 +97,23 @@ cdef class Roster:
         for before, _ in changes:
             if before is not None and before.slot in given_up:
                 slot = before.slot
-                leave(&self.services[self.slots + slot], &self.services[slot], self.slots)
+                leave(&self.services[leaving_at(slot)], &self.services[live_at(slot)])
         return 0
 
 
+# Of the places and of the rows of counters, which begin at 1.
+cdef inline uint32_t live_at(uint32_t slot) noexcept:
+    return 2 * slot
+
+
+cdef inline uint32_t leaving_at(uint32_t slot) noexcept:
+    return 2 * slot + 1
+
+
 # It takes no SYN any more, and its row of counters is its own.
-cdef void leave(Service *leaving, const Service *service, uint32_t slots) noexcept:
+cdef void leave(Service *leaving, const Service *service) noexcept:
     leaving[0] = service[0]
-    leaving.row += slots
+    leaving.row += 1
     leaving.activation = ACTIVATION_OFF
     leaving.unknown_flow = UNKNOWN_FORWARD
     leaving.leaving = True
@@ -182,12 +194,12 @@ def given_up_by(given_up, changes):
     return given_up
 
 
-cdef Routes *leaving_routes(dict given_up, uint32_t slots) except? NULL:
+cdef Routes *leaving_routes(dict given_up) except? NULL:
     """NULL where nothing leaves."""
     if not given_up:
         return NULL
     # Of two that left the same port, one after the other, either will do.
-    return routes_of(sorted((*rule[:4], rule[4] + slots)
+    return routes_of(sorted((*rule[:4], leaving_at(rule[4]))
                             for rules in given_up.values() for rule in rules))
 
 
@@ -241,7 +253,7 @@ def wscale_announced(service, former, now_s):
 
 cdef int compile_service(Service *compiled, service, wscales, int workers) except -1:
     options = service.options
-    compiled.row = service.slot + 1
+    compiled.row = live_at(service.slot) + 1
     compiled.tag = int.from_bytes(sha256(service.name.encode()).digest()[:4], "big")
     compiled.mss = options.mss
     compiled.mss_ipv6 = options.mss_ipv6

@@ -2,9 +2,14 @@
 
 A change is made to a copy, checked, compiled and published by the data plane, and counts once
 every worker has acknowledged the snapshot's generation.  One change at a time.
+
+A service has a slot of the data plane as long as it is there, and behind its end as long as it has
+connections: it leaves.
 """
 
 import asyncio
+import hashlib
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,14 +19,19 @@ from synproxy.v1.service_pb2 import Service, ServiceOptions
 
 from appliance.config.constraints import constraint_violations
 from appliance.config.options import effective_options
+from appliance.config.rules import service_violations
 from appliance.config.settings import service_spec
 from appliance.config.violation import Violation
+from appliance.management.claims import Claims
+from appliance.management.watchers import Kind, Watchers
 from cython_core.dataplane import ServiceSpec
 
 # A worker's turn takes microseconds; one that takes seconds is stuck.
 ACKNOWLEDGE_TIMEOUT_S = 5.0
+TIDY_S = 4.0            # a whole look through the tables takes as long
 _POLL_S = 0.0005
 NAME_SHOWN = 63      # characters, as many as a name may have (rule.proto, FORMAT_NAME)
+ETAG_BYTES = 12
 
 
 class Plane(Protocol):
@@ -29,10 +39,24 @@ class Plane(Protocol):
 
     def publish(self, services: Sequence[ServiceSpec]) -> int: ...
     def generation_seen(self) -> int: ...
+    def leaving(self) -> dict[int, int]: ...
+    def drained(self) -> list[int]: ...
 
 
 class UnknownServiceError(Exception):
     """No service has this name."""
+
+
+class ServiceExistsError(Exception):
+    """A service has this name already."""
+
+
+class NoSlotError(Exception):
+    """There are as many services as the data plane has been told at start."""
+
+
+class StaleEtagError(Exception):
+    """The service has changed since the caller read it."""
 
 
 class InvalidServiceError(Exception):
@@ -49,60 +73,109 @@ class NotAcknowledgedError(Exception):
 
 @dataclass(frozen=True)
 class Change:
-    """`generation` is 0 where the change was only checked."""
+    """`before` is None of a new service, `after` of a deleted one.  `generation` is 0 where the
+    change was only checked."""
 
-    before: Service
-    after: Service
+    before: Service | None
+    after: Service | None
     generation: int
     elapsed_ns: int
 
 
 class Catalogue:
     def __init__(
-        self, services: Sequence[Service], defaults: ServiceOptions, plane: Plane
+        self, services: Sequence[Service], defaults: ServiceOptions, plane: Plane,
+        slots: int = 4096,
     ) -> None:
-        """Publishes the first snapshot.  A service's slot is its place in `services`."""
-        self._services = list(services)
+        """Publishes the first snapshot.  `slots` is how many services there may be."""
+        self._services = {service.name: service for service in services}
         self._slots = {service.name: slot for slot, service in enumerate(services)}
+        self._left: dict[int, str] = {}     # slots that are being left, by whom
+        self._limit = slots
         self._defaults = defaults
         self._plane = plane
         self._changing = asyncio.Lock()
-        self._specs = [
-            service_spec(slot, service, defaults) for slot, service in enumerate(services)
-        ]
-        self.generation = plane.publish(self._specs)
+        self._claims = Claims()
+        for service in services:
+            self._claims.add(service)
+        self._specs = {
+            service.name: service_spec(slot, service, defaults)
+            for slot, service in enumerate(services)
+        }
+        self.watchers = Watchers()
+        self.generation = plane.publish(list(self._specs.values()))
 
-    def names(self) -> list[str]:
-        """In the order of the data plane's slots."""
-        return list(self._slots)
+    def names(self) -> dict[int, str]:
+        """By slot, in the order in which the services came."""
+        return {slot: name for name, slot in self._slots.items()}
 
     def services(self) -> list[Service]:
-        return [self._shown(service) for service in self._services]
+        return [self._shown(service) for service in self._services.values()]
 
     def service(self, name: str) -> Service:
         """A copy, with its effective options.  Raises UnknownServiceError."""
-        return self._shown(self._services[self.slot(name)])
+        return self._shown(self._known(name))
+
+    def slot(self, name: str) -> int:
+        """The service's place in the data plane.  Raises UnknownServiceError."""
+        self._known(name)
+        return self._slots[name]
+
+    def leaving(self) -> list[tuple[str, int]]:
+        """Name and connections of what has left, wholly or in part."""
+        return [(self._name_of(slot), connections)
+                for slot, connections in self._plane.leaving().items()]
+
+    async def create(self, wanted: Service, validate_only: bool = False) -> Change:
+        """Raises what this module defines, and DataplaneError."""
+        async with self._changing:
+            began_ns = time.monotonic_ns()
+            if wanted.name in self._services:
+                raise ServiceExistsError(f"{wanted.name} exists already")
+            service = _own(wanted)
+            self._check(service)
+            slot = self._free_slot()
+            if validate_only:
+                return Change(None, self._shown(service), 0, 0)
+            self._publish({**self._specs, service.name: self._spec(slot, service)})
+            self._services[service.name] = service
+            self._slots[service.name] = slot
+            self._claims.add(service)
+            return await self._made(Kind.CREATED, None, service, began_ns)
 
     async def update(
-        self, name: str, edit: Callable[[Service], None], validate_only: bool = False
+        self, name: str, edit: Callable[[Service], None], validate_only: bool = False,
+        etag: str = "",
     ) -> Change:
         """`edit` changes a copy.  Raises what this module defines, and DataplaneError."""
         async with self._changing:
             began_ns = time.monotonic_ns()
-            slot = self.slot(name)
-            wanted = Service()
-            wanted.CopyFrom(self._services[slot])
+            before = self._known(name)
+            _check_etag(before, etag)
+            wanted = _own(before)
             edit(wanted)
-            violations = list(constraint_violations(wanted, "service"))
-            if violations:
-                raise InvalidServiceError(violations)
-            before, after = self._shown(self._services[slot]), self._shown(wanted)
+            self._check(wanted)
             if validate_only:
-                return Change(before, after, 0, 0)
-            self._replace(slot, wanted)
-            generation = self.generation
-            await self.acknowledged()
-            return Change(before, after, generation, time.monotonic_ns() - began_ns)
+                return Change(self._shown(before), self._shown(wanted), 0, 0)
+            self._publish({**self._specs, name: self._spec(self._slots[name], wanted)})
+            self._services[name] = wanted
+            self._claims.remove(before)
+            self._claims.add(wanted)
+            return await self._made(Kind.UPDATED, before, wanted, began_ns)
+
+    async def delete(self, name: str, validate_only: bool = False, etag: str = "") -> Change:
+        """Raises what this module defines, and DataplaneError."""
+        async with self._changing:
+            began_ns = time.monotonic_ns()
+            before = self._known(name)
+            _check_etag(before, etag)
+            if validate_only:
+                return Change(self._shown(before), None, 0, 0)
+            self._publish({kept: spec for kept, spec in self._specs.items() if kept != name})
+            del self._services[name]
+            self._left[self._slots.pop(name)] = name
+            self._claims.remove(before)
+            return await self._made(Kind.DELETED, before, None, began_ns)
 
     async def acknowledged(self) -> None:
         """Returns once every worker runs the newest snapshot.  Raises NotAcknowledgedError."""
@@ -115,25 +188,90 @@ class Catalogue:
                 )
             await asyncio.sleep(_POLL_S)
 
-    def slot(self, name: str) -> int:
-        """The data plane's index of a service.  Raises UnknownServiceError."""
-        if name not in self._slots:
+    async def tidy(self) -> None:
+        """Without end: what has left and has no connection any more is forgotten."""
+        while True:
+            await asyncio.sleep(TIDY_S)
+            if self._plane.drained():
+                async with self._changing:
+                    self._publish(self._specs)
+
+    async def _made(
+        self, kind: Kind, before: Service | None, after: Service | None, began_ns: int
+    ) -> Change:
+        """The change is published; tell of it, and wait for the workers."""
+        shown = [None if service is None else self._shown(service) for service in (before, after)]
+        generation = self.generation
+        told = shown[1] or shown[0]
+        assert told is not None
+        self.watchers.tell(kind, told, generation)
+        await self.acknowledged()
+        return Change(shown[0], shown[1], generation, time.monotonic_ns() - began_ns)
+
+    def _check(self, service: Service) -> None:
+        violations = list(constraint_violations(service, "service"))
+        if not violations:
+            violations = [
+                Violation(violation.path.replace("services[0]", "service", 1), violation.reason)
+                for violation in service_violations([service], self._limit)
+            ]
+            violations += self._claims.violations(service)
+        if violations:
+            raise InvalidServiceError(violations)
+
+    def _known(self, name: str) -> Service:
+        if name not in self._services:
             shown = name if len(name) <= NAME_SHOWN else f"{name[:NAME_SHOWN]}..."
             raise UnknownServiceError(f"no service is called {shown}")
-        return self._slots[name]
+        return self._services[name]
 
-    def _replace(self, slot: int, service: Service) -> None:
-        """Nothing is awaited here: a caller that goes away can't part what is published from
-        what is remembered, and neither can a data plane that refuses."""
-        specs = list(self._specs)
-        specs[slot] = service_spec(slot, service, self._defaults)
-        self.generation = self._plane.publish(specs)
+    def _free_slot(self) -> int:
+        taken = {*self._slots.values(), *self._plane.leaving()}
+        if len(taken) >= self._limit:
+            raise NoSlotError(
+                f"limits.services is {self._limit}: {len(self._slots)} services and"
+                f" {len(taken) - len(self._slots)} whose connections go on"
+            )
+        return next(slot for slot in itertools.count() if slot not in taken)
+
+    def _name_of(self, slot: int) -> str:
+        return self._left.get(slot) or self.names()[slot]
+
+    def _spec(self, slot: int, service: Service) -> ServiceSpec:
+        return service_spec(slot, service, self._defaults)
+
+    def _publish(self, specs: dict[str, ServiceSpec]) -> None:
+        """Nothing is awaited between this and what remembers it: a caller that goes away can't
+        part the two, and neither can a data plane that refuses."""
+        self.generation = self._plane.publish(list(specs.values()))
         self._specs = specs
-        self._services[slot] = service
+        leaving = self._plane.leaving()
+        self._left = {slot: name for slot, name in self._left.items() if slot in leaving}
 
     def _shown(self, service: Service) -> Service:
-        shown = Service()
-        shown.CopyFrom(service)
+        shown = _own(service)
         effective = effective_options(self._defaults, service.options)
         shown.effective_options.CopyFrom(effective)
+        shown.etag = _etag(service)
         return shown
+
+
+def _own(service: Service) -> Service:
+    """What is set, without what the daemon says of it."""
+    own = Service()
+    own.CopyFrom(service)
+    own.ClearField("effective_options")
+    own.ClearField("etag")
+    return own
+
+
+def _etag(service: Service) -> str:
+    said = _own(service).SerializeToString(deterministic=True)
+    return hashlib.sha256(said).hexdigest()[:2 * ETAG_BYTES]
+
+
+def _check_etag(service: Service, etag: str) -> None:
+    if etag and etag != _etag(service):
+        raise StaleEtagError(
+            f"{service.name} has changed since it had the etag {etag[:NAME_SHOWN]}; read it again"
+        )

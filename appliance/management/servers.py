@@ -62,11 +62,12 @@ def _place(server: LearnedServer) -> Place:
     return place_of(server.address, server.port)
 
 
-def _server(server: LearnedServer, names: list[str]) -> api.Server:
+def _server(server: LearnedServer, names: dict[int, str]) -> api.Server:
     return api.Server(
         address=str(server.address),
         port=server.port,
-        service="" if server.slot is None else names[server.slot],
+        # One that came or went since the table was read has no name.
+        service="" if server.slot is None else names.get(server.slot, ""),
         mss=server.mss,
         wscale=server.wscale,
         sack=server.sack,

@@ -1,5 +1,7 @@
 """synproxy.v1.ServicesService."""
 
+from collections.abc import AsyncIterator, Awaitable
+from typing import NoReturn
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -9,13 +11,34 @@ from synproxy.v1.services_service_pb2_grpc import ServicesServiceServicer
 from appliance.config.violation import Violation
 from appliance.management.catalogue import (
     Catalogue,
+    Change,
     InvalidServiceError,
+    NoSlotError,
     NotAcknowledgedError,
+    ServiceExistsError,
+    StaleEtagError,
     UnknownServiceError,
 )
 from appliance.management.errors import abort_invalid
 from appliance.management.masks import mask_apply, mask_violations
+from appliance.management.watchers import Kind
 from cython_core.dataplane import DataplaneError
+
+WATCHERS_MAX = 64
+
+_CODES: dict[type[Exception], grpc.StatusCode] = {
+    UnknownServiceError: grpc.StatusCode.NOT_FOUND,
+    ServiceExistsError: grpc.StatusCode.ALREADY_EXISTS,
+    NoSlotError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    StaleEtagError: grpc.StatusCode.ABORTED,
+    NotAcknowledgedError: grpc.StatusCode.UNAVAILABLE,
+    DataplaneError: grpc.StatusCode.UNAVAILABLE,
+}
+_KINDS = {
+    Kind.CREATED: api.WatchServicesResponse.KIND_CREATED,
+    Kind.UPDATED: api.WatchServicesResponse.KIND_UPDATED,
+    Kind.DELETED: api.WatchServicesResponse.KIND_DELETED,
+}
 
 
 class ServicesServicer(ServicesServiceServicer):
@@ -26,19 +49,33 @@ class ServicesServicer(ServicesServiceServicer):
         self, request: api.ListServicesRequest, context: grpc.aio.ServicerContext
     ) -> api.ListServicesResponse:
         return api.ListServicesResponse(
-            services=self._catalogue.services(), generation=self._catalogue.generation
+            services=self._catalogue.services(),
+            generation=self._catalogue.generation,
+            leaving=[
+                api.LeavingService(name=name, connections=connections)
+                for name, connections in self._catalogue.leaving()
+            ],
         )
 
     async def GetService(
         self, request: api.GetServiceRequest, context: grpc.aio.ServicerContext
     ) -> api.GetServiceResponse:
-        if not request.name:
-            await abort_invalid(context, [Violation("name", "is required")])
+        await _named(request.name, "name", context)
         try:
             service = self._catalogue.service(request.name)
         except UnknownServiceError as error:
-            await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+            await _abort(error, context)
         return api.GetServiceResponse(service=service, generation=self._catalogue.generation)
+
+    async def CreateService(
+        self, request: api.CreateServiceRequest, context: grpc.aio.ServicerContext
+    ) -> api.CreateServiceResponse:
+        change = await _changed(
+            self._catalogue.create(request.service, request.validate_only), context
+        )
+        return api.CreateServiceResponse(
+            service=change.after, generation=change.generation, apply_time=_took(change)
+        )
 
     async def UpdateService(
         self, request: api.UpdateServiceRequest, context: grpc.aio.ServicerContext
@@ -48,23 +85,78 @@ class ServicesServicer(ServicesServiceServicer):
             violations.append(Violation("service.name", "is required"))
         if violations:
             await abort_invalid(context, violations)
-        try:
-            change = await self._catalogue.update(
+        change = await _changed(
+            self._catalogue.update(
                 request.service.name,
                 lambda service: mask_apply(request, service),
                 request.validate_only,
-            )
-        except UnknownServiceError as error:
-            await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
-        except InvalidServiceError as error:
-            await abort_invalid(context, error.violations)
-        except (DataplaneError, NotAcknowledgedError) as error:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
-        elapsed = Duration()
-        elapsed.FromNanoseconds(change.elapsed_ns)
+                request.service.etag,
+            ),
+            context,
+        )
         return api.UpdateServiceResponse(
             service=change.after,
             previous=change.before,
             generation=change.generation,
-            apply_time=elapsed,
+            apply_time=_took(change),
         )
+
+    async def DeleteService(
+        self, request: api.DeleteServiceRequest, context: grpc.aio.ServicerContext
+    ) -> api.DeleteServiceResponse:
+        await _named(request.name, "name", context)
+        change = await _changed(
+            self._catalogue.delete(request.name, request.validate_only, request.etag), context
+        )
+        return api.DeleteServiceResponse(
+            service=change.before, generation=change.generation, apply_time=_took(change)
+        )
+
+    async def WatchServices(
+        self, request: api.WatchServicesRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[api.WatchServicesResponse]:
+        watchers = self._catalogue.watchers
+        if len(watchers) >= WATCHERS_MAX:
+            await context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, f"{WATCHERS_MAX} watch already"
+            )
+        with watchers.watcher() as watcher:
+            # What changes from here on is told to the watcher.
+            existing, generation = self._catalogue.services(), self._catalogue.generation
+            for service in existing:
+                yield api.WatchServicesResponse(
+                    kind=api.WatchServicesResponse.KIND_EXISTING,
+                    service=service, generation=generation,
+                )
+            yield api.WatchServicesResponse(
+                kind=api.WatchServicesResponse.KIND_END_OF_EXISTING, generation=generation
+            )
+            async for kind, service, generation in watcher.changes():
+                yield api.WatchServicesResponse(
+                    kind=_KINDS[kind], service=service, generation=generation
+                )
+
+
+async def _named(name: str, path: str, context: grpc.aio.ServicerContext) -> None:
+    if not name:
+        await abort_invalid(context, [Violation(path, "is required")])
+
+
+async def _changed(change: Awaitable[Change], context: grpc.aio.ServicerContext) -> Change:
+    try:
+        return await change
+    except InvalidServiceError as error:
+        await abort_invalid(context, error.violations)
+    except tuple(_CODES) as error:
+        await _abort(error, context)
+
+
+async def _abort(error: Exception, context: grpc.aio.ServicerContext) -> NoReturn:
+    await context.abort(_CODES[type(error)], str(error))
+    raise AssertionError("abort returns never")
+
+
+def _took(change: Change) -> Duration:
+    took = Duration()
+    took.FromNanoseconds(change.elapsed_ns)
+    return took

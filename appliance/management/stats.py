@@ -34,7 +34,7 @@ class StatsServicer(StatsServiceServicer):
             generation=self._catalogue.generation,
             workers=[_worker(worker) for worker in self._dataplane.worker_stats()],
             services=[
-                self._service(slot, name) for slot, name in enumerate(self._catalogue.names())
+                self._service(slot, name) for slot, name in self._catalogue.names().items()
             ],
             # The data plane's fields have the schema's names.
             ports=[api.PortStats(**vars(port)) for port in self._dataplane.port_stats()],
@@ -44,7 +44,10 @@ class StatsServicer(StatsServiceServicer):
 
     def _service(self, slot: int, name: str) -> api.ServiceStats:
         cookies = self._dataplane.service_cookies(slot)
-        stats = api.ServiceStats(name=name, counters=self._counted(slot), cookies=cookies.on)
+        stats = api.ServiceStats(
+            name=name, counters=self._counted(slot), cookies=cookies.on,
+            connections=self._dataplane.service_connections(slot),
+        )
         if cookies.age_s is not None:
             stats.cookies_age.FromMilliseconds(round(cookies.age_s * 1000))
         return stats

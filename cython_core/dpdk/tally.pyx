@@ -69,7 +69,7 @@ cdef object learned_server(const LearnedServer *server, const Snapshot *snapshot
     return terms.LearnedServer(
         address=address.ipv4_mapped or address,
         port=server.port,
-        slot=None if service == NULL or service.leaving else service.row - 1,
+        slot=None if service == NULL or service.leaving else service.row - 1 >> 1,
         mss=learned_mss(server.word),
         wscale=None if wscale == WSCALE_ABSENT else wscale,
         sack=bool(learned_sack(server.word)),

@@ -6,6 +6,7 @@ import subprocess
 import textwrap
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -28,6 +29,8 @@ ports:
   client: {device: net_ring0}
   server: {device: net_ring1}
 """
+
+SLOTS = 4       # of services
 
 SERVICES = MINIMAL + """\
 defaults: {wscale: 9}
@@ -92,10 +95,14 @@ class Daemon:
         """Run it in the server's loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=20)
 
+    def spawn(self, work: Coroutine[None, None, None]) -> "Future[None]":
+        """Begin it in the server's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
     async def _start(self) -> None:
         config = config_parse(SERVICES.encode(), "f")
         dataplane = cast(Dataplane, self.plane)
-        self.catalogue = Catalogue(config.services, config.defaults, dataplane)
+        self.catalogue = Catalogue(config.services, config.defaults, dataplane, SLOTS)
         self.server = ManagementServer(self.address, self.catalogue, dataplane)
         await self.server.start()
         await self.catalogue.acknowledged()

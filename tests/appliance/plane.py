@@ -25,11 +25,27 @@ class Plane:
         self.counters = dict.fromkeys(COUNTERS, 0) | {COUNTERS[0]: 7, COUNTERS[-1]: 3}
         self.cookies = [CookieSwitch(True, None), CookieSwitch(False, 130.25)]
         self.servers: list[LearnedServer] = []
+        self.left: dict[int, int] = {}
+        self.connections = 0        # of each service that is deleted
         self._seen = 0
+
+    def leaving(self) -> dict[int, int]:
+        return dict(self.left)
+
+    def drained(self) -> list[int]:
+        return [slot for slot, connections in self.left.items() if connections == 0]
+
+    def service_connections(self, slot: int) -> int:
+        return 3 + slot
 
     def publish(self, services: Sequence[ServiceSpec]) -> int:
         if self.failing:
             raise DataplaneError("no memory for another snapshot; raise memory.size_mib")
+        former = self.published[-1] if self.published else []
+        for slot in self.drained():
+            del self.left[slot]
+        kept = {spec.slot for spec in services}
+        self.left |= {spec.slot: self.connections for spec in former if spec.slot not in kept}
         self.published.append(list(services))
         return len(self.published)
 

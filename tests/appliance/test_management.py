@@ -134,10 +134,10 @@ def test_every_field_that_is_wrong_is_named_at_once(daemon, services, update):
         ("options.msss", "options.msss is no field of a service"),
         ("nonsense", "nonsense is no field of a service"),
         ("", " is no field of a service"),
-        ("name", "name can't be changed, only what is below options"),
-        ("prefixes", "prefixes can't be changed, only what is below options"),
+        ("name", "name can't be changed, only prefixes, ports and what is below options"),
+        ("etag", "etag can't be changed, only prefixes, ports and what is below options"),
         ("effective_options.mss",
-         "effective_options.mss can't be changed, only what is below options"),
+         "effective_options.mss can't be changed, only prefixes, ports and what is below options"),
     ],
 )
 def test_a_mask_that_names_something_else_is_refused(update, path, reason):
