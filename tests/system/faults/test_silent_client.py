@@ -18,7 +18,7 @@ import pytest
 from appliance.lab.bridge import bridged
 from appliance.lab.faults import Harm, Rule, Way
 from appliance.lab.peers import BANNER, Peer
-from appliance.lab.proxy import CONFIGURATION, Proxy
+from appliance.lab.proxy import SERVICES, Proxy
 from appliance.lab.topology import Lab, Server
 
 Between = Callable[[Lab], AbstractContextManager[object]]
@@ -35,7 +35,7 @@ def proxied(lab: Lab) -> Proxy:
 
 
 def proxied_under_load(lab: Lab) -> Proxy:
-    return Proxy(lab, "AF_XDP", "auto", CONFIGURATION + "    options: {{activation: AUTO}}\n")
+    return Proxy(lab, "AF_XDP", "auto", SERVICES + "    options: {activation: AUTO}\n")
 
 
 @pytest.fixture
