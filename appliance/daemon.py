@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 from synproxy.v1.config_pb2 import Config
 
+from appliance.config.listening import listening_of
 from appliance.config.load import ConfigError, config_load
-from appliance.config.settings import listen_address_of, settings_of
+from appliance.config.settings import settings_of
 from appliance.exit_codes import ExitCode
 from appliance.lifecycle import daemon_run
 from appliance.preflight import preflight_refusals
@@ -43,7 +44,7 @@ def check(path: Path) -> None:
 def run(path: Path) -> None:
     """Run until SIGTERM or SIGINT."""
     config = _load(path)
-    refusals = list(preflight_refusals(settings_of(config), listen_address_of(config)))
+    refusals = list(preflight_refusals(settings_of(config), listening_of(config)))
     if refusals:
         _exit(refusals)
     try:

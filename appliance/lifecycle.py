@@ -7,12 +7,15 @@
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from synproxy.v1.config_pb2 import Config
 
-from appliance.config.settings import listen_address_of, settings_of
+from appliance.config.listening import Listening, listening_of
+from appliance.config.settings import settings_of
 from appliance.host.claim import claimed
+from appliance.host.dumps import dumps_forbid
 from appliance.management.catalogue import Catalogue, NotAcknowledgedError
 from appliance.management.server import ManagementServer
 from appliance.notify import notify, say
@@ -25,6 +28,7 @@ from cython_core.dataplane import Dataplane, DataplaneError, Settings
 
 def daemon_run(config: Config) -> None:
     """Returns after SIGTERM or SIGINT.  Raises Refusal where the host can't run it."""
+    dumps_forbid()
     settings = settings_of(config)
     with ExitStack() as held:
         held.enter_context(claimed(attachments_of(settings)))
@@ -48,18 +52,18 @@ def _open(settings: Settings) -> Dataplane:
 async def _serve(config: Config, settings: Settings, dataplane: Dataplane) -> None:
     stop = asyncio.Event()
     signals_await(asyncio.get_running_loop(), stop)
-    address = listen_address_of(config)
+    listening = listening_of(config)
     try:
         catalogue = Catalogue(config.services, config.defaults, dataplane, settings.services)
     except DataplaneError as error:
         raise Refusal(str(error)) from None
-    server = ManagementServer(address, catalogue, dataplane)
+    server = ManagementServer(listening, catalogue, dataplane)
     try:
         await server.start()
         dataplane.start()
         await catalogue.acknowledged()
         await server.set_ready()
-        _say_ready(settings, len(config.services), address)
+        _say_ready(settings, len(config.services), listening)
         tidying = asyncio.create_task(catalogue.tidy())
         await stop.wait()
         tidying.cancel()
@@ -70,13 +74,13 @@ async def _serve(config: Config, settings: Settings, dataplane: Dataplane) -> No
         await server.stop()
 
 
-def _say_ready(settings: Settings, services: int, address: str) -> None:
-    for notice in preflight_notices(settings):
+def _say_ready(settings: Settings, services: int, listening: Sequence[Listening]) -> None:
+    for notice in preflight_notices(settings, listening):
         say(f"synproxyd: warning: {notice}", sys.stderr)
     say(
         f"ready: clients {settings.client_port.device}, servers {settings.server_port.device},"
         f" workers on {','.join(map(str, settings.worker_lcores))}, services {services},"
-        f" API {address}",
+        f" API {', '.join(one.address for one in listening)}",
         sys.stderr,
     )
     notify("READY=1")

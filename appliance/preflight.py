@@ -1,12 +1,13 @@
 """Everything that a configuration needs of the host, looked at before anything is touched."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from appliance.config.attachment import Attachment, attachment_of
+from appliance.config.listening import Listening
 from appliance.host.capabilities import capability_refusals
 from appliance.host.hugepages import hugepage_refusals
 from appliance.host.interfaces import interface_notices, interface_refusals
-from appliance.host.listening import listening_refusals
+from appliance.host.listening import listening_notices, listening_refusals
 from appliance.host.pci import pci_refusals
 from appliance.host.processors import processor_refusals
 from appliance.refusal import Refusal
@@ -17,8 +18,10 @@ def attachments_of(settings: Settings) -> list[Attachment]:
     return [attachment_of(port.device) for port in (settings.client_port, settings.server_port)]
 
 
-def preflight_refusals(settings: Settings, address: str) -> Iterator[Refusal]:
-    """`address` is where the gRPC server is to listen."""
+def preflight_refusals(
+    settings: Settings, listening: Sequence[Listening]
+) -> Iterator[Refusal]:
+    """`listening` is where the gRPC server is to listen."""
     attachments = attachments_of(settings)
     yield from capability_refusals(attachments)
     yield from interface_refusals(attachments)
@@ -26,9 +29,12 @@ def preflight_refusals(settings: Settings, address: str) -> Iterator[Refusal]:
     yield from processor_refusals((settings.main_lcore, *settings.worker_lcores))
     if settings.hugepages:
         yield from hugepage_refusals(settings.memory_mib)
-    yield from listening_refusals(address)
+    for one in listening:
+        yield from listening_refusals(one)
 
 
-def preflight_notices(settings: Settings) -> Iterator[str]:
+def preflight_notices(settings: Settings, listening: Sequence[Listening]) -> Iterator[str]:
     """What the operator should know, though it refuses nothing."""
     yield from interface_notices(attachments_of(settings))
+    for one in listening:
+        yield from listening_notices(one)

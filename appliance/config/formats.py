@@ -2,7 +2,14 @@
 
 import re
 from collections.abc import Callable
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 
 from synproxy.v1 import rule_pb2
 
@@ -15,6 +22,8 @@ _INTERFACE = re.compile(r"(?!\.{1,2}$)[^\s/:,]{1,15}")
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _PCI_ADDRESS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
 _DEVICE = re.compile(r"(net|eth)_[a-z0-9_]+(,\S+)?")
+# groupadd(8), with capital letters and dots as directories of users have them.
+_GROUP = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _PORT_RANGE = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
 # RFC 4291 §2.5.5.2; the data plane keeps IPv4 addresses in this form.
 _MAPPED = IPv6Network("::ffff:0:0/96")
@@ -67,24 +76,38 @@ def port_range_parse(text: str) -> tuple[int, int]:
 
 
 def listen_address_parse(text: str) -> str:
+    """Returns the path of a Unix socket, or "" for TCP, which is for this host alone."""
+    path, host = _endpoint_parse(text, "127.0.0.1:port or [::1]:port")
+    if host and not host.is_loopback:
+        raise ValueError(f"must be a loopback address, since callers aren't authenticated: {text}")
+    return path
+
+
+def listener_address_parse(text: str) -> str:
     """Returns the path of a Unix socket, or "" for TCP."""
+    return _endpoint_parse(text, "192.0.2.1:port or [::]:port")[0]
+
+
+def is_loopback(address: str) -> bool:
+    """`address` is one that listener_address_parse takes."""
+    host = _endpoint_parse(address, "")[1]
+    return bool(host and host.is_loopback)
+
+
+def _endpoint_parse(text: str, tcp: str) -> tuple[str, IPv4Address | IPv6Address | None]:
+    """The path of a Unix socket, or the address of a TCP socket; `tcp` is how such are written."""
     if text.startswith("unix:/"):
         path = text.removeprefix("unix:")
         if len(path.encode()) > _UNIX_PATH_BYTES_MAX:
             raise ValueError(f"the path of a Unix socket has {_UNIX_PATH_BYTES_MAX} bytes at most")
-        return path
+        return path, None
     match = re.fullmatch(r"(?:\[([0-9a-f:]+)\]|([0-9.]+)):([0-9]{1,5})", text)
     try:
         if not match or not 1 <= int(match[3]) <= 65535:
             raise ValueError
-        host = ip_address(match[1] or match[2])
+        return "", ip_address(match[1] or match[2])
     except ValueError:
-        raise ValueError(
-            f"must be unix:/absolute/path, 127.0.0.1:port or [::1]:port, not {text}"
-        ) from None
-    if not host.is_loopback:
-        raise ValueError(f"must be a loopback address, since callers aren't authenticated: {text}")
-    return ""
+        raise ValueError(f"must be unix:/absolute/path, {tcp}, not {text}") from None
 
 
 def _matches(pattern: re.Pattern[str], what: str) -> Callable[[str], object]:
@@ -106,4 +129,9 @@ PARSERS: dict[rule_pb2.Format, Callable[[str], object]] = {
         _DEVICE, "a network vdev with its arguments, such as net_pcap0,iface=eth1"),
     rule_pb2.FORMAT_LOG_LEVEL: _matches(
         re.compile("|".join(LOG_LEVELS)), "one of " + ", ".join(LOG_LEVELS)),
+    rule_pb2.FORMAT_LISTENER_ADDRESS: listener_address_parse,
+    rule_pb2.FORMAT_GROUP: _matches(_GROUP, "the name of a group, 1..32 characters"),
+    rule_pb2.FORMAT_FILE: _matches(re.compile(r"/[^\0]{1,4094}"), "a file's absolute path"),
+    rule_pb2.FORMAT_CERTIFICATE_NAME: _matches(
+        re.compile(r"[!-~]([ -~]{0,253}[!-~])?"), "a name as in a certificate, 1..255 characters"),
 }

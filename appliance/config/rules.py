@@ -10,6 +10,7 @@ from synproxy.v1.config_pb2 import Config, Limits, Memory, Ports
 from synproxy.v1.service_pb2 import Service
 
 from appliance.config.attachment import attachment_of, port_device
+from appliance.config.listening import management_violations
 from appliance.config.options import complete
 from appliance.config.overlap import overlap_violations
 from appliance.config.violation import Violation
@@ -32,6 +33,7 @@ def config_violations(config: Config) -> Iterator[Violation]:
     yield from _lcore_violations(whole)
     yield from _memory_violations(whole.memory, whole.limits)
     yield from _buffer_violations(whole)
+    yield from management_violations(whole.management)
     yield from service_violations(config.services, whole.limits.services)
 
 

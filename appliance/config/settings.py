@@ -37,13 +37,6 @@ def settings_of(config: Config) -> Settings:
     )
 
 
-def listen_address_of(config: Config) -> str:
-    whole = Config()
-    whole.CopyFrom(config)
-    complete(whole)
-    return whole.management.address
-
-
 def service_spec(slot: int, service: Service, defaults: ServiceOptions) -> ServiceSpec:
     return ServiceSpec(
         slot=slot,

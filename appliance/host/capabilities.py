@@ -8,6 +8,7 @@ from appliance.exit_codes import ExitCode
 from appliance.refusal import Refusal
 
 # linux/capability.h
+CAP_CHOWN = 0
 CAP_NET_ADMIN = 12
 CAP_NET_RAW = 13
 CAP_SYS_ADMIN = 21
@@ -22,10 +23,15 @@ _NEEDS = {
     "net_af_xdp": (_NET_RAW, _NET_ADMIN, _BPF),
     "net_pcap": (_NET_RAW,),
 }
+_STATUS = Path("/proc/self/status")
+
+
+def has_capability(bit: int, status: Path = _STATUS) -> bool:
+    return bool(_effective(status) >> bit & 1)
 
 
 def capability_refusals(
-    attachments: Sequence[Attachment], status: Path = Path("/proc/self/status")
+    attachments: Sequence[Attachment], status: Path = _STATUS
 ) -> Iterator[Refusal]:
     effective = _effective(status)
     for one in attachments:

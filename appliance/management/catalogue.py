@@ -22,6 +22,7 @@ from appliance.config.options import effective_options
 from appliance.config.rules import service_violations
 from appliance.config.settings import service_spec
 from appliance.config.violation import Violation
+from appliance.management.changes import change_note
 from appliance.management.claims import Claims
 from appliance.management.watchers import Kind, Watchers
 from cython_core.dataplane import ServiceSpec
@@ -204,6 +205,7 @@ class Catalogue:
         generation = self.generation
         told = shown[1] or shown[0]
         assert told is not None
+        change_note(f"services/{told.name}", before, after)
         self.watchers.tell(kind, told, generation)
         await self.acknowledged()
         return Change(shown[0], shown[1], generation, time.monotonic_ns() - began_ns)

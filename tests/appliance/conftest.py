@@ -5,7 +5,7 @@ import os
 import subprocess
 import textwrap
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar, cast
@@ -13,7 +13,9 @@ from typing import TypeVar, cast
 import grpc
 import pytest
 
+from appliance.config.listening import Listening
 from appliance.config.load import ConfigError, config_parse
+from appliance.management.audit import AuditLog
 from appliance.management.catalogue import Catalogue
 from appliance.management.server import ManagementServer
 from cython_core.dataplane import Dataplane
@@ -72,9 +74,12 @@ def config_file(tmp_path: Path) -> Callable[[str], Path]:
 class Daemon:
     """A management server in a thread of its own, over a plane without packets."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, listening: Sequence[Listening] = ()) -> None:
+        """Listens to admins at `path`, and where `listening` says."""
         self.plane = Plane()
         self.address = f"unix:{path}"
+        self.listening = [Listening("management", self.address), *listening]
+        self.logged: list[str] = []     # the lines of the audit log
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
 
@@ -103,7 +108,9 @@ class Daemon:
         config = config_parse(SERVICES.encode(), "f")
         dataplane = cast(Dataplane, self.plane)
         self.catalogue = Catalogue(config.services, config.defaults, dataplane, SLOTS)
-        self.server = ManagementServer(self.address, self.catalogue, dataplane)
+        self.server = ManagementServer(
+            self.listening, self.catalogue, dataplane, AuditLog(self.logged.append)
+        )
         await self.server.start()
         await self.catalogue.acknowledged()
         await self.server.set_ready()

@@ -1,13 +1,15 @@
 """examples/synproxy.yaml has every option of the schema, each with its rule and its default."""
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from google.protobuf.descriptor import FieldDescriptor
 from synproxy.v1.config_pb2 import Config
+from synproxy.v1.rule_pb2 import ROLE_VIEWER
 
-from appliance.config.load import config_load
+from appliance.config.load import config_load, config_parse
 from appliance.config.schema import field_words, fields_of, is_group, rule_of
 from appliance.config.values import value_parse
 from appliance.config.violation import join
@@ -31,8 +33,13 @@ FIELDS = dict(options())
 # The server's port is a port like the client's, where all that it may hold is shown.
 SHOWN = {path: field for path, field in FIELDS.items() if not path.startswith("ports.server.")}
 EXCLUDED = ("ports.client.pci", "ports.client.device")
-# Written as comments: alternatives, and what is learned of each server where nobody sets it.
-COMMENTED = ("pci", "device", "mss", "mss_ipv6", "wscale")
+LISTENERS = (
+    "listeners", "address", "group", "role", "tls", "certificate_file", "key_file",
+    "client_ca_file", "roles", "name",
+)
+# Written as comments: alternatives, what is learned of each server where nobody sets it, and
+# listeners, whose group and files a host must have first.
+COMMENTED = ("pci", "device", "mss", "mss_ipv6", "wscale", *LISTENERS)
 
 
 def written():
@@ -40,13 +47,14 @@ def written():
     found: dict[str, tuple[int, str]] = {}
     holders: list[tuple[int, str]] = []
     for number, line in enumerate(LINES):
-        text = line.replace("- ", "  ", 1) if line.lstrip().startswith("- ") else line
-        bare = text.lstrip()
-        key, colon, value = bare.removeprefix("# ").partition(":")
-        commented = bare.startswith("# ")
+        indent = len(line) - len(line.lstrip())
+        commented = line.lstrip().startswith("# ")
+        text = line.lstrip().removeprefix("# ")
+        if text.startswith("- "):
+            indent, text = indent + 2, text.removeprefix("- ")
+        key, colon, value = text.partition(":")
         if not colon or (commented and key not in COMMENTED):
             continue
-        indent = len(text) - len(bare)
         holders = [(depth, name) for depth, name in holders if depth < indent]
         holders.append((indent, key))
         found.setdefault(".".join(name for _, name in holders), (number, value.strip()))
@@ -94,3 +102,11 @@ def test_alternatives_are_taken_as_they_are_written(tmp_path):
         changed = tmp_path / "synproxy.yaml"
         changed.write_text(yaml.safe_dump(plain))
         assert config_load(changed).ports.client.WhichOneof("attachment") == path.split(".")[-1]
+
+
+def test_its_listeners_are_taken_where_they_are_no_comments():
+    keys = "|".join(LISTENERS)
+    text = re.sub(rf"^( *)# ((- )?({keys}):.*)$", r"\1\2", EXAMPLE.read_text(), flags=re.MULTILINE)
+    viewers, controller = config_parse(text.encode(), "f").management.listeners
+    assert (viewers.group, viewers.role) == ("synproxy-viewers", ROLE_VIEWER)
+    assert [named.name for named in controller.tls.roles] == ["controller.example"]

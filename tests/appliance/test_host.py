@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from appliance.config.attachment import attachment_of
+from appliance.config.listening import Listening
 from appliance.exit_codes import ExitCode
 from appliance.host.capabilities import capability_refusals
 from appliance.host.claim import claimed
@@ -189,13 +190,13 @@ def test_cores_outside_of_the_cpuset_are_named():
 
 
 def test_a_folder_for_the_socket_must_exist(tmp_path):
-    (line,) = said(listening_refusals(f"unix:{tmp_path}/missing/api.sock"))
+    (line,) = said(listening_refusals(Listening("management", f"unix:{tmp_path}/missing/api.sock")))
     assert f"the folder {tmp_path}/missing doesn't exist; create it with `mkdir -p" in line
 
 
 def test_a_file_in_the_sockets_place_is_not_removed(tmp_path):
     (tmp_path / "api.sock").write_text("mine")
-    (line,) = said(listening_refusals(f"unix:{tmp_path}/api.sock"))
+    (line,) = said(listening_refusals(Listening("management", f"unix:{tmp_path}/api.sock")))
     assert "exists and is no socket; choose another path" in line
 
 
@@ -204,13 +205,13 @@ def test_a_socket_that_answers_is_another_daemons_and_one_that_does_not_is_stale
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
-        (line,) = said(listening_refusals(f"unix:{path}"))
+        (line,) = said(listening_refusals(Listening("management", f"unix:{path}")))
         assert f"another daemon listens at {path}" in line
-    assert said(listening_refusals(f"unix:{path}")) == []
+    assert said(listening_refusals(Listening("management", f"unix:{path}"))) == []
 
 
 def test_tcp_is_for_bind_to_find_out():
-    assert said(listening_refusals("127.0.0.1:50051")) == []
+    assert said(listening_refusals(Listening("management", "127.0.0.1:50051"))) == []
 
 
 def test_what_carries_no_ethernet_is_no_port():
@@ -234,5 +235,5 @@ def test_a_link_that_carries_nothing_is_told(up, carrier, notice):
 
 def test_a_file_in_the_folders_place_is_told(tmp_path):
     (tmp_path / "file").write_text("mine")
-    (line,) = said(listening_refusals(f"unix:{tmp_path}/file/api.sock"))
+    (line,) = said(listening_refusals(Listening("management", f"unix:{tmp_path}/file/api.sock")))
     assert line == f"management.address: {tmp_path}/file is no folder; choose another path"

@@ -18,6 +18,7 @@ from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 from synproxy.v1.stats_service_pb2 import GetStatsRequest
 from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 
+from appliance.config.listening import Listening
 from appliance.config.options import effective_options
 from appliance.management import catalogue
 from appliance.management.server import SERVICE_NAMES, ManagementServer
@@ -238,7 +239,8 @@ def test_before_the_workers_run_it_is_alive_but_not_ready(daemon, tmp_path):
     address = f"unix:{tmp_path / 'second.sock'}"
 
     async def start():
-        server = ManagementServer(address, daemon.catalogue, daemon.plane)
+        listening = [Listening("management", address)]
+        server = ManagementServer(listening, daemon.catalogue, daemon.plane)
         await server.start()
         return server
 
@@ -256,7 +258,9 @@ def test_the_socket_is_its_owners_alone_and_goes_with_the_server(daemon, tmp_pat
     path = tmp_path / "third.sock"
 
     async def start_and_stop():
-        server = ManagementServer(f"unix:{path}", daemon.catalogue, daemon.plane)
+        server = ManagementServer(
+            [Listening("management", f"unix:{path}")], daemon.catalogue, daemon.plane
+        )
         await server.start()
         mode = stat.S_IMODE(path.stat().st_mode)
         await server.stop()
@@ -268,7 +272,8 @@ def test_the_socket_is_its_owners_alone_and_goes_with_the_server(daemon, tmp_pat
 
 def test_an_address_that_cannot_be_had_is_refused_and_left_alone(daemon, tmp_path):
     async def start(address):
-        server = ManagementServer(address, daemon.catalogue, daemon.plane)
+        listening = [Listening("management", address)]
+        server = ManagementServer(listening, daemon.catalogue, daemon.plane)
         try:
             await server.start()
         finally:

@@ -4,8 +4,9 @@ import pytest
 from synproxy.v1.config_pb2 import DRIVER_AF_PACKET, DRIVER_AF_XDP, Config, Port
 
 from appliance.config.attachment import attachment_of, port_device
+from appliance.config.listening import Listening, listening_of
 from appliance.config.load import config_parse
-from appliance.config.settings import listen_address_of, service_spec, settings_of
+from appliance.config.settings import service_spec, settings_of
 
 FULL = """\
 ports:
@@ -47,7 +48,7 @@ def test_a_services_addresses_and_ports_become_canonical():
 
 
 def test_the_api_has_an_address_by_default():
-    assert listen_address_of(Config()) == "unix:/run/synproxy/api.sock"
+    assert listening_of(Config()) == [Listening("management", "unix:/run/synproxy/api.sock")]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,105 @@
+"""A TLS listener's three files: read, and held against each other before they are used."""
+
+import hashlib
+import os
+import ssl
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from synproxy.v1.config_pb2 import Tls
+
+FILES = ("certificate_file", "key_file", "client_ca_file")
+# A chain or a bundle of authorities has some KiB; a device may have no end.
+FILE_BYTES_MAX = 1 << 20
+
+# Which file it is by device and inode, and whether it has changed: three times four numbers.
+Signature = tuple[tuple[int, int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Pem:
+    """What the files hold; they fit together."""
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+    client_ca: bytes
+
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 of the files that are public."""
+        public = {"certificate_file": self.certificate, "client_ca_file": self.client_ca}
+        return {name: hashlib.sha256(pem).hexdigest() for name, pem in public.items()}
+
+
+class PemError(Exception):
+    """The files can't be used; `reasons` has all that is wrong, by the field of Tls."""
+
+    def __init__(self, reasons: list[tuple[str, str]], denied: bool = False) -> None:
+        super().__init__("; ".join(f"{name}: {reason}" for name, reason in reasons))
+        self.reasons = reasons
+        self.denied = denied
+
+
+def pem_signature(tls: Tls) -> Signature:
+    """Raises OSError."""
+    states = [os.stat(getattr(tls, name)) for name in FILES]
+    return tuple((one.st_dev, one.st_ino, one.st_mtime_ns, one.st_size) for one in states)
+
+
+def pem_read(tls: Tls) -> Pem:
+    """Raises PemError.  A file that changes meanwhile has another signature afterwards."""
+    contents, reasons, denied = [], [], False
+    for name in FILES:
+        path = getattr(tls, name)
+        try:
+            with open(path, "rb") as file:
+                contents.append(file.read(FILE_BYTES_MAX))
+        except OSError as error:
+            reasons.append((name, f"{path} can't be read: {error.strerror}"))
+            denied = denied or isinstance(error, PermissionError)
+    if reasons:
+        raise PemError(reasons, denied)
+    reasons = list(_misfits(tls, contents[2]))
+    if reasons:
+        raise PemError(reasons)
+    return Pem(*contents)
+
+
+def pem_notices(tls: Tls) -> Iterator[str]:
+    """What is unwise, but in the way of nothing: mounted secrets are often like this."""
+    try:
+        mode = stat.S_IMODE(os.stat(tls.key_file).st_mode)
+    except OSError:
+        return
+    if mode & 0o077:
+        yield (
+            f"key_file: {tls.key_file} has mode {mode:04o}, so that others than its owner may"
+            f" read or change it; `chmod 600 {tls.key_file}`"
+        )
+
+
+def _misfits(tls: Tls, client_ca: bytes) -> Iterator[tuple[str, str]]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # Without a password of its own it would ask for that of an encrypted key at the terminal.
+        context.load_cert_chain(tls.certificate_file, tls.key_file, password="")
+    except (ssl.SSLError, OSError, ValueError) as error:
+        # Of OpenSSL's own words none is kept but the name of the reason.
+        word = getattr(error, "reason", None) or "no PEM"
+        yield _misfit(tls, str(word))
+    try:
+        context.load_verify_locations(cadata=client_ca.decode("ascii"))
+        authorities = context.cert_store_stats()["x509_ca"]
+    except (ssl.SSLError, UnicodeDecodeError, ValueError):
+        authorities = 0
+    if not authorities:
+        yield "client_ca_file", f"{tls.client_ca_file} holds no certificate of an authority"
+
+
+def _misfit(tls: Tls, word: str) -> tuple[str, str]:
+    if word == "KEY_VALUES_MISMATCH":
+        return "key_file", f"{tls.key_file} isn't the key of {tls.certificate_file}"
+    return "certificate_file", (
+        f"{tls.certificate_file} and {tls.key_file} are no certificate with its unencrypted key"
+        f" in PEM ({word})"
+    )

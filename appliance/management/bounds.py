@@ -1,0 +1,52 @@
+"""How much of the daemon one listener's callers can take.  config.proto and README state it.
+
+Every listener is a gRPC server of its own, so that none takes the room of another's callers.
+"""
+
+MIB = 1 << 20
+
+CONNECTIONS_MAX = 128
+CALLS_MAX = 128                 # in all; a stream counts as long as it lasts
+CALLS_PER_CONNECTION_MAX = 64
+REQUEST_BYTES_MAX = 4 * MIB     # thousands of services in one change
+ANSWER_BYTES_MAX = 64 * MIB     # a list of 100,000 services
+# Longer than a change waits for the workers (catalogue.ACKNOWLEDGE_TIMEOUT_S), and for some
+# changes before it.
+UNARY_DEADLINE_S = 30.0
+
+SECOND_MS = 1000
+MINUTE_MS = 60 * SECOND_MS
+HANDSHAKE_MS = 10 * SECOND_MS
+# gRPC varies an age by 10 % either way; with the calls' last minutes it stays below an hour.
+AGE_MS = 50 * MINUTE_MS
+AGE_GRACE_MS = 5 * MINUTE_MS
+
+Options = tuple[tuple[str, int], ...]
+
+# grpc/impl/channel_arg_names.h
+_OPTIONS: Options = (
+    # Two daemons on one TCP port would share its calls without a word.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", REQUEST_BYTES_MAX),
+    ("grpc.max_send_message_length", ANSWER_BYTES_MAX),
+    ("grpc.max_concurrent_streams", CALLS_PER_CONNECTION_MAX),
+    ("grpc.max_allowed_incoming_connections", CONNECTIONS_MAX),
+    ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
+    # A peer that has gone without a word is given up ...
+    ("grpc.keepalive_time_ms", MINUTE_MS),
+    ("grpc.keepalive_timeout_ms", 20 * SECOND_MS),
+    # ... and one that pings more often than this is sent away, at the third time.
+    ("grpc.http2.min_ping_interval_without_data_ms", MINUTE_MS),
+    ("grpc.http2.max_ping_strikes", 2),
+    # A connection without calls is closed; clients open another one unasked.
+    ("grpc.max_connection_idle_ms", 15 * MINUTE_MS),
+)
+# What a certificate proved at the handshake may have ended since.
+_TLS_OPTIONS: Options = (
+    ("grpc.max_connection_age_ms", AGE_MS),
+    ("grpc.max_connection_age_grace_ms", AGE_GRACE_MS),
+)
+
+
+def server_options(tls: bool) -> Options:
+    return _OPTIONS + (_TLS_OPTIONS if tls else ())
