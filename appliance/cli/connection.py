@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -13,6 +14,7 @@ from google.rpc.error_details_pb2 import BadRequest
 from grpc_status import rpc_status
 from synproxy.v1.config_pb2 import Management
 
+from appliance.cli.main import TLS_FILES
 from appliance.config.schema import rule_of
 from appliance.exit_codes import ExitCode
 
@@ -20,13 +22,18 @@ from appliance.exit_codes import ExitCode
 TIMEOUT_S = 10.0
 
 _OPTIONS = (
-    # The daemon is on this host; a proxy of the environment is not meant for it.
+    # The daemon is on this host or its net; a proxy of the environment is not meant for it.
     ("grpc.enable_http_proxy", 0),
-    # The answer about thousands of services is longer than gRPC's default bound of 4 MiB.
+    # The answer about thousands of services is longer than gRPC's default bound of 4 MiB; the
+    # daemon has a bound of its own.
     ("grpc.max_receive_message_length", -1),
 )
 
 _ADDRESS = re.compile(r"unix:/.+|[^/\s]+:[0-9]{1,5}")
+
+# How gRPC's own words begin where there is no connection, or it was closed before an answer.
+_UNCONNECTED = ("failed to connect", "errors resolving")
+_CLOSED = ("Socket closed", "recvmsg:Connection reset by peer")
 
 _CODES = {
     grpc.StatusCode.NOT_FOUND: ExitCode.NOT_FOUND,
@@ -54,27 +61,68 @@ def connected(address: str | None) -> Iterator[grpc.Channel]:
         raise click.UsageError(
             f"--address must be unix:/path or host:port, not {address}"
         )
-    with grpc.insecure_channel(address, _OPTIONS) as channel:
+    credentials = None if address.startswith("unix:") else _credentials()
+    with (
+        grpc.secure_channel(address, credentials, _OPTIONS) if credentials
+        else grpc.insecure_channel(address, _OPTIONS)
+    ) as channel:
         try:
             yield channel
         except grpc.RpcError as error:
-            fail(error, address)
+            fail(error, address, tls=credentials is not None)
 
 
-def fail(error: grpc.RpcError, address: str) -> NoReturn:
-    code = _CODES.get(error.code(), ExitCode.FAILED)
+def fail(error: grpc.RpcError, address: str, tls: bool = False) -> NoReturn:
+    details = str(error.details())
     # The channel's own words; UNAVAILABLE may also be the daemon's answer.
-    if str(error.details()).startswith(("failed to connect", "errors resolving")):
-        path = address.removeprefix("unix:")
-        if path != address and os.path.exists(path) and not os.access(path, os.W_OK):
-            code, lines = ExitCode.DENIED, [f"no right to use {path}"]
-        else:
-            lines = [f"no answer at {address}; is synproxyd running there?"]
+    if details.startswith((*_UNCONNECTED, *_CLOSED)):
+        code, line = _unconnected(details, address, tls)
+        lines = [line]
     else:
-        lines = _field_lines(error) or [str(error.details())]
+        code = _CODES.get(error.code(), ExitCode.FAILED)
+        lines = _field_lines(error) or [details]
     for line in lines:
         click.echo(f"synproxy: {line}", err=True)
     sys.exit(code)
+
+
+def _unconnected(details: str, address: str, tls: bool) -> tuple[ExitCode, str]:
+    """Why there is no connection, as far as its end on this side can tell."""
+    path = address.removeprefix("unix:")
+    if path != address and os.path.exists(path) and not os.access(path, os.W_OK):
+        return ExitCode.DENIED, f"no right to use {path}"
+    if "CERTIFICATE_VERIFY_FAILED" in details or "Hostname Verification" in details:
+        return ExitCode.DENIED, (
+            f"the certificate at {address} isn't one of --tls-ca for this address, or has expired"
+        )
+    closed = any(words in details for words in _CLOSED)
+    if tls and closed:
+        return ExitCode.DENIED, (
+            f"{address} doesn't take the certificate of --tls-cert; its authority must be among"
+            " the daemon's (client_ca_file), and it must not have expired"
+        )
+    hint = "; TLS wants --tls-ca, --tls-cert and --tls-key" if closed and path == address else ""
+    return ExitCode.UNAVAILABLE, f"no answer at {address}; is synproxyd running there?{hint}"
+
+
+def _credentials() -> grpc.ChannelCredentials | None:
+    """Of the --tls options; None where none is given."""
+    files = click.get_current_context().meta.get(TLS_FILES, ())
+    if not any(files):
+        return None
+    if not all(files):
+        raise click.UsageError("--tls-ca, --tls-cert and --tls-key go together")
+    ca, certificate, key = map(_content, files)
+    return grpc.ssl_channel_credentials(ca, key, certificate)
+
+
+def _content(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        click.echo(f"synproxy: {path}: can't be read: {error.strerror}", err=True)
+        denied = isinstance(error, PermissionError)
+        sys.exit(ExitCode.DENIED if denied else ExitCode.FAILED)
 
 
 def _field_lines(error: grpc.RpcError) -> list[str]:

@@ -17,6 +17,10 @@ COMMANDS = {
     "stats": ("appliance.cli.stats", "Show what the workers count."),
 }
 
+# Where cli.connection finds the files of the --tls options: click.Context.meta, which a command's
+# context shares.
+TLS_FILES = "synproxy.tls_files"
+
 
 class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -51,11 +55,27 @@ class LazyGroup(click.Group):
     help="Where the daemon listens: unix:/path or host:port.  [env: SYNPROXY_ADDRESS; "
          "default: the daemon's own default]",
 )
+@click.option(
+    "--tls-ca", envvar="SYNPROXY_TLS_CA", metavar="FILE",
+    help="Over TCP with TLS: the authority of the daemon's certificate.  [env: SYNPROXY_TLS_CA]",
+)
+@click.option(
+    "--tls-cert", envvar="SYNPROXY_TLS_CERT", metavar="FILE",
+    help="The certificate that says who calls.  [env: SYNPROXY_TLS_CERT]",
+)
+@click.option(
+    "--tls-key", envvar="SYNPROXY_TLS_KEY", metavar="FILE",
+    help="Its private key.  [env: SYNPROXY_TLS_KEY]",
+)
 @click.version_option(package_name="synproxy-appliance", prog_name="synproxy")
 @click.pass_context
-def main(ctx: click.Context, address: str | None) -> None:
+def main(
+    ctx: click.Context, address: str | None,
+    tls_ca: str | None, tls_cert: str | None, tls_key: str | None,
+) -> None:
     """Look at and change a running synproxyd."""
     ctx.obj = address
+    ctx.meta[TLS_FILES] = (tls_ca, tls_cert, tls_key)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+import grpc
 from grpc_health.v1 import health, health_pb2
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from synproxy.v1 import servers_service_pb2, services_service_pb2, stats_service_pb2
@@ -33,17 +34,21 @@ class ManagementServer:
         self, listening: Sequence[Listening], catalogue: Catalogue, dataplane: Dataplane,
         log: AuditLog | None = None,
     ) -> None:
+        self._health = health.aio.HealthServicer()
+        self._services = ServicesServicer(catalogue)
+        self._servers = ServersServicer(catalogue, dataplane)
+        self._stats = StatsServicer(catalogue, dataplane)
         log = log or AuditLog()
         self._doors = [Door(one, log) for one in listening]
-        self._health = health.aio.HealthServicer()
-        services = ServicesServicer(catalogue)
-        servers = ServersServicer(catalogue, dataplane)
-        stats = StatsServicer(catalogue, dataplane)
         for door in self._doors:
-            add_HealthServicer_to_server(self._health, door.server)
-            add_ServicesServiceServicer_to_server(services, door.server)
-            add_ServersServiceServicer_to_server(servers, door.server)
-            add_StatsServiceServicer_to_server(stats, door.server)
+            self.register(door.server)
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """All that one door leads to, and so do the others."""
+        add_HealthServicer_to_server(self._health, server)
+        add_ServicesServiceServicer_to_server(self._services, server)
+        add_ServersServiceServicer_to_server(self._servers, server)
+        add_StatsServiceServicer_to_server(self._stats, server)
 
     async def start(self) -> None:
         """Alive, but not ready.  Raises Refusal where an address can't be had."""

@@ -1,6 +1,7 @@
 """A configuration to start from and ways to break it; a management server to talk to."""
 
 import asyncio
+import json
 import os
 import subprocess
 import textwrap
@@ -8,7 +9,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import grpc
 import pytest
@@ -80,6 +81,7 @@ class Daemon:
         self.address = f"unix:{path}"
         self.listening = [Listening("management", self.address), *listening]
         self.logged: list[str] = []     # the lines of the audit log
+        self._said = threading.Condition()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
 
@@ -104,12 +106,24 @@ class Daemon:
         """Begin it in the server's loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
+    def lines(self, count: int) -> list[Any]:
+        """Of the audit log, as a program reads it, once there are `count` of them: a call's own
+        follows its answer."""
+        with self._said:
+            assert self._said.wait_for(lambda: len(self.logged) >= count, timeout=20), self.logged
+            return [json.loads(line) for line in self.logged]
+
+    def _log(self, line: str) -> None:
+        with self._said:
+            self.logged.append(line)
+            self._said.notify_all()
+
     async def _start(self) -> None:
         config = config_parse(SERVICES.encode(), "f")
         dataplane = cast(Dataplane, self.plane)
         self.catalogue = Catalogue(config.services, config.defaults, dataplane, SLOTS)
         self.server = ManagementServer(
-            self.listening, self.catalogue, dataplane, AuditLog(self.logged.append)
+            self.listening, self.catalogue, dataplane, AuditLog(self._log)
         )
         await self.server.start()
         await self.catalogue.acknowledged()

@@ -6,6 +6,9 @@ import pytest
 
 from appliance.config import rules
 
+TLS = (
+    "{certificate_file: /c, key_file: /k, client_ca_file: /a, roles: [{name: a, role: VIEWER}]}"
+)
 SERVICE = "{name: web, prefixes: [192.0.2.0/24], ports: [443]}"
 
 # What is added to the minimal configuration, from its line 4 on.
@@ -136,6 +139,59 @@ ROWS = {
         "4:23: management.address: must be unix:/absolute/path, 127.0.0.1:port or [::1]:port,"
         " not 127.0.0.1",
     ),
+    # Listeners.
+    "listener without role or tls": (
+        "management: {listeners: [{address: 127.0.0.1:1}]}",
+        "4:26: management.listeners[0]: needs one of role, tls",
+    ),
+    "listener with both": (
+        f"management: {{listeners: [{{address: 127.0.0.1:1, role: ADMIN, tls: {TLS}}}]}}",
+        "4:62: management.listeners[0].tls: excludes role, which is set as well",
+    ),
+    "listener without address": (
+        "management: {listeners: [{role: VIEWER}]}",
+        "4:26: management.listeners[0].address: is required",
+    ),
+    "address of two listeners": (
+        'management: {listeners: [{address: "unix:/a", role: VIEWER},'
+        ' {address: "unix:/a", role: ADMIN}]}',
+        "4:72: management.listeners[1].address: unix:/a is management.listeners[0].address"
+        " already",
+    ),
+    "a listener where the admins' own is": (
+        'management: {listeners: [{address: "unix:/run/synproxy/api.sock", role: VIEWER}]}',
+        "4:36: management.listeners[0].address: unix:/run/synproxy/api.sock is"
+        " management.address already",
+    ),
+    "role for all the world": (
+        "management: {listeners: [{address: 192.0.2.1:1, role: VIEWER}]}",
+        "4:36: management.listeners[0].address: must be a loopback address or have tls, not role:"
+        " 192.0.2.1:1",
+    ),
+    "unknown role": (
+        "management: {listeners: [{address: 127.0.0.1:1, role: ROOT}]}",
+        "4:55: management.listeners[0].role: must be VIEWER or OPERATOR or ADMIN, not ROOT",
+    ),
+    "group of a TCP listener": (
+        "management: {listeners: [{address: 127.0.0.1:1, role: VIEWER, group: wheel}]}",
+        "4:70: management.listeners[0].group: goes with a Unix socket only",
+    ),
+    "tls at a Unix socket": (
+        f'management: {{listeners: [{{address: "unix:/a", tls: {TLS}}}]}}',
+        "4:52: management.listeners[0].tls: goes with TCP only; a Unix socket has a role",
+    ),
+    "tls for nobody": (
+        "management: {listeners: [{address: 192.0.2.1:1,"
+        " tls: {certificate_file: /c, key_file: /k, client_ca_file: /a}}]}",
+        "4:54: management.listeners[0].tls.roles: is required",
+    ),
+    "two roles for a name": (
+        "management: {listeners: [{address: 192.0.2.1:1,"
+        " tls: {certificate_file: /c, key_file: /k, client_ca_file: /a,"
+        " roles: [{name: a, role: VIEWER}, {name: a, role: ADMIN}]}}]}",
+        "4:151: management.listeners[0].tls.roles[1].name: a has its role from"
+        " management.listeners[0].tls.roles[0] already",
+    ),
     # Services.
     "service without ports": (
         "services: [{name: web, prefixes: [192.0.2.1]}]", "4:12: services[0].ports: is required",
@@ -221,6 +277,30 @@ services:
     ports: [400-500, 70000]
 managment: {}
 """
+MANY_LISTENERS = """\
+ports: {client: {device: net_ring0}, server: {device: net_ring1}}
+management:
+  address: 192.0.2.1:1
+  listeners:
+    - {address: "unix:a", role: VIEW}
+    - {address: 192.0.2.1:1, group: 5, role: VIEWER}
+    - address: 192.0.2.1:2
+      tls:
+        certificate_file: daemon.pem
+        roles: [{name: a}, {name: a, role: ADMIN}]
+"""
+MANY_LISTENERS_PLACES = [
+    "3:12: management.address",
+    "5:17: management.listeners[0].address",
+    "5:33: management.listeners[0].role",
+    "6:17: management.listeners[1].address",
+    "6:37: management.listeners[1].group",
+    "8:7: management.listeners[2].tls.key_file",
+    "8:7: management.listeners[2].tls.client_ca_file",
+    "9:27: management.listeners[2].tls.certificate_file",
+    "10:17: management.listeners[2].tls.roles[0].role",
+    "10:29: management.listeners[2].tls.roles[1].name",
+]
 MANY_REASONS = """\
 2:12: ports.client.interfce: unknown key; did you mean interface?
 3:37: ports.server.driver: must be AF_XDP or AF_PACKET, not AF_PAKET
@@ -242,6 +322,8 @@ def test_it_is_told_where_it_stands(problems, minimal, addition, problem):
 
 def test_all_are_told_at_once_in_the_order_of_the_file(problems):
     assert problems(MANY) == MANY_REASONS.splitlines()
+    told = [": ".join(line.split(": ")[:2]) for line in problems(MANY_LISTENERS)]
+    assert told == MANY_LISTENERS_PLACES
 
 
 @pytest.mark.parametrize(

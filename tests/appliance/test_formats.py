@@ -1,10 +1,17 @@
 """Prefixes, port ranges and listen addresses: what is taken, and as what."""
 
 import pytest
+from synproxy.v1.rule_pb2 import FORMAT_CERTIFICATE_NAME, FORMAT_FILE, FORMAT_GROUP
 from synproxy.v1.service_pb2 import Service
 
 from appliance.config.constraints import value_reason
-from appliance.config.formats import listen_address_parse, port_range_parse, prefix_parse
+from appliance.config.formats import (
+    PARSERS,
+    listen_address_parse,
+    listener_address_parse,
+    port_range_parse,
+    prefix_parse,
+)
 from appliance.config.schema import fields_of
 
 
@@ -82,6 +89,39 @@ def test_a_listen_address(text, path):
 def test_no_listen_address(text):
     with pytest.raises(ValueError, match=r"must be|at most"):
         listen_address_parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [("unix:/run/synproxy/viewer.sock", "/run/synproxy/viewer.sock"), ("192.0.2.1:50051", ""),
+     ("0.0.0.0:1", ""), ("[::]:65535", ""), ("[2001:db8::1]:50051", ""), ("127.0.0.1:1", "")],
+)
+def test_a_listeners_address(text, path):
+    assert listener_address_parse(text) == path
+
+
+@pytest.mark.parametrize(
+    "text", ["", "unix:api.sock", "unix:/" + "a" * 107, "example.org:1", "[::]", "1.2.3.4:0", "::1"]
+)
+def test_no_listeners_address(text):
+    with pytest.raises(ValueError, match=r"must be|at most"):
+        listener_address_parse(text)
+
+
+@pytest.mark.parametrize(
+    ("format", "good", "bad"),
+    [
+        (FORMAT_GROUP, ["wheel", "_x", "Net.Admins-1"], ["1a", "a b", "a" * 33, "-a"]),
+        (FORMAT_FILE, ["/a", "/etc/x y.pem"], ["a", "./a", "/", "~/a"]),
+        (FORMAT_CERTIFICATE_NAME, ["a", "only a name", "spiffe://a/b"], [" a", "a ", "a\nb", "é"]),
+    ],
+)
+def test_words_of_listeners(format, good, bad):
+    for text in good:
+        PARSERS[format](text)
+    for text in bad:
+        with pytest.raises(ValueError, match="must be"):
+            PARSERS[format](text)
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1", "224.0.0.0/4", "0.0.0.0", "::1", "ff02::/16", "::"])

@@ -1,0 +1,176 @@
+"""What callers can't take from the daemon: room, time, and the calls of others."""
+
+import asyncio
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from synproxy.v1 import services_service_pb2 as api
+from synproxy.v1.rule_pb2 import ROLE_VIEWER
+from synproxy.v1.service_pb2 import Service, ServiceOptions
+from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
+
+from appliance.cli.connection import TIMEOUT_S
+from appliance.config.listening import Listening
+from appliance.management import bounds
+from appliance.management.catalogue import ACKNOWLEDGE_TIMEOUT_S
+
+from .conftest import Daemon
+
+ROOT = Path(__file__).parents[2]
+CALL_S = 10
+
+
+@pytest.fixture
+def viewers(tmp_path):
+    """A daemon with a second door; its address."""
+    address = f"unix:{tmp_path}/viewer.sock"
+    with Daemon(tmp_path / "api.sock", [Listening("m", address, ROLE_VIEWER)]) as daemon:
+        yield daemon, address
+
+
+def own_channel(address: str) -> grpc.Channel:
+    """With a connection of its own."""
+    return grpc.insecure_channel(address, (("grpc.use_local_subchannel_pool", 1),))
+
+
+def listed(channel: grpc.Channel, timeout: float = CALL_S) -> int:
+    answer = ServicesServiceStub(channel).ListServices(api.ListServicesRequest(), timeout=timeout)
+    return len(answer.services)
+
+
+def test_a_request_has_a_size(daemon):
+    stub = ServicesServiceStub(daemon.channel)
+    with pytest.raises(grpc.RpcError) as error:
+        stub.GetService(
+            api.GetServiceRequest(name="x" * (bounds.REQUEST_BYTES_MAX + 1)), timeout=CALL_S)
+    assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    with pytest.raises(grpc.RpcError) as error:
+        stub.GetService(
+            api.GetServiceRequest(name="x" * (bounds.REQUEST_BYTES_MAX - 100)), timeout=CALL_S)
+    assert error.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_an_answer_has_a_size(tmp_path, monkeypatch):
+    options = [(key, 60 if "send" in key else value) for key, value in bounds._OPTIONS]
+    monkeypatch.setattr(bounds, "_OPTIONS", tuple(options))
+    with Daemon(tmp_path / "api.sock") as daemon, pytest.raises(grpc.RpcError) as error:
+        listed(daemon.channel)
+    assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_calls_at_a_time_are_bounded_at_each_door_for_itself(viewers):
+    daemon, address = viewers
+    channels = [own_channel(address) for _ in range(bounds.CALLS_MAX // 32 + 1)]
+    streams = []
+    for channel in channels[:-1]:
+        for _ in range(32):
+            streams.append(HealthStub(channel).Watch(HealthCheckRequest()))
+            next(streams[-1])
+    with pytest.raises(grpc.RpcError) as error:
+        listed(channels[-1])
+    assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert listed(daemon.channel) == 2          # the admins' door
+    streams.pop().cancel()
+    for channel in channels:
+        channel.close()
+    assert_soon(lambda: listed(own_channel(address)) == 2)
+
+
+def assert_soon(is_right):
+    """An end takes a moment to arrive."""
+    for _ in range(100):
+        try:
+            if is_right():
+                return
+        except grpc.RpcError:
+            pass
+    raise AssertionError("never came true")
+
+
+def test_calls_of_a_connection_beyond_its_bound_wait_for_their_turn(viewers):
+    _, address = viewers
+    with own_channel(address) as channel, own_channel(address) as other:
+        streams = [
+            HealthStub(channel).Watch(HealthCheckRequest())
+            for _ in range(bounds.CALLS_PER_CONNECTION_MAX)
+        ]
+        for stream in streams:
+            next(stream)
+        with pytest.raises(grpc.RpcError) as error:
+            listed(channel, timeout=0.2)
+        assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert listed(other) == 2
+        streams[0].cancel()
+        assert listed(channel) == 2
+
+
+def test_connections_are_bounded(tmp_path, monkeypatch):
+    options = [(key, 4 if "incoming" in key else value) for key, value in bounds._OPTIONS]
+    monkeypatch.setattr(bounds, "_OPTIONS", tuple(options))
+    with Daemon(tmp_path / "api.sock") as daemon:
+        held = [own_channel(daemon.address) for _ in range(8)]
+
+        def one(channel):
+            try:
+                return listed(channel)
+            except grpc.RpcError as error:
+                return error.code()
+
+        with ThreadPoolExecutor(8) as pool:
+            ends = list(pool.map(one, held))
+        assert 1 <= ends.count(2) <= 4
+        assert set(ends) == {2, grpc.StatusCode.UNAVAILABLE}
+        for channel in held:
+            channel.close()
+
+
+def test_a_call_without_a_deadline_gets_one(daemon, monkeypatch):
+    monkeypatch.setattr(bounds, "UNARY_DEADLINE_S", 0.1)
+    daemon.plane.stuck = True
+    request = api.UpdateServiceRequest(
+        service=Service(name="web", options=ServiceOptions(mss=1300)))
+    with pytest.raises(grpc.RpcError) as error:
+        ServicesServiceStub(daemon.channel).UpdateService(request)
+    assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert error.value.details() == "not done after 0.1 s, the most that a call may take"
+    daemon.plane.stuck = False
+    assert listed(daemon.channel) == 2
+
+
+def test_a_stream_has_no_deadline_of_ours(daemon, monkeypatch):
+    monkeypatch.setattr(bounds, "UNARY_DEADLINE_S", 0.01)
+    stream = HealthStub(daemon.channel).Watch(HealthCheckRequest())
+    next(stream)
+    daemon.call(asyncio.sleep(0.1))
+    assert stream.is_active()
+    stream.cancel()
+
+
+def test_the_waits_stand_in_their_order():
+    assert ACKNOWLEDGE_TIMEOUT_S < TIMEOUT_S < bounds.UNARY_DEADLINE_S
+    # An hour at most, as config.proto says of Tls.
+    assert bounds.AGE_MS * 11 // 10 + bounds.AGE_GRACE_MS <= 60 * bounds.MINUTE_MS
+
+
+@pytest.mark.parametrize("file", ["proto/synproxy/v1/config.proto", "README.md"])
+def test_the_bounds_are_those_that_are_told(file):
+    text = re.sub(r"\s+(// )?", " ", (ROOT / file).read_text())
+    for words in (
+        f"{bounds.CONNECTIONS_MAX} connections", f"{bounds.CALLS_MAX} calls at a time in all",
+        f"{bounds.CALLS_PER_CONNECTION_MAX} calls at a time on each",
+        f"requests of {bounds.REQUEST_BYTES_MAX // bounds.MIB} MiB",
+        f"answers of {bounds.ANSWER_BYTES_MAX // bounds.MIB} MiB",
+        f"{bounds.UNARY_DEADLINE_S:g} s for a call",
+    ):
+        assert words in text, words
+
+
+def test_only_what_was_proven_ages():
+    tcp, tls = dict(bounds.server_options(tls=False)), dict(bounds.server_options(tls=True))
+    assert tcp.items() < tls.items()
+    assert tls["grpc.max_connection_age_ms"] == bounds.AGE_MS
