@@ -101,18 +101,28 @@ def _unconnected(details: str, address: str, tls: bool) -> tuple[ExitCode, str]:
             f"{address} doesn't take the certificate of --tls-cert; its authority must be among"
             " the daemon's (client_ca_file), and it must not have expired"
         )
-    hint = "; TLS wants --tls-ca, --tls-cert and --tls-key" if closed and path == address else ""
-    return ExitCode.UNAVAILABLE, f"no answer at {address}; is synproxyd running there?{hint}"
+    hint = ", with TLS (--tls-ca, --tls-cert, --tls-key)" if closed and path == address else ""
+    return ExitCode.UNAVAILABLE, f"no answer at {address}; is synproxyd running there{hint}?"
 
 
 def _credentials() -> grpc.ChannelCredentials | None:
     """Of the --tls options; None where none is given."""
+    # Needed where there are files alone, and not for a quick answer at a socket.
+    from appliance.host.certificates import holds_authority, pair_misfit
+
     files = click.get_current_context().meta.get(TLS_FILES, ())
     if not any(files):
         return None
     if not all(files):
         raise click.UsageError("--tls-ca, --tls-cert and --tls-key go together")
     ca, certificate, key = map(_content, files)
+    # gRPC ends the process over what is no certificate.
+    reason = pair_misfit(files[1], files[2])
+    if reason is None and not holds_authority(ca):
+        reason = f"{files[0]} holds no certificate of an authority"
+    if reason:
+        click.echo(f"synproxy: {reason}", err=True)
+        sys.exit(ExitCode.INVALID)
     return grpc.ssl_channel_credentials(ca, key, certificate)
 
 

@@ -13,6 +13,13 @@ FILES = ("certificate_file", "key_file", "client_ca_file")
 # A chain or a bundle of authorities has some KiB; a device may have no end.
 FILE_BYTES_MAX = 1 << 20
 
+# The keys that BoringSSL, gRPC's TLS, takes unasked: AlgorithmIdentifier in DER, of RFC 5480 §2.1.1
+# and RFC 3279 §2.3.1.  A certificate says so in one place, its subjectPublicKeyInfo.
+_ALGORITHMS = tuple(map(bytes.fromhex, (
+    "301306072a8648ce3d020106082a8648ce3d030107", "301006072a8648ce3d020106052b81040022",
+    "300d06092a864886f70d0101010500",
+)))
+
 # Which file it is by device and inode, and whether it has changed: three times four numbers.
 Signature = tuple[tuple[int, int, int, int], ...]
 
@@ -78,28 +85,45 @@ def pem_notices(tls: Tls) -> Iterator[str]:
         )
 
 
-def _misfits(tls: Tls, client_ca: bytes) -> Iterator[tuple[str, str]]:
+def pair_misfit(certificate_file: str, key_file: str) -> str | None:
+    """Why the two are nothing that gRPC's TLS can use, which ends the process over some of it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         # Without a password of its own it would ask for that of an encrypted key at the terminal.
-        context.load_cert_chain(tls.certificate_file, tls.key_file, password="")
+        context.load_cert_chain(certificate_file, key_file, password="")
+        with open(certificate_file, encoding="ascii") as file:
+            der = ssl.PEM_cert_to_DER_cert(_first(file.read(FILE_BYTES_MAX)))
     except (ssl.SSLError, OSError, ValueError) as error:
         # Of OpenSSL's own words none is kept but the name of the reason.
-        word = getattr(error, "reason", None) or "no PEM"
-        yield _misfit(tls, str(word))
+        word = str(getattr(error, "reason", None) or "no PEM")
+        if word == "KEY_VALUES_MISMATCH":
+            return f"{key_file} isn't the key of {certificate_file}"
+        return (
+            f"{certificate_file} and {key_file} are no certificate with its unencrypted key in"
+            f" PEM ({word})"
+        )
+    if not any(algorithm in der for algorithm in _ALGORITHMS):
+        return f"the key of {certificate_file} is none of ECDSA P-256, ECDSA P-384 and RSA"
+    return None
+
+
+def holds_authority(pem: bytes) -> bool:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_verify_locations(cadata=client_ca.decode("ascii"))
-        authorities = context.cert_store_stats()["x509_ca"]
-    except (ssl.SSLError, UnicodeDecodeError, ValueError):
-        authorities = 0
-    if not authorities:
+        context.load_verify_locations(cadata=pem.decode("ascii"))
+    except (ssl.SSLError, ValueError):
+        return False
+    return context.cert_store_stats()["x509_ca"] > 0
+
+
+def _first(chain: str) -> str:
+    """The certificate that the others vouch for."""
+    return chain[chain.index(ssl.PEM_HEADER) : chain.index(ssl.PEM_FOOTER)] + ssl.PEM_FOOTER
+
+
+def _misfits(tls: Tls, client_ca: bytes) -> Iterator[tuple[str, str]]:
+    reason = pair_misfit(tls.certificate_file, tls.key_file)
+    if reason:
+        yield "certificate_file", reason
+    if not holds_authority(client_ca):
         yield "client_ca_file", f"{tls.client_ca_file} holds no certificate of an authority"
-
-
-def _misfit(tls: Tls, word: str) -> tuple[str, str]:
-    if word == "KEY_VALUES_MISMATCH":
-        return "key_file", f"{tls.key_file} isn't the key of {tls.certificate_file}"
-    return "certificate_file", (
-        f"{tls.certificate_file} and {tls.key_file} are no certificate with its unencrypted key"
-        f" in PEM ({word})"
-    )

@@ -1,10 +1,11 @@
 """Certificates as an operator would make them, with openssl."""
 
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,19 @@ class Authority:
         self._folder = folder
         self.file, self._key = folder / "ca.pem", folder / "ca.key"
         openssl(
-            "req", "-x509", *KEY, "-days", 2, "-subj", f"/CN=authority {folder.name}",
+            "req", "-x509", *KEY, "-nodes", "-days", 2, "-subj", f"/CN=authority {folder.name}",
             "-out", self.file, "-keyout", self._key,
         )
 
-    def certificate(self, name: str, names: str = "", days: int = 1) -> Certificate:
+    def certificate(
+        self, name: str, names: str = "", days: int = 1, key: Sequence[str] = KEY
+    ) -> Certificate:
         """`names` are subject alternative names as openssl writes them; days < 0: expired."""
         made = Certificate(self._folder / f"{name}.pem", self._folder / f"{name}.key")
         request = self._folder / f"{name}.csr"
         extension = ("-addext", f"subjectAltName={names}") if names else ()
         openssl(
-            "req", *KEY, "-subj", f"/CN={name}", *extension, "-out", request,
+            "req", *key, "-nodes", "-subj", f"/CN={name}", *extension, "-out", request,
             "-keyout", made.key,
         )
         openssl(
@@ -44,5 +47,5 @@ class Authority:
         )
         return made
 
-    def daemon_certificate(self) -> Certificate:
-        return self.certificate("daemon", "IP:127.0.0.1,DNS:localhost")
+    def daemon_certificate(self, key: Sequence[str] = KEY) -> Certificate:
+        return self.certificate("daemon", "IP:127.0.0.1,DNS:localhost", key=key)

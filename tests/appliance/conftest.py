@@ -8,11 +8,13 @@ import textwrap
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import grpc
 import pytest
+from synproxy.v1.rule_pb2 import Role
 
 from appliance.config.listening import Listening
 from appliance.config.load import ConfigError, config_parse
@@ -21,7 +23,9 @@ from appliance.management.catalogue import Catalogue
 from appliance.management.server import ManagementServer
 from cython_core.dataplane import Dataplane
 
+from .certificates import Authority
 from .daemon_process import CONFIGURATION, LCORES, Running
+from .doors import ROLES, all_listening, install, socket_of
 from .plane import Plane
 
 Result = TypeVar("Result")
@@ -134,6 +138,43 @@ class Daemon:
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     with Daemon(tmp_path / "api.sock") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("pki") / "ours")
+
+
+@pytest.fixture(scope="session")
+def other_authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("pki") / "other")
+
+
+@pytest.fixture
+def tls_files(tmp_path: Path, authority: Authority) -> Path:
+    """The folder of a daemon's three files."""
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    install(folder, authority.daemon_certificate(), authority)
+    return folder
+
+
+@dataclass(frozen=True)
+class Doors:
+    """A daemon's addresses."""
+
+    daemon: Daemon
+    sockets: dict[Role, str]
+    tls: str
+
+
+@pytest.fixture
+def doors(tmp_path: Path, tls_files: Path) -> Iterator[Doors]:
+    """A daemon with a socket for each role, and one that listens with TLS."""
+    listening = all_listening(tmp_path, tls_files)
+    with Daemon(tmp_path / "api.sock", listening) as daemon:
+        yield Doors(daemon, {role: socket_of(tmp_path, role) for role in ROLES},
+                    listening[-1].address)
 
 
 @pytest.fixture

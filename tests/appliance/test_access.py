@@ -9,14 +9,13 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import grpc
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from synproxy.v1 import services_service_pb2 as api
-from synproxy.v1.config_pb2 import NamedRole, Tls
+from synproxy.v1.config_pb2 import Tls
 from synproxy.v1.rule_pb2 import ROLE_ADMIN, ROLE_OPERATOR, ROLE_UNSPECIFIED, ROLE_VIEWER
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 
@@ -27,71 +26,9 @@ from appliance.refusal import Refusal
 
 from .certificates import Authority, Certificate
 from .conftest import Daemon
+from .doors import ROLES, free_port, install
 
 CALL_S = 10
-ROLES = (ROLE_VIEWER, ROLE_OPERATOR, ROLE_ADMIN)
-NAMES = {
-    "viewer.example": ROLE_VIEWER, "10.0.0.9": ROLE_VIEWER, "only a common name": ROLE_VIEWER,
-    "operator.example": ROLE_OPERATOR, "spiffe://example/ci": ROLE_OPERATOR,
-    "admin.example": ROLE_ADMIN,
-}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("pki") / "ours")
-
-
-@pytest.fixture(scope="module")
-def other_authority(tmp_path_factory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("pki") / "other")
-
-
-def install(folder, certificate: Certificate, authority: Authority) -> None:
-    """As a tool that renews certificates does: each file at once."""
-    for source, name in (
-        (certificate.file, "daemon.pem"), (certificate.key, "daemon.key"),
-        (authority.file, "callers-ca.pem"),
-    ):
-        shutil.copy(source, folder / f"{name}.new")
-        os.replace(folder / f"{name}.new", folder / name)
-
-
-@pytest.fixture
-def files(tmp_path, authority):
-    """The daemon's three files."""
-    folder = tmp_path / "tls"
-    folder.mkdir()
-    install(folder, authority.daemon_certificate(), authority)
-    return folder
-
-
-@pytest.fixture
-def doors(tmp_path, files):
-    """A daemon with a socket for each role, and one that listens with TLS."""
-    tls = Tls(
-        certificate_file=str(files / "daemon.pem"), key_file=str(files / "daemon.key"),
-        client_ca_file=str(files / "callers-ca.pem"),
-        roles=[NamedRole(name=name, role=role) for name, role in NAMES.items()],
-    )
-    listening = [
-        *(
-            Listening(f"management.listeners[{role}]", f"unix:{tmp_path}/{role}.sock", role)
-            for role in ROLES
-        ),
-        Listening("management.listeners[3]", f"127.0.0.1:{free_port()}", ROLE_UNSPECIFIED, tls=tls),
-    ]
-    with Daemon(tmp_path / "api.sock", listening) as daemon:
-        yield SimpleNamespace(
-            daemon=daemon, tls=listening[-1].address,
-            sockets={role: f"unix:{tmp_path}/{role}.sock" for role in ROLES},
-        )
 
 
 def channel_with(address: str, authority: Authority, certificate: Certificate) -> grpc.Channel:
@@ -300,13 +237,13 @@ def rotations(doors, count):
     return [line for line in doors.daemon.lines(count) if line["method"] == "rotate"]
 
 
-def test_certificates_rotate_while_a_stream_is_open(doors, files, authority, other_authority):
+def test_certificates_rotate_while_a_stream_is_open(doors, tls_files, authority, other_authority):
     caller = authority.certificate("before", "DNS:operator.example")
     later = other_authority.certificate("after", "DNS:operator.example")
     with channel_with(doors.tls, authority, caller) as channel:
         stream = HealthStub(channel).Watch(HealthCheckRequest())
         next(stream)
-        install(files, other_authority.daemon_certificate(), other_authority)
+        install(tls_files, other_authority.daemon_certificate(), other_authority)
         with channel_with(doors.tls, other_authority, later) as second:
             assert update(second).generation == 2
         # The former authority's callers come in no more, and no longer trust who answers.
@@ -325,23 +262,49 @@ def test_certificates_rotate_while_a_stream_is_open(doors, files, authority, oth
     assert all(before != after for before, after in digests.values())
 
 
-def test_files_that_do_not_fit_together_change_nothing(doors, files, authority, other_authority):
+def test_files_that_do_not_fit_together_change_nothing(
+    doors, tls_files, authority, other_authority
+):
     """Between the first and the last file of a rotation, or after a mistake."""
     caller = authority.certificate("caller", "DNS:viewer.example")
-    shutil.copy(other_authority.daemon_certificate().key, files / "daemon.key")
+    shutil.copy(other_authority.daemon_certificate().key, tls_files / "daemon.key")
     for _ in range(2):
         with channel_with(doors.tls, authority, caller) as channel:
             assert services(channel)
-    os.unlink(files / "callers-ca.pem")
+    os.unlink(tls_files / "callers-ca.pem")
     with channel_with(doors.tls, authority, caller) as channel:
         assert services(channel)
     wrong, missing = rotations(doors, 2)    # each reason once
-    assert f"{files}/daemon.key isn't the key of {files}/daemon.pem" in wrong["message"]
+    assert f"{tls_files}/daemon.key isn't the key of {tls_files}/daemon.pem" in wrong["message"]
     assert "No such file" in missing["message"]
-    install(files, authority.daemon_certificate(), authority)
+    install(tls_files, authority.daemon_certificate(), authority)
     with channel_with(doors.tls, authority, caller) as channel:
         assert services(channel)
     assert rotations(doors, 3)[-1]["audit"] == "changed"
+
+
+@pytest.mark.parametrize(
+    ("key", "taken"),
+    [
+        (("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp384r1"), True),
+        (("-newkey", "rsa:2048"), True),
+        (("-newkey", "ed25519"), False),
+        (("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp521r1"), False),
+        (("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:brainpoolP256r1"), False),
+        (("-newkey", "rsa-pss"), False),
+    ],
+    ids=lambda key: str(key[-1]) if isinstance(key, tuple) else "",
+)
+def test_a_new_key_is_of_a_kind_that_grpc_can_use_or_the_former_stays(
+    doors, tls_files, authority, key, taken
+):
+    install(tls_files, authority.daemon_certificate(key), authority)
+    caller = authority.certificate("caller", "DNS:viewer.example")
+    with channel_with(doors.tls, authority, caller) as channel:
+        assert services(channel)
+    (line,) = rotations(doors, 1)
+    assert line["audit"] == ("changed" if taken else "failed")
+    assert taken or "is none of ECDSA P-256, ECDSA P-384 and RSA" in line["message"]
 
 
 def started(daemon, listening):

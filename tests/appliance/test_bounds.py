@@ -16,6 +16,7 @@ from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 
 from appliance.cli.connection import TIMEOUT_S
 from appliance.config.listening import Listening
+from appliance.lab.waiting import until
 from appliance.management import bounds
 from appliance.management.catalogue import ACKNOWLEDGE_TIMEOUT_S
 
@@ -78,18 +79,15 @@ def test_calls_at_a_time_are_bounded_at_each_door_for_itself(viewers):
     streams.pop().cancel()
     for channel in channels:
         channel.close()
-    assert_soon(lambda: listed(own_channel(address)) == 2)
+    until(lambda: has_room(address), seconds=CALL_S, what="the end of the calls to arrive")
 
 
-def assert_soon(is_right):
-    """An end takes a moment to arrive."""
-    for _ in range(100):
+def has_room(address: str) -> bool:
+    with own_channel(address) as channel:
         try:
-            if is_right():
-                return
+            return listed(channel) == 2
         except grpc.RpcError:
-            pass
-    raise AssertionError("never came true")
+            return False
 
 
 def test_calls_of_a_connection_beyond_its_bound_wait_for_their_turn(viewers):

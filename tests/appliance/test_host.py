@@ -1,22 +1,33 @@
 """What the host lacks is said in one line that tells what to do."""
 
+import grp
 import os
 import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from synproxy.v1.config_pb2 import Tls
+from synproxy.v1.rule_pb2 import ROLE_VIEWER
 
 from appliance.config.attachment import attachment_of
 from appliance.config.listening import Listening
 from appliance.exit_codes import ExitCode
-from appliance.host.capabilities import capability_refusals
+from appliance.host import listening as listening_module
+from appliance.host.capabilities import CAP_CHOWN, capability_refusals, has_capability
+from appliance.host.certificates import pem_read
 from appliance.host.claim import claimed
 from appliance.host.hugepages import hugepage_refusals
 from appliance.host.interfaces import interface_notices, interface_refusals
 from appliance.host.link import Link, link_read
-from appliance.host.listening import listening_refusals
+from appliance.host.listening import listening_notices, listening_refusals
 from appliance.host.pci import pci_refusals
 from appliance.host.processors import processor_refusals
 from appliance.refusal import Refusal
+
+from .certificates import Authority, openssl
 
 XDP = attachment_of("net_af_xdp0,iface=eth1")
 PACKET = attachment_of("net_af_packet1,iface=eth2")
@@ -212,6 +223,96 @@ def test_a_socket_that_answers_is_another_daemons_and_one_that_does_not_is_stale
 
 def test_tcp_is_for_bind_to_find_out():
     assert said(listening_refusals(Listening("management", "127.0.0.1:50051"))) == []
+
+
+def test_a_group_that_is_not_there_or_not_ours_is_told(monkeypatch):
+    listening = Listening("management.listeners[0]", "unix:/tmp/x.sock", ROLE_VIEWER, "nosuch")
+    (line,) = said(listening_refusals(listening))
+    assert line == (
+        "management.listeners[0].group: there is no group nosuch;"
+        " create it with `groupadd --system nosuch`"
+    )
+    others = grp.getgrall()[-1].gr_name
+    monkeypatch.setattr(listening_module, "has_capability", lambda bit: False)
+    monkeypatch.setattr(os, "getegid", lambda: 2**31)
+    monkeypatch.setattr(os, "getgroups", lambda: [])
+    (refusal,) = listening_refusals(replace(listening, group=others))
+    assert f"no right to give a socket to the group {others}" in str(refusal)
+    assert refusal.code == ExitCode.DENIED
+
+
+def test_a_capability_is_one_bit(status):
+    assert has_capability(CAP_CHOWN, status(1))
+    assert not has_capability(CAP_CHOWN, status(NET_RAW))
+
+
+@pytest.fixture
+def tls(tmp_path):
+    """A listener whose files are right."""
+    authority = Authority(tmp_path / "pki")
+    made = authority.daemon_certificate()
+    made.key.chmod(0o600)
+    tls = Tls(
+        certificate_file=str(made.file), key_file=str(made.key),
+        client_ca_file=str(authority.file),
+    )
+    return Listening("management.listeners[0]", "127.0.0.1:1", tls=tls)
+
+
+def test_files_of_tls_that_fit_are_taken(tls):
+    assert said(listening_refusals(tls)) == []
+    assert list(listening_notices(tls)) == []
+
+
+def test_every_file_of_tls_that_is_missing_is_told(tls):
+    for path in (tls.tls.certificate_file, tls.tls.key_file, tls.tls.client_ca_file):
+        os.unlink(path)
+    assert [line.split(": ")[0] for line in said(listening_refusals(tls))] == [
+        f"management.listeners[0].tls.{name}"
+        for name in ("certificate_file", "key_file", "client_ca_file")
+    ]
+
+
+def test_files_of_tls_that_hold_something_else_are_told_without_what_they_hold(tls):
+    for path in (tls.tls.certificate_file, tls.tls.client_ca_file):
+        Path(path).write_text("hunter2")
+    lines = said(listening_refusals(tls))
+    assert [line.split(": ")[0] for line in lines] == [
+        "management.listeners[0].tls.certificate_file",
+        "management.listeners[0].tls.client_ca_file",
+    ]
+    assert "hunter2" not in "".join(lines)
+
+
+def test_an_encrypted_key_is_told_and_asks_nobody(tls):
+    openssl("ec", "-in", tls.tls.key_file, "-aes128", "-passout", "pass:x",
+            "-out", tls.tls.key_file)
+    (line,) = said(listening_refusals(tls))
+    assert "no certificate with its unencrypted key in PEM" in line
+
+
+def test_a_key_that_others_may_read_is_told_and_taken(tls):
+    os.chmod(tls.tls.key_file, 0o644)
+    (notice,) = listening_notices(tls)
+    assert notice.startswith("management.listeners[0].tls.key_file: ")
+    assert f"`chmod 600 {tls.tls.key_file}`" in notice
+    assert said(listening_refusals(tls)) == []
+
+
+def test_what_is_read_of_tls_shows_no_key(tls):
+    pem = pem_read(tls.tls)
+    assert b"PRIVATE KEY" in pem.key
+    assert "PRIVATE KEY" not in repr(pem)
+    assert set(pem.fingerprints()) == {"certificate_file", "client_ca_file"}
+
+
+def test_dumps_are_forbidden_for_good():
+    script = (
+        "from appliance.host.dumps import *; a = dumps_allowed(); dumps_forbid();"
+        "print(a, dumps_allowed())"
+    )
+    said = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True)
+    assert said.stdout == "True False\n"
 
 
 def test_what_carries_no_ethernet_is_no_port():

@@ -1,0 +1,115 @@
+"""synproxy over TLS, and how it tells that somebody may not."""
+
+import os
+import shutil
+
+import pytest
+from click.testing import CliRunner
+from synproxy.v1.rule_pb2 import ROLE_VIEWER
+
+from appliance.cli.main import main
+from appliance.exit_codes import ExitCode
+
+from .doors import install
+
+UPDATE = ("service", "set", "web", "mss=1300")
+
+
+def run(*arguments, **environment):
+    return CliRunner().invoke(main, [str(one) for one in arguments], env=environment)
+
+
+def tls_options(authority, caller):
+    return ("--tls-ca", authority.file, "--tls-cert", caller.file, "--tls-key", caller.key)
+
+
+@pytest.fixture
+def operator(authority):
+    return tls_options(authority, authority.certificate("operator", "DNS:operator.example"))
+
+
+def test_with_its_certificate_it_may_what_its_role_may(doors, operator):
+    result = run("--address", doors.tls, *operator, *UPDATE)
+    assert result.exit_code == ExitCode.OK, result.stderr
+    assert doors.daemon.lines(1)[0]["by"] == "certificate operator.example"
+
+
+def test_the_files_come_from_the_environment_too_and_a_socket_needs_none(doors, operator):
+    names = ("SYNPROXY_TLS_CA", "SYNPROXY_TLS_CERT", "SYNPROXY_TLS_KEY")
+    environment = dict(zip(names, map(str, operator[1::2]), strict=True))
+    for address in (doors.tls, doors.sockets[ROLE_VIEWER]):
+        result = run("service", "list", SYNPROXY_ADDRESS=address, **environment)
+        assert result.exit_code == ExitCode.OK, result.stderr
+
+
+def test_a_role_that_is_not_enough_is_denied_and_told(doors, authority):
+    caller = tls_options(authority, authority.certificate("viewer", "DNS:viewer.example"))
+    for options, seen in (
+        (("--address", doors.sockets[ROLE_VIEWER]), doors.sockets[ROLE_VIEWER]),
+        (("--address", doors.tls, *caller), "certificate viewer.example"),
+    ):
+        result = run(*options, *UPDATE)
+        assert result.exit_code == ExitCode.DENIED
+        assert result.stdout == ""
+        assert result.stderr == (
+            f"synproxy: UpdateService needs the role operator; {seen} has the role viewer\n"
+        )
+
+
+def test_a_certificate_that_the_daemon_does_not_take_is_denied(doors, authority, other_authority):
+    foreign = other_authority.certificate("foreign", "DNS:admin.example")
+    expired = authority.certificate("expired", "DNS:admin.example", days=-1)
+    for caller in (foreign, expired):
+        result = run("--address", doors.tls, *tls_options(authority, caller), "service", "list")
+        assert result.exit_code == ExitCode.DENIED
+        assert result.stderr.startswith(
+            f"synproxy: {doors.tls} doesn't take the certificate of --tls-cert; its authority")
+
+
+def test_a_daemon_that_is_not_trusted_is_told_nothing(
+    doors, tls_files, authority, other_authority, operator
+):
+    """Of another authority, or of another host."""
+    elsewhere = authority.certificate("elsewhere", "DNS:elsewhere.example")
+    for certificate in (other_authority.daemon_certificate(), elsewhere):
+        install(tls_files, certificate, authority)
+        result = run("--address", doors.tls, *operator, *UPDATE)
+        assert result.exit_code == ExitCode.DENIED
+        assert result.stderr == (
+            f"synproxy: the certificate at {doors.tls} isn't one of --tls-ca for this address,"
+            " or has expired\n"
+        )
+    assert len(doors.daemon.plane.published) == 1
+
+
+def test_without_tls_there_is_no_answer_but_a_hint(doors):
+    result = run("--address", doors.tls, "service", "list")
+    assert result.exit_code == ExitCode.UNAVAILABLE
+    assert result.stderr == (
+        f"synproxy: no answer at {doors.tls}; is synproxyd running there,"
+        " with TLS (--tls-ca, --tls-cert, --tls-key)?\n"
+    )
+
+
+@pytest.mark.parametrize("left_out", [0, 2, 4])
+def test_the_files_go_together(doors, operator, left_out):
+    some = operator[:left_out] + operator[left_out + 2:]
+    result = run("--address", doors.tls, *some, "service", "list")
+    assert result.exit_code == ExitCode.USAGE
+    assert "--tls-ca, --tls-cert and --tls-key go together" in result.stderr
+
+
+def test_a_file_that_cannot_be_read_or_holds_something_else_is_told(doors, operator, tmp_path):
+    missing = (*operator[:-1], tmp_path / "none.key")
+    result = run("--address", doors.tls, *missing, "service", "list")
+    assert result.exit_code == ExitCode.FAILED
+    assert result.stderr == (
+        f"synproxy: {tmp_path}/none.key: can't be read: No such file or directory\n"
+    )
+    shutil.copy(os.devnull, tmp_path / "none.key")
+    result = run("--address", doors.tls, *missing, "service", "list")
+    assert result.exit_code == ExitCode.INVALID
+    assert f"{tmp_path}/none.key are no certificate with its unencrypted key" in result.stderr
+    result = run("--address", doors.tls, "--tls-ca", os.devnull, *operator[2:], "service", "list")
+    assert result.exit_code == ExitCode.INVALID
+    assert result.stderr == "synproxy: /dev/null holds no certificate of an authority\n"

@@ -1,0 +1,140 @@
+"""No secret leaves the daemon: not in an answer, not in its log, not in a dump."""
+
+import base64
+import json
+import shutil
+import signal
+
+import grpc
+import pytest
+from synproxy.v1 import services_service_pb2, stats_service_pb2
+from synproxy.v1.services_service_pb2 import UpdateServiceRequest
+
+from .daemon_process import two_cores
+from .doors import free_port
+
+# Python runs it in every process that finds it: the keys that the daemon draws, and at its end
+# whether it may be dumped, are noted in a file beside it.
+SITECUSTOMIZE = """\
+import atexit, os, sys
+from pathlib import Path
+
+noted = Path(__file__).with_name("noted")
+draw = os.urandom
+
+def urandom(size):
+    drawn = draw(size)
+    with noted.open("a") as file:
+        file.write(f"key {drawn.hex()}\\n")
+    return drawn
+
+def dumpable():
+    from appliance.host.dumps import dumps_allowed
+    with noted.open("a") as file:
+        file.write(f"dumpable {dumps_allowed()}\\n")
+
+if "run" in sys.argv:
+    os.urandom = urandom
+    atexit.register(dumpable)
+"""
+CALL_S = 10
+
+
+@pytest.fixture
+def noted(tmp_path):
+    """What the daemon drew and was, by word; its environment."""
+    folder = tmp_path / "noting"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(SITECUSTOMIZE)
+
+    def read(word):
+        lines = (folder / "noted").read_text().splitlines()
+        return [line.split()[1] for line in lines if line.startswith(word)]
+
+    return read, {"PYTHONPATH": str(folder)}
+
+
+def with_listeners(config, folder, tls_files, port):
+    listeners = [
+        {"address": f"unix:{folder}/viewer.sock", "role": "VIEWER"},
+        {"address": f"127.0.0.1:{port}", "tls": {
+            "certificate_file": f"{tls_files}/daemon.pem", "key_file": f"{tls_files}/daemon.key",
+            "client_ca_file": f"{tls_files}/callers-ca.pem",
+            "roles": [{"name": "operator.example", "role": "OPERATOR"}],
+        }},
+    ]
+    text = config.read_text()
+    config.write_text(text.replace(
+        "management: {", f"management: {{listeners: {json.dumps(listeners)}, "))
+    return config
+
+
+def every_answer(address):
+    """The bytes that each method answers, and those of each refusal."""
+    answers = []
+    with grpc.insecure_channel(address) as channel:
+        for file in (services_service_pb2.DESCRIPTOR, stats_service_pb2.DESCRIPTOR):
+            for service in file.services_by_name.values():
+                for method in service.methods:
+                    call = channel.unary_unary(f"/{service.full_name}/{method.name}")
+                    for request in (b"", b"\x0a\x03web", b"\x08\x01", update()):
+                        try:
+                            answers.append(call(request, timeout=CALL_S))
+                        except grpc.RpcError as error:
+                            answers.append(str(error).encode())
+    return answers
+
+
+def update():
+    request = UpdateServiceRequest()
+    request.service.name = "web"
+    request.service.options.mss = 1300
+    return request.SerializeToString()
+
+
+def forms(key):
+    """How a key could stand in bytes or text."""
+    halves = [int.from_bytes(key[at : at + 8], "little") for at in (0, 8)]
+    return [
+        key, key.hex().encode(), key[::-1].hex().encode(), base64.b64encode(key).rstrip(b"="),
+        *(str(half).encode() for half in halves), *(f"{half:x}".encode() for half in halves),
+    ]
+
+
+@two_cores
+def test_neither_keys_of_cookies_nor_of_tls_leave_it(
+    configure, start, noted, tmp_path, tls_files, authority, other_authority
+):
+    read, environment = noted
+    port = free_port()
+    config = with_listeners(configure(), tmp_path, tls_files, port)
+    daemon = start(config, env=environment)
+    assert f"unix:{tmp_path}/viewer.sock, 127.0.0.1:{port}" in daemon.said()
+    answers = every_answer(daemon.address) + every_answer(f"unix:{tmp_path}/viewer.sock")
+    operator = authority.certificate("operator", "DNS:operator.example")
+    as_operator = (
+        "--tls-ca", str(authority.file), "--tls-cert", str(operator.file),
+        "--tls-key", str(operator.key),
+    )
+    daemon.address = f"127.0.0.1:{port}"
+    printed = daemon.synproxy(*as_operator, "service", "set", "web", "mss=1200", "-o", "json")
+    keys_of_tls = [(tls_files / "daemon.key").read_bytes()]
+    shutil.copy(other_authority.daemon_certificate().key, tls_files / "daemon.key")
+    keys_of_tls.append((tls_files / "daemon.key").read_bytes())
+    printed += daemon.synproxy(*as_operator, "stats", "-o", "json")
+    assert daemon.stop(signal.SIGTERM) == 0
+    assert {path.name for path in tmp_path.glob("*.sock")} == set()
+
+    log = daemon.said()
+    events = [json.loads(line) for line in log.splitlines() if line.startswith('{"audit":')]
+    seen = {(event["audit"], event["by"]) for event in events}
+    assert {("changed", "certificate operator.example"), ("failed", "files"),
+            ("denied", f"unix:{tmp_path}/viewer.sock")} <= seen
+    everything = b"\n".join((*answers, printed.encode(), log.encode()))
+    keys = [bytes.fromhex(key) for key in read("key")]
+    assert len([key for key in keys if len(key) == 16]) >= 2      # the master, the table's
+    for key in keys:
+        assert [form for form in forms(key) if form in everything] == []
+    for key_of_tls in keys_of_tls:
+        assert [line for line in key_of_tls.splitlines()[1:-1] if line in everything] == []
+    assert read("dumpable") == ["False"]
