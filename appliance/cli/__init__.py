@@ -2,3 +2,7 @@
 
 Results go to stdout, everything else to stderr; how a command ends is in exit_codes.
 """
+
+# Where cli.connection finds the files of the --tls options: click.Context.meta, which a command's
+# context shares.
+TLS_FILES = "synproxy.tls_files"

@@ -14,7 +14,7 @@ from google.rpc.error_details_pb2 import BadRequest
 from grpc_status import rpc_status
 from synproxy.v1.config_pb2 import Management
 
-from appliance.cli.main import TLS_FILES
+from appliance.cli import TLS_FILES
 from appliance.config.schema import rule_of
 from appliance.exit_codes import ExitCode
 
@@ -31,9 +31,10 @@ _OPTIONS = (
 
 _ADDRESS = re.compile(r"unix:/.+|[^/\s]+:[0-9]{1,5}")
 
-# How gRPC's own words begin where there is no connection, or it was closed before an answer.
+# How gRPC's own words begin where there is no connection, and how they end where the daemon has
+# closed it before it said anything.
 _UNCONNECTED = ("failed to connect", "errors resolving")
-_CLOSED = ("Socket closed", "recvmsg:Connection reset by peer")
+_CLOSED = (": Socket closed", "recvmsg:Connection reset by peer (104)")
 
 _CODES = {
     grpc.StatusCode.NOT_FOUND: ExitCode.NOT_FOUND,
@@ -75,7 +76,7 @@ def connected(address: str | None) -> Iterator[grpc.Channel]:
 def fail(error: grpc.RpcError, address: str, tls: bool = False) -> NoReturn:
     details = str(error.details())
     # The channel's own words; UNAVAILABLE may also be the daemon's answer.
-    if details.startswith((*_UNCONNECTED, *_CLOSED)):
+    if details.startswith(_UNCONNECTED):
         code, line = _unconnected(details, address, tls)
         lines = [line]
     else:
@@ -95,8 +96,9 @@ def _unconnected(details: str, address: str, tls: bool) -> tuple[ExitCode, str]:
         return ExitCode.DENIED, (
             f"the certificate at {address} isn't one of --tls-ca for this address, or has expired"
         )
-    closed = any(words in details for words in _CLOSED)
-    if tls and closed:
+    closed = details.endswith(_CLOSED)
+    # In TLS 1.3 our end is done before the other one looks at our certificate.
+    if tls and closed and "handshake" not in details.lower():
         return ExitCode.DENIED, (
             f"{address} doesn't take the certificate of --tls-cert; its authority must be among"
             " the daemon's (client_ca_file), and it must not have expired"

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from appliance.cli import TLS_FILES
 from appliance.exit_codes import ExitCode
 
 # Name → (module, what its help says).  Kept here so that --help imports none of them.
@@ -16,11 +17,6 @@ COMMANDS = {
     "service": ("appliance.cli.service", "List, show and change the protected services."),
     "stats": ("appliance.cli.stats", "Show what the workers count."),
 }
-
-# Where cli.connection finds the files of the --tls options: click.Context.meta, which a command's
-# context shares.
-TLS_FILES = "synproxy.tls_files"
-
 
 class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:

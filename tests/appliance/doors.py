@@ -5,6 +5,7 @@ import shutil
 import socket
 from pathlib import Path
 
+import grpc
 from synproxy.v1.config_pb2 import NamedRole, Tls
 from synproxy.v1.rule_pb2 import ROLE_ADMIN, ROLE_OPERATOR, ROLE_UNSPECIFIED, ROLE_VIEWER, Role
 
@@ -54,3 +55,15 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def channel_with(address: str, authority: Authority, certificate: Certificate) -> grpc.Channel:
+    return grpc.secure_channel(
+        address,
+        grpc.ssl_channel_credentials(
+            authority.file.read_bytes(), certificate.key.read_bytes(),
+            certificate.file.read_bytes(),
+        ),
+        # Else gRPC would hand out a connection that another test has opened.
+        (("grpc.use_local_subchannel_pool", 1),),
+    )

@@ -24,23 +24,10 @@ from appliance.management.roles import method_role, role_word
 from appliance.management.server import ManagementServer
 from appliance.refusal import Refusal
 
-from .certificates import Authority, Certificate
 from .conftest import Daemon
-from .doors import ROLES, free_port, install
+from .doors import ROLES, channel_with, free_port, install
 
 CALL_S = 10
-
-
-def channel_with(address: str, authority: Authority, certificate: Certificate) -> grpc.Channel:
-    return grpc.secure_channel(
-        address,
-        grpc.ssl_channel_credentials(
-            authority.file.read_bytes(), certificate.key.read_bytes(),
-            certificate.file.read_bytes(),
-        ),
-        # Else gRPC would hand out a connection that another test has opened.
-        (("grpc.use_local_subchannel_pool", 1),),
-    )
 
 
 def update(channel: grpc.Channel) -> api.UpdateServiceResponse:

@@ -1,5 +1,6 @@
 """One line for each change: who, what, from what to what, and how it ended."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import grpc
@@ -48,6 +49,17 @@ def test_a_change_leaves_one_line_with_who_and_what(daemon):
         }},
         "code": "OK",
     }
+
+
+def test_of_many_at_a_time_each_has_its_own_line(daemon):
+    def one(number):
+        return update(daemon.channel, ServiceOptions(mss=600 + number))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(one, range(40)))
+    changed = [line["resources"]["services/web"]["options.mss"] for line in daemon.lines(40)]
+    assert sorted(after for _, after in changed) == [str(600 + number) for number in range(40)]
+    assert [before for before, _ in changed] == ["1400", *(after for _, after in changed[:-1])]
 
 
 def test_what_is_reset_is_null_afterwards(daemon):

@@ -2,7 +2,9 @@
 
 import asyncio
 import re
+import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -147,6 +149,51 @@ def test_a_stream_has_no_deadline_of_ours(daemon, monkeypatch):
     daemon.call(asyncio.sleep(0.1))
     assert stream.is_active()
     stream.cancel()
+
+
+# RFC 9113 §3.4, §6.5, §6.7: what a client says first, an empty SETTINGS, a PING.
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+PING = bytes((0, 0, 8, 6, 0, 0, 0, 0, 0)) + b"pingping"
+
+
+def heard(daemon: Daemon, said: bytes) -> bytes:
+    """All that the daemon says to it until it hangs up."""
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.settimeout(CALL_S)
+        caller.connect(daemon.address.removeprefix("unix:"))
+        with suppress(BrokenPipeError):
+            caller.sendall(said)
+        answer = b""
+        with suppress(ConnectionResetError):
+            while some := caller.recv(4096):
+                answer += some
+        return answer
+
+
+def test_who_pings_without_end_is_sent_away(daemon):
+    assert b"too_many_pings" in heard(daemon, PREFACE + 10 * PING)
+    assert listed(daemon.channel) == 2
+
+
+def test_who_says_nothing_is_hung_up_on(tmp_path, monkeypatch):
+    options = [(key, 50 if "handshake" in key else value) for key, value in bounds._OPTIONS]
+    monkeypatch.setattr(bounds, "_OPTIONS", tuple(options))
+    with Daemon(tmp_path / "api.sock") as daemon:
+        heard(daemon, b"")
+        assert listed(daemon.channel) == 2
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", bytes(range(256)) * 64,
+     # A frame longer than SETTINGS_MAX_FRAME_SIZE; HEADERS that no HPACK decoder takes.
+     PREFACE + b"\xff\xff\xff\x00\x00\x00\x00\x00\x01",
+     PREFACE + b"\x00\x00\x04\x01\x05\x00\x00\x00\x01\xff\xff\xff\xff"],
+    ids=["HTTP/1", "TLS", "garbage", "frame too long", "bad headers"],
+)
+def test_who_speaks_no_grpc_is_hung_up_on(daemon, said):
+    heard(daemon, said)
+    assert listed(daemon.channel) == 2
 
 
 def test_the_waits_stand_in_their_order():
