@@ -295,11 +295,11 @@ MANY_LISTENERS_PLACES = [
     "5:33: management.listeners[0].role",
     "6:17: management.listeners[1].address",
     "6:37: management.listeners[1].group",
-    "8:7: management.listeners[2].tls.key_file",
-    "8:7: management.listeners[2].tls.client_ca_file",
+    "9:9: management.listeners[2].tls.key_file",
+    "9:9: management.listeners[2].tls.client_ca_file",
     "9:27: management.listeners[2].tls.certificate_file",
     "10:17: management.listeners[2].tls.roles[0].role",
-    "10:29: management.listeners[2].tls.roles[1].name",
+    "10:35: management.listeners[2].tls.roles[1].name",
 ]
 MANY_REASONS = """\
 2:12: ports.client.interfce: unknown key; did you mean interface?
