@@ -31,8 +31,8 @@ _OPTIONS = (
 
 _ADDRESS = re.compile(r"unix:/.+|[^/\s]+:[0-9]{1,5}")
 
-# How gRPC's own words begin where there is no connection, and how they end where the daemon has
-# closed it before it said anything.
+# How gRPC's own words begin where there is no connection, and how they end where the other end
+# closed it before it said anything; not in TLS's handshake, of which they say so.
 _UNCONNECTED = ("failed to connect", "errors resolving")
 _CLOSED = (": Socket closed", "recvmsg:Connection reset by peer (104)")
 
@@ -98,7 +98,7 @@ def _unconnected(details: str, address: str, tls: bool) -> tuple[ExitCode, str]:
         )
     closed = details.endswith(_CLOSED)
     # In TLS 1.3 our end is done before the other one looks at our certificate.
-    if tls and closed and "handshake" not in details.lower():
+    if tls and closed:
         return ExitCode.DENIED, (
             f"{address} doesn't take the certificate of --tls-cert; its authority must be among"
             " the daemon's (client_ca_file), and it must not have expired"

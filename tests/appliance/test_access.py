@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from tempfile import TemporaryDirectory
 
 import grpc
 import pytest
@@ -335,10 +336,14 @@ def mode_of(path):
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user to be")
 @pytest.mark.parametrize(("members", "code"), [([grp.getgrnam("mail").gr_gid], 0), ([], 7)])
 def test_who_belongs_to_the_group_comes_in_and_others_do_not(tmp_path, members, code):
-    for folder in (tmp_path, *tmp_path.parents[:-1]):
-        folder.chmod(0o755)
-    address = f"unix:{tmp_path}/group.sock"
-    with Daemon(tmp_path / "api.sock", [Listening("m", address, ROLE_VIEWER, "mail")]):
+    # Not below pytest's folder, which every run of it closes to other users.
+    with (
+        TemporaryDirectory() as folder,
+        Daemon(tmp_path / "api.sock",
+               [Listening("m", f"unix:{folder}/group.sock", ROLE_VIEWER, "mail")]) as daemon,
+    ):
+        os.chmod(folder, 0o755)
+        address = daemon.listening[-1].address
         result = subprocess.run(
             [sys.executable, "-P", "-m", "appliance.cli.main", "--address", address, "health"],
             capture_output=True, text=True, user=65534, group=65534, extra_groups=members,

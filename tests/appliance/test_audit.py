@@ -207,6 +207,12 @@ def secretive():
     ]
 
 
+def test_what_the_daemon_works_out_itself_is_no_change():
+    before = Service(options=ServiceOptions(mss=1300))
+    after = Service(options=ServiceOptions(mss=1300), effective_options=ServiceOptions(mss=1300))
+    assert fields_changed(before, after) == {}
+
+
 def test_a_secret_is_never_shown_but_that_it_changed(secretive):
     kind, holder = secretive
     before, after = kind(open="a", key="k1"), kind(open="b", key="k2")

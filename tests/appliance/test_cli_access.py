@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import socket
+import threading
+from contextlib import suppress
 
 import pytest
 from click.testing import CliRunner
@@ -89,6 +92,25 @@ def test_without_tls_there_is_no_answer_but_a_hint(doors):
         f"synproxy: no answer at {doors.tls}; is synproxyd running there,"
         " with TLS (--tls-ca, --tls-cert, --tls-key)?\n"
     )
+
+
+def test_who_hangs_up_before_a_certificate_was_shown_has_refused_none(operator):
+    """A daemon with all the connections that it takes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        hanging = threading.Thread(target=hang_up, args=(listener,))
+        hanging.start()
+        result = run("--address", address, *operator, "service", "list")
+        listener.shutdown(socket.SHUT_RDWR)
+        hanging.join()
+    assert result.exit_code == ExitCode.UNAVAILABLE
+    assert result.stderr == f"synproxy: no answer at {address}; is synproxyd running there?\n"
+
+
+def hang_up(listener):
+    with suppress(OSError):
+        while True:
+            listener.accept()[0].close()
 
 
 @pytest.mark.parametrize("left_out", [0, 2, 4])

@@ -2,9 +2,12 @@
 
 import grp
 import os
+import pty
+import select
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -239,6 +242,8 @@ def test_a_group_that_is_not_there_or_not_ours_is_told(monkeypatch):
     (refusal,) = listening_refusals(replace(listening, group=others))
     assert f"no right to give a socket to the group {others}" in str(refusal)
     assert refusal.code == ExitCode.DENIED
+    monkeypatch.setattr(listening_module, "has_capability", lambda bit: bit == CAP_CHOWN)
+    assert said(listening_refusals(replace(listening, group=others))) == []
 
 
 def test_a_capability_is_one_bit(status):
@@ -289,6 +294,18 @@ def test_an_encrypted_key_is_told_and_asks_nobody(tls):
             "-out", tls.tls.key_file)
     (line,) = said(listening_refusals(tls))
     assert "no certificate with its unencrypted key in PEM" in line
+    # With a terminal of its own OpenSSL would ask there, and wait.
+    pid, terminal = pty.fork()
+    if pid == 0:
+        script = "import sys; from appliance.host.certificates import *; pair_misfit(*sys.argv[1:])"
+        os.execv(sys.executable, [
+            sys.executable, "-P", "-c", script, tls.tls.certificate_file, tls.tls.key_file])
+    answered, _, _ = select.select([terminal], [], [], 20)
+    assert answered == [terminal]
+    with suppress(OSError):     # EIO: it has ended
+        assert os.read(terminal, 1000) == b""
+    os.close(terminal)
+    os.waitpid(pid, 0)
 
 
 def test_a_key_that_others_may_read_is_told_and_taken(tls):

@@ -7,8 +7,10 @@ import signal
 
 import grpc
 import pytest
-from synproxy.v1 import services_service_pb2, stats_service_pb2
+from google.protobuf import descriptor_pool
 from synproxy.v1.services_service_pb2 import UpdateServiceRequest
+
+from appliance.management.server import SERVICE_NAMES
 
 from .daemon_process import two_cores
 from .doors import free_port
@@ -73,16 +75,21 @@ def every_answer(address):
     """The bytes that each method answers, and those of each refusal."""
     answers = []
     with grpc.insecure_channel(address) as channel:
-        for file in (services_service_pb2.DESCRIPTOR, stats_service_pb2.DESCRIPTOR):
-            for service in file.services_by_name.values():
-                for method in service.methods:
-                    call = channel.unary_unary(f"/{service.full_name}/{method.name}")
-                    for request in (b"", b"\x0a\x03web", b"\x08\x01", update()):
-                        try:
-                            answers.append(call(request, timeout=CALL_S))
-                        except grpc.RpcError as error:
-                            answers.append(str(error).encode())
+        for name in SERVICE_NAMES:
+            for method in descriptor_pool.Default().FindServiceByName(name).methods:
+                for request in (b"", b"\x0a\x03web", b"\x08\x01", update()):
+                    answers += answered(channel, method, request)
     return answers
+
+
+def answered(channel, method, request):
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    try:
+        if method.server_streaming:
+            return [next(channel.unary_stream(path)(request, timeout=CALL_S))]
+        return [channel.unary_unary(path)(request, timeout=CALL_S)]
+    except grpc.RpcError as error:
+        return [str(error).encode()]
 
 
 def update():
