@@ -70,19 +70,19 @@ class AuditLog:
         if context.details():
             line["message"] = _shortened(context.details())
         line["took_ms"] = round(took_ns / 1e6, 3)
-        self.event(verdict, line)
-
-    def event(self, verdict: str, line: Line) -> None:
-        """`line` is the rest of it."""
-        unlogged = {}
-        if verdict != "changed":
+        if not changes.resources:
             if not self._has_room():
                 self._unlogged += 1
                 return
-            unlogged = {"unlogged": self._unlogged} if self._unlogged else {}
+            if self._unlogged:
+                line["unlogged"] = self._unlogged
             self._unlogged = 0
+        self.event(verdict, line)
+
+    def event(self, verdict: str, line: Line) -> None:
+        """Without a bound: for what callers can't repeat at will.  `line` is the rest of it."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self._write(json.dumps({"audit": verdict, "time": now, **line, **unlogged}))
+        self._write(json.dumps({"audit": verdict, "time": now, **line}))
 
     def _has_room(self) -> bool:
         second = int(time.monotonic())
