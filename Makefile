@@ -29,7 +29,7 @@ SOURCES := $(shell find appliance cython_core proto -type f ! -path '*/__pycache
 .PHONY: setup demo test lint unit bench compare connections first-byte changing-server faults browser clean
 .DELETE_ON_ERROR:
 
-setup: build/installed $(BIN)/sshd
+setup: build/installed $(BIN)/sshd build/node/node_modules
 
 build/packages: Makefile
 	@mkdir -p build
@@ -54,6 +54,13 @@ $(BIN)/sshd: build/packages | $(BIN)/pytest
 	    dpkg-deb --extract *.deb .
 	@cp build/openssh-server/usr/sbin/sshd $@
 
+# What the Node client is made of, as its lock file has it.
+build/node/node_modules: tests/clients/node/package.json tests/clients/node/package-lock.json \
+                         | $(BIN)/pytest
+	@mkdir -p build/node && cp $^ build/node
+	$(BIN)/npm ci --prefix build/node --ignore-scripts --no-audit --no-fund --loglevel error
+	@touch $@
+
 # An incremental build in build/host, installed with its two commands.
 build/installed: $(BIN)/pytest $(SOURCES)
 	$(BIN)/pip install -q --no-build-isolation -Cbuild-dir=build/host .
@@ -68,6 +75,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/cython-lint cython_core appliance
 	$(BIN)/mypy
+	$(BIN)/buf lint proto
 
 unit: setup
 	$(BIN)/pytest

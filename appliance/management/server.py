@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import grpc
 from grpc_health.v1 import health, health_pb2
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
+from grpc_reflection.v1alpha import reflection
 from synproxy.v1 import servers_service_pb2, services_service_pb2, stats_service_pb2
 from synproxy.v1.servers_service_pb2_grpc import add_ServersServiceServicer_to_server
 from synproxy.v1.services_service_pb2_grpc import add_ServicesServiceServicer_to_server
@@ -49,6 +50,9 @@ class ManagementServer:
         add_ServicesServiceServicer_to_server(self._services, server)
         add_ServersServiceServicer_to_server(self._servers, server)
         add_StatsServiceServicer_to_server(self._stats, server)
+        # So that clients without the schema, such as grpcurl, can do all of this.
+        reflection.enable_server_reflection(
+            (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
 
     async def start(self) -> None:
         """Alive, but not ready.  Raises Refusal where an address can't be had."""
