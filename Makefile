@@ -6,6 +6,7 @@
 # make first-byte       set up, then measure the time to first byte beside a direct connection
 # make changing-server  set up, then measure throughput while a server's options change
 # make faults           set up, then try 30 combinations of faults on the wire, some minutes long
+# make reference        set up, then write proto/README.md out of the schema
 # make browser          set up, then have Chromium load pages through the proxy
 #
 # Debian 12 or newer, as root.  Set-up is remembered under build/; run again, it takes a second.
@@ -22,11 +23,12 @@ PACKAGES := gcc libc6-dev pkg-config python3 python3-dev python3-venv libdpdk-de
             iproute2 ethtool util-linux nftables iptables netbase curl iputils-ping \
             nginx-light wrk iperf3 openssl openssh-client libwrap0 redis-tools
 
-# All but README.md, which `make compare` writes.
-SOURCES := $(shell find appliance cython_core proto -type f ! -path '*/__pycache__/*') \
+# All but what is written out of them: README.md by `make compare`, proto/README.md.
+SOURCES := $(shell find appliance cython_core proto -type f ! -path '*/__pycache__/*' ! -name '*.md') \
            meson.build meson.options pyproject.toml LICENSE
 
-.PHONY: setup demo test lint unit bench compare connections first-byte changing-server faults browser clean
+.PHONY: setup demo test lint unit bench compare connections first-byte changing-server faults reference \
+        browser clean
 .DELETE_ON_ERROR:
 
 setup: build/installed $(BIN)/sshd build/node/node_modules
@@ -87,6 +89,11 @@ connections: setup
 	LAB_CONNECTIONS=100000 LAB_SKIPS=fail $(BIN)/pytest tests/system/test_turnover.py
 
 # 300 MB, so only where it is asked for; from then on `make test` has the browser, too.
+# Written whole or not at all.
+reference: setup
+	$(BIN)/python -P -m appliance.cli.reference > build/reference.md
+	@mv build/reference.md proto/README.md
+
 browser: setup
 	@dpkg -s chromium-headless-shell >/dev/null 2>&1 || { apt-get update -q && \
 	    DEBIAN_FRONTEND=noninteractive \

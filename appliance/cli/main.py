@@ -12,6 +12,7 @@ from appliance.exit_codes import ExitCode
 
 # Name → (module, what its help says).  Kept here so that --help imports none of them.
 COMMANDS = {
+    "explain": ("appliance.cli.explain", "Say what a setting, message or method means."),
     "health": ("appliance.cli.health", "Show whether the daemon is alive and ready."),
     "server": ("appliance.cli.server", "Show what is learned of the servers."),
     "service": ("appliance.cli.service", "List, show and change the protected services."),

@@ -12,8 +12,9 @@ from synproxy.v1.service_pb2 import Service
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 
 from appliance.cli.connection import TIMEOUT_S, connected
-from appliance.cli.options import assignments_apply, option_texts
+from appliance.cli.options import assignments_apply, option_fields, option_texts
 from appliance.cli.output import format_option, message_text, table_text
+from appliance.config.schema import field_words
 from appliance.exit_codes import ExitCode
 
 _PREFIXES = click.option(
@@ -28,6 +29,14 @@ _ETAG = click.option(
 _VALIDATE = click.option("--validate-only", is_flag=True, help="Check and show, change nothing.")
 
 
+class _WithOptions(click.Command):
+    """Its help lists the options of a service, out of the schema."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Options of a service, of which `synproxy explain` says more"):
+            formatter.write_dl([(path, field_words(field)) for path, field in option_fields()])
+
+
 def _command(name: str, *options: Callable[[Any], Any]) -> Callable[[Any], click.Command]:
     """A command on a service by name, with these options and --output."""
 
@@ -35,7 +44,8 @@ def _command(name: str, *options: Callable[[Any], Any]) -> Callable[[Any], click
         function = click.pass_obj(function)
         for option in reversed([click.argument("name"), *options, _VALIDATE, format_option]):
             function = option(function)
-        made: click.Command = click.command(name)(function)
+        kind = click.Command if name == "delete" else _WithOptions
+        made: click.Command = click.command(name, cls=kind)(function)
         return made
 
     return decorate
