@@ -5,6 +5,7 @@
 # make connections      set up, then open, use and close 100,000 connections through the proxy
 # make first-byte       set up, then measure the time to first byte beside a direct connection
 # make changing-server  set up, then measure throughput while a server's options change
+# make updates          set up, then change services 10,000 times under a flood, beside a real client
 # make faults           set up, then try 30 combinations of faults on the wire, some minutes long
 # make reference        set up, then write proto/README.md out of the schema
 # make browser          set up, then have Chromium load pages through the proxy
@@ -27,7 +28,7 @@ PACKAGES := gcc libc6-dev pkg-config python3 python3-dev python3-venv libdpdk-de
 SOURCES := $(shell find appliance cython_core proto -type f ! -path '*/__pycache__/*' ! -name '*.md') \
            meson.build meson.options pyproject.toml LICENSE
 
-.PHONY: setup demo test lint unit bench compare connections first-byte changing-server faults reference \
+.PHONY: setup demo test lint unit bench compare connections first-byte changing-server updates faults reference \
         browser clean
 .DELETE_ON_ERROR:
 
@@ -105,6 +106,9 @@ first-byte: setup
 
 changing-server: setup
 	@$(BIN)/python -P tests/bench/changing_server.py
+
+updates: setup
+	$(BIN)/python -P tests/bench/updates.py
 
 faults: setup
 	@$(BIN)/python -P tests/bench/faults.py

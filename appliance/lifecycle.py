@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -63,6 +64,10 @@ async def _serve(config: Config, settings: Settings, dataplane: Dataplane) -> No
         dataplane.start()
         await catalogue.acknowledged()
         await server.set_ready()
+        # Garbage is looked for among what comes from now on: with 10,000 services a look through
+        # what was loaded stops every call for 80 ms.
+        gc.collect()
+        gc.freeze()
         _say_ready(settings, len(config.services), listening)
         tidying = asyncio.create_task(catalogue.tidy())
         await stop.wait()

@@ -1,7 +1,8 @@
 """A real client that measures: `python -m appliance.lab.prober --help`.
 
 Each request is a connection of its own: connect, GET, read to the end, compare.  The latency
-is that of the whole.  Bounded by a count or a time; the result is one JSON object.
+is that of the whole.  Bounded by a count or a time, or ended by SIGINT once what is under way has
+been answered; the result is one JSON object.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import signal
 import time
 
 from appliance.lab.program import within
@@ -26,9 +28,15 @@ class Prober:
     async def run(self, concurrency: int, count: int | None, seconds: float | None,
                   pause_s: float) -> Report:
         deadline = time.monotonic() + seconds if seconds else float("inf")
+        stopped = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stopped.set)
+
+        def goes_on() -> bool:
+            more = count is None or self._attempted < count
+            return more and time.monotonic() < deadline and not stopped.is_set()
 
         async def ask_repeatedly() -> None:
-            while (count is None or self._attempted < count) and time.monotonic() < deadline:
+            while goes_on():
                 self._attempted += 1
                 await self._ask()
                 await asyncio.sleep(pause_s)

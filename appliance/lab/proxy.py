@@ -30,7 +30,7 @@ ports:
   server: {{interface: server, driver: {driver}}}
 workers: {{lcores: [{worker}], control_lcore: 0}}
 memory: {{hugepages: false, size_mib: 256}}
-limits: {{connections: 131072, half_open: 4096}}
+limits: {{connections: 131072, half_open: 4096, services: 16384}}
 eal: {{file_prefix: synlab-{id}}}
 management: {{address: "{address}"}}
 """

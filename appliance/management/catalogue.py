@@ -129,8 +129,8 @@ class Catalogue:
 
     async def create(self, wanted: Service, validate_only: bool = False) -> Change:
         """Raises what this module defines, and DataplaneError."""
+        began_ns = time.monotonic_ns()
         async with self._changing:
-            began_ns = time.monotonic_ns()
             if wanted.name in self._services:
                 raise ServiceExistsError(f"{wanted.name} exists already")
             service = _own(wanted)
@@ -149,8 +149,8 @@ class Catalogue:
         etag: str = "",
     ) -> Change:
         """`edit` changes a copy.  Raises what this module defines, and DataplaneError."""
+        began_ns = time.monotonic_ns()
         async with self._changing:
-            began_ns = time.monotonic_ns()
             before = self._known(name)
             _check_etag(before, etag)
             wanted = _own(before)
@@ -166,8 +166,8 @@ class Catalogue:
 
     async def delete(self, name: str, validate_only: bool = False, etag: str = "") -> Change:
         """Raises what this module defines, and DataplaneError."""
+        began_ns = time.monotonic_ns()
         async with self._changing:
-            began_ns = time.monotonic_ns()
             before = self._known(name)
             _check_etag(before, etag)
             if validate_only:

@@ -1,0 +1,222 @@
+"""Updates of services under a flood, with real clients beside it.
+
+    python tests/bench/updates.py [--updates 10000] [--services 10000] [--writers 8]
+                                  [--pps 50000] [--json FILE]
+
+Each writer reads one of a few services that all of them change, counts its `unknown_rate` up by
+one and writes it back with the etag that it has read, as often as it takes until nobody came
+between.  Meanwhile spoofed SYNs come at a steady rate, and a client asks nginx through the proxy.
+The clocks: "apply" is the daemon's own, from the call to the last worker's acknowledgement;
+"call" is the caller's, with its own work and that of gRPC, on the cores of the flood and the lab.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf.field_mask_pb2 import FieldMask
+from rich.console import Console
+from synproxy.v1 import services_service_pb2 as api
+from synproxy.v1.service_pb2 import Service
+from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
+
+from appliance.lab.namespace import python_module
+from appliance.lab.program import lab_program, within
+from appliance.lab.proxy import SERVICES, Proxy
+from appliance.lab.topology import SERVER_IPV4, SERVER_MAC, Lab
+from appliance.lab.waiting import until
+from appliance.lab.webserver import start_webserver
+
+GOAL_MS = 10.0          # 99 of 100, from the call to all workers
+CALL_S = 30
+CONTESTED = 16          # services that the writers share, so that etags conflict
+MOST_S = 600
+RESULTS = Path("bench-results/updates.json")
+
+
+class Writers:
+    """What they did: times in milliseconds, conflicts, and how often each service was changed."""
+
+    def __init__(self, address: str, updates: int) -> None:
+        self._address, self._left = address, updates
+        self.apply_ms: list[float] = []
+        self.call_ms: list[float] = []
+        self.conflicts = 0
+        self.changed: Counter[str] = Counter()
+
+    async def run(self, writers: int) -> None:
+        await asyncio.gather(*(self._write(seed) for seed in range(writers)))
+
+    async def _write(self, seed: int) -> None:
+        """On a connection of its own."""
+        draw = random.Random(seed)
+        async with grpc.aio.insecure_channel(
+            self._address, [("grpc.use_local_subchannel_pool", 1)]
+        ) as channel:
+            stub = ServicesServiceStub(channel)
+            while self._left > 0:
+                self._left -= 1
+                await self._count_up(stub, contested(draw.randrange(CONTESTED)))
+
+    async def _count_up(self, stub: Any, name: str) -> None:
+        while True:
+            answer = await stub.GetService(api.GetServiceRequest(name=name), timeout=CALL_S)
+            wanted = Service(name=name, etag=answer.service.etag)
+            wanted.options.unknown_rate = answer.service.options.unknown_rate + 1
+            began = time.perf_counter()
+            try:
+                done = await stub.UpdateService(api.UpdateServiceRequest(
+                    service=wanted, update_mask=FieldMask(paths=["options.unknown_rate"])),
+                    timeout=CALL_S)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.ABORTED:
+                    raise
+                self.conflicts += 1
+                continue
+            self.call_ms.append((time.perf_counter() - began) * 1e3)
+            self.apply_ms.append(done.apply_time.ToNanoseconds() / 1e6)
+            self.changed[name] += 1
+            return
+
+
+def contested(number: int) -> str:
+    return f"contested-{number}"
+
+
+def services(count: int) -> str:
+    """The lab's own and this many besides, each with an address of its own."""
+    lines = [SERVICES]
+    for number in range(count - 1):
+        name = contested(number) if number < CONTESTED else f"other-{number}"
+        address = f"100.{64 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
+        lines.append(f"  - {{name: {name}, prefixes: [{address}], ports: [80],"
+                     " options: {unknown_rate: 1}}\n")
+    return "".join(lines)
+
+
+def main() -> int:
+    given = arguments()
+    return lab_program(Console(), lambda: run(given))
+
+
+def run(given: argparse.Namespace) -> int:
+    with Lab() as lab:
+        start_webserver(lab)
+        with Proxy(lab, "AF_XDP", services=services(given.services)) as proxy:
+            figures = measure(lab, proxy, given)
+    show(figures)
+    given.json.parent.mkdir(parents=True, exist_ok=True)
+    given.json.write_text(json.dumps(figures, indent=1) + "\n")
+    return 0 if figures["lost_updates"] == 0 and figures["failed_requests"] == 0 else 1
+
+
+def measure(lab: Lab, proxy: Proxy, given: argparse.Namespace) -> dict[str, Any]:
+    idle = exchange(lab, proxy, given, None)
+    writers = Writers(proxy.address, given.updates)
+    busy = exchange(lab, proxy, given, writers)
+    with grpc.insecure_channel(proxy.address) as channel:
+        listed = ServicesServiceStub(channel).ListServices(
+            api.ListServicesRequest(), timeout=CALL_S).services
+    rates = {one.name: one.options.unknown_rate for one in listed}
+    lost = sum(abs(rates[name] - 1 - count) for name, count in writers.changed.items())
+    return {
+        "updates": len(writers.call_ms), "services": given.services, "writers": given.writers,
+        "conflicts": writers.conflicts, "lost_updates": lost, "seconds": busy["seconds"],
+        "apply_ms": quantiles(writers.apply_ms), "call_ms": quantiles(writers.call_ms),
+        "goal_ms": GOAL_MS, "without_updates": idle, "with_updates": busy,
+        "failed_requests": busy["requests"]["attempted"] - busy["requests"]["succeeded"],
+    }
+
+
+def exchange(lab: Lab, proxy: Proxy, given: argparse.Namespace,
+             writers: Writers | None) -> dict[str, Any]:
+    """Flood and client, with the updates or, for as long as a second, without; what was lost."""
+    flood = lab.start(lab.client, python_module(
+        "appliance.lab.flood", "--interface", "eth0", "--destination", SERVER_IPV4,
+        "--dst-mac", SERVER_MAC, "--pps", str(given.pps), "--count", str(given.pps * MOST_S),
+        "--seconds", str(MOST_S)), stdout=subprocess.PIPE)
+    client = lab.start(lab.client, python_module(
+        "appliance.lab.prober", SERVER_IPV4, "--seconds", str(MOST_S), "--pause", "0.005"),
+        stdout=subprocess.PIPE)
+    before = lost_frames(proxy)
+    answered = proxy.counters()["synack_sent"]
+    began = time.monotonic()
+    until(lambda: proxy.counters()["synack_sent"] > answered + given.pps, seconds=30,
+          what="the flood to be answered")
+    if writers:
+        asyncio.run(writers.run(given.writers))
+    seconds = time.monotonic() - began
+    score, requests = ended(flood), ended(client)
+    until(lambda: lost_frames(proxy) == lost_frames(proxy), seconds=5, what="quiet")
+    lost = {name: count for name, count in (lost_frames(proxy) - before).items() if count}
+    return {
+        "seconds": round(seconds, 1), "flood": score, "requests": requests,
+        "synacks": proxy.counters()["synack_sent"] - answered, "lost": lost,
+    }
+
+
+def ended(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    process.send_signal(signal.SIGINT)
+    return dict(json.loads(process.communicate(timeout=10)[0]))
+
+
+def lost_frames(proxy: Proxy) -> Counter[str]:
+    """Where a frame can be lost for want of time or room."""
+    stats = proxy.stats()
+    found: Counter[str] = Counter()
+    for port in stats.ports:
+        for what in ("rx_missed", "rx_errors", "tx_errors", "rx_nombuf"):
+            found[f"{port.role} {what}"] = getattr(port, what)
+    for worker in stats.workers:
+        found["tx_full"] += worker.counters["tx_full"]
+    return found
+
+
+def quantiles(times: list[float]) -> dict[str, float]:
+    taken = sorted(times)
+    return {name: round(taken[min(int(len(taken) * share), len(taken) - 1)], 2)
+            for name, share in (("median", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1))}
+
+
+def show(figures: dict[str, Any]) -> None:
+    busy, idle = figures["with_updates"], figures["without_updates"]
+    print(f"{figures['updates']} updates by {figures['writers']} writers with "
+          f"{figures['services']} services, {figures['conflicts']} etag conflicts, "
+          f"{figures['lost_updates']} lost, in {figures['seconds']} s")
+    for clock in ("apply", "call"):
+        times = figures[f"{clock}_ms"]
+        print(f"{clock:>6} ms: " + "  ".join(f"{name} {ms}" for name, ms in times.items()))
+    reached = "reached" if figures["apply_ms"]["p99"] <= GOAL_MS else "missed"
+    print(f"goal: p99 of apply {GOAL_MS:g} ms: {reached}")
+    for what, part in (("without", idle), ("with", busy)):
+        requests = part["requests"]
+        print(f"{what:>8} updates: flood {part['flood']['pps']} SYN/s, {part['synacks']} answers to"
+              f" {part['flood']['sent']} SYNs and {requests['attempted']} requests,"
+              f" {requests['succeeded']} served, median {requests['median_ms']} ms, p99"
+              f" {requests['p99_ms']} ms; lost {part['lost'] or 'nothing'}")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--updates", type=within(1, 1_000_000), default=10_000,
+                        help="default %(default)s")
+    parser.add_argument("--services", type=within(CONTESTED + 1, 16_000), default=10_000,
+                        help="default %(default)s")
+    parser.add_argument("--writers", type=within(1, 64), default=8, help="default %(default)s")
+    parser.add_argument("--pps", type=within(1, 10_000_000), default=50_000,
+                        help="spoofed SYNs each second; default %(default)s")
+    parser.add_argument("--json", type=Path, default=RESULTS,
+                        help="where the figures are written; default %(default)s")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
