@@ -2,14 +2,7 @@
 
 import re
 from collections.abc import Callable
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from synproxy.v1 import rule_pb2
 
@@ -75,6 +68,17 @@ def port_range_parse(text: str) -> tuple[int, int]:
     return low, high
 
 
+def http_address_parse(text: str) -> tuple[str, int]:
+    """Returns host and port."""
+    try:
+        host, port = _socket_address_parse(text)
+    except ValueError:
+        raise ValueError(
+            f"must be an IP address and a port such as 127.0.0.1:9105 or [::]:9105, not {text}"
+        ) from None
+    return str(host), port
+
+
 def listen_address_parse(text: str) -> str:
     """Returns the path of a Unix socket, or "" for TCP, which is for this host alone."""
     path, host = _endpoint_parse(text, "127.0.0.1:port or [::1]:port")
@@ -101,13 +105,17 @@ def _endpoint_parse(text: str, tcp: str) -> tuple[str, IPv4Address | IPv6Address
         if len(path.encode()) > _UNIX_PATH_BYTES_MAX:
             raise ValueError(f"the path of a Unix socket has {_UNIX_PATH_BYTES_MAX} bytes at most")
         return path, None
-    match = re.fullmatch(r"(?:\[([0-9a-f:]+)\]|([0-9.]+)):([0-9]{1,5})", text)
     try:
-        if not match or not 1 <= int(match[3]) <= 65535:
-            raise ValueError
-        return "", ip_address(match[1] or match[2])
+        return "", _socket_address_parse(text)[0]
     except ValueError:
         raise ValueError(f"must be unix:/absolute/path, {tcp}, not {text}") from None
+
+
+def _socket_address_parse(text: str) -> tuple[IPv4Address | IPv6Address, int]:
+    match = re.fullmatch(r"(?:\[([0-9a-f:]+)\]|([0-9.]+)):([0-9]{1,5})", text)
+    if not match or not 1 <= int(match[3]) <= 65535:
+        raise ValueError
+    return ip_address(match[1] or match[2]), int(match[3])
 
 
 def _matches(pattern: re.Pattern[str], what: str) -> Callable[[str], object]:
@@ -125,6 +133,7 @@ PARSERS: dict[rule_pb2.Format, Callable[[str], object]] = {
     rule_pb2.FORMAT_INTERFACE: _matches(_INTERFACE, "the name of an interface, 1..15 characters"),
     rule_pb2.FORMAT_PCI_ADDRESS: _matches(_PCI_ADDRESS, "a PCI address such as 0000:03:00.0"),
     rule_pb2.FORMAT_LISTEN_ADDRESS: listen_address_parse,
+    rule_pb2.FORMAT_HTTP_ADDRESS: http_address_parse,
     rule_pb2.FORMAT_DEVICE: _matches(
         _DEVICE, "a network vdev with its arguments, such as net_pcap0,iface=eth1"),
     rule_pb2.FORMAT_LOG_LEVEL: _matches(

@@ -37,6 +37,11 @@ def settings_of(config: Config) -> Settings:
     )
 
 
+def metrics_address_of(config: Config) -> str:
+    """ "" where metrics are not served."""
+    return config.management.metrics_address
+
+
 def service_spec(slot: int, service: Service, defaults: ServiceOptions) -> ServiceSpec:
     return ServiceSpec(
         slot=slot,

@@ -37,9 +37,9 @@ LISTENERS = (
     "listeners", "address", "group", "role", "tls", "certificate_file", "key_file",
     "client_ca_file", "roles", "name",
 )
-# Written as comments: alternatives, what is learned of each server where nobody sets it, and
-# listeners, whose group and files a host must have first.
-COMMENTED = ("pci", "device", "mss", "mss_ipv6", "wscale", *LISTENERS)
+# Written as comments: alternatives, what is learned of each server where nobody sets it, what is
+# off, and listeners, whose group and files a host must have first.
+COMMENTED = ("pci", "device", "mss", "mss_ipv6", "wscale", "metrics_address", *LISTENERS)
 
 
 def written():

@@ -7,6 +7,7 @@ from synproxy.v1.service_pb2 import Service
 from appliance.config.constraints import value_reason
 from appliance.config.formats import (
     PARSERS,
+    http_address_parse,
     listen_address_parse,
     listener_address_parse,
     port_range_parse,
@@ -122,6 +123,25 @@ def test_words_of_listeners(format, good, bad):
     for text in bad:
         with pytest.raises(ValueError, match="must be"):
             PARSERS[format](text)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("127.0.0.1:9105", ("127.0.0.1", 9105)), ("192.0.2.7:1", ("192.0.2.7", 1)),
+     ("0.0.0.0:65535", ("0.0.0.0", 65535)), ("[::]:80", ("::", 80)), ("[::1]:80", ("::1", 80))],
+)
+def test_an_http_address_may_be_any_of_the_host(text, address):
+    assert http_address_parse(text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "9105", ":9105", "*:9105", "localhost:9105", "127.0.0.1", "127.0.0.1:0", "[::1]",
+     "127.0.0.1:65536", "::1:9105", "[127.0.0.1]:80", "unix:/run/metrics.sock"],
+)
+def test_no_http_address(text):
+    with pytest.raises(ValueError, match="must be an IP address and a port"):
+        http_address_parse(text)
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1", "224.0.0.0/4", "0.0.0.0", "::1", "ff02::/16", "::"])

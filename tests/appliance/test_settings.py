@@ -6,7 +6,7 @@ from synproxy.v1.config_pb2 import DRIVER_AF_PACKET, DRIVER_AF_XDP, Config, Port
 from appliance.config.attachment import attachment_of, port_device
 from appliance.config.listening import Listening, listening_of
 from appliance.config.load import config_parse
-from appliance.config.settings import service_spec, settings_of
+from appliance.config.settings import metrics_address_of, service_spec, settings_of
 
 FULL = """\
 ports:
@@ -49,6 +49,12 @@ def test_a_services_addresses_and_ports_become_canonical():
 
 def test_the_api_has_an_address_by_default():
     assert listening_of(Config()) == [Listening("management", "unix:/run/synproxy/api.sock")]
+
+
+def test_metrics_are_served_where_the_file_says_and_else_nowhere():
+    assert metrics_address_of(Config()) == ""
+    told = config_parse(FULL.replace("50051", '50051", metrics_address: "[::]:9105').encode(), "f")
+    assert metrics_address_of(told) == "[::]:9105"
 
 
 @pytest.mark.parametrize(
