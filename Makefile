@@ -32,7 +32,7 @@ SOURCES := $(shell find appliance cython_core proto -type f ! -path '*/__pycache
         browser clean
 .DELETE_ON_ERROR:
 
-setup: build/installed $(BIN)/sshd build/node/node_modules
+setup: build/installed $(BIN)/sshd $(BIN)/promtool build/node/node_modules
 
 build/packages: Makefile
 	@mkdir -p build
@@ -48,14 +48,18 @@ $(BIN)/pytest: build/packages pyproject.toml
 	$(BIN)/pip install -q --group build --group test
 	@touch $@
 
-# sshd alone, for the lab: installed, the package would start a login service on this machine.
-$(BIN)/sshd: build/packages | $(BIN)/pytest
-	@mkdir -p build/openssh-server
-	cd build/openssh-server && rm -f *.deb && \
-	    { apt-get download -q openssh-server || \
-	      { apt-get update -q && apt-get download -q openssh-server; } } && \
+# One program of a package: installed, either would start a service on this machine.
+$(BIN)/sshd: package := openssh-server
+$(BIN)/sshd: program := usr/sbin/sshd
+$(BIN)/promtool: package := prometheus
+$(BIN)/promtool: program := usr/bin/promtool
+$(BIN)/sshd $(BIN)/promtool: build/packages | $(BIN)/pytest
+	@mkdir -p build/$(package)
+	cd build/$(package) && rm -f *.deb && \
+	    { apt-get download -q $(package) || \
+	      { apt-get update -q && apt-get download -q $(package); } } && \
 	    dpkg-deb --extract *.deb .
-	@cp build/openssh-server/usr/sbin/sshd $@
+	@cp build/$(package)/$(program) $@
 
 # What the Node client is made of, as its lock file has it.
 build/node/node_modules: tests/clients/node/package.json tests/clients/node/package-lock.json \

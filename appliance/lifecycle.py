@@ -1,7 +1,7 @@
 """The daemon from its configuration to its end, in the order that leaves nothing behind.
 
-    claim the ports → EAL, ports, pools → first snapshot → gRPC → workers → ready
-    … signal … → gRPC ends → workers and ports stop → counters are shown → EAL ends
+    claim the ports → EAL, ports, pools → first snapshot → gRPC, HTTP → workers → ready
+    … signal … → gRPC, HTTP end → workers and ports stop → counters are shown → EAL ends
 """
 
 import asyncio
@@ -14,11 +14,14 @@ from contextlib import ExitStack
 from synproxy.v1.config_pb2 import Config
 
 from appliance.config.listening import Listening, listening_of
-from appliance.config.settings import settings_of
+from appliance.config.settings import metrics_address_of, settings_of
 from appliance.host.claim import claimed
 from appliance.host.dumps import dumps_forbid
 from appliance.management.catalogue import Catalogue, NotAcknowledgedError
 from appliance.management.server import ManagementServer
+from appliance.metrics.documents import Documents
+from appliance.metrics.reading import Reader
+from appliance.metrics.server import MetricsServer
 from appliance.notify import notify, say
 from appliance.preflight import attachments_of, preflight_notices
 from appliance.refusal import Refusal
@@ -59,16 +62,20 @@ async def _serve(config: Config, settings: Settings, dataplane: Dataplane) -> No
     except DataplaneError as error:
         raise Refusal(str(error)) from None
     server = ManagementServer(listening, catalogue, dataplane)
+    reader = Reader(catalogue, dataplane)
+    metrics = MetricsServer(metrics_address_of(config), Documents(reader))
     try:
         await server.start()
+        await metrics.start()
         dataplane.start()
         await catalogue.acknowledged()
         await server.set_ready()
+        reader.ready = True
         # Garbage is looked for among what comes from now on: with 10,000 services a look through
         # what was loaded stops every call for 80 ms.
         gc.collect()
         gc.freeze()
-        _say_ready(settings, len(config.services), listening)
+        _say_ready(settings, config, listening)
         tidying = asyncio.create_task(catalogue.tidy())
         await stop.wait()
         tidying.cancel()
@@ -76,16 +83,20 @@ async def _serve(config: Config, settings: Settings, dataplane: Dataplane) -> No
         raise Refusal(str(error)) from None
     finally:
         notify("STOPPING=1")
+        reader.ready = False
+        await metrics.stop()
         await server.stop()
 
 
-def _say_ready(settings: Settings, services: int, listening: Sequence[Listening]) -> None:
+def _say_ready(settings: Settings, config: Config, listening: Sequence[Listening]) -> None:
+    metrics = metrics_address_of(config)
     for notice in preflight_notices(settings, listening):
         say(f"synproxyd: warning: {notice}", sys.stderr)
     say(
         f"ready: clients {settings.client_port.device}, servers {settings.server_port.device},"
-        f" workers on {','.join(map(str, settings.worker_lcores))}, services {services},"
-        f" API {', '.join(one.address for one in listening)}",
+        f" workers on {','.join(map(str, settings.worker_lcores))},"
+        f" services {len(config.services)}, API {', '.join(one.address for one in listening)}"
+        + (f", metrics {metrics}" if metrics else ""),
         sys.stderr,
     )
     notify("READY=1")

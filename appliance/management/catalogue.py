@@ -110,6 +110,10 @@ class Catalogue:
         """By slot, in the order in which the services came."""
         return {slot: name for name, slot in self._slots.items()}
 
+    def specs(self) -> list[ServiceSpec]:
+        """What the data plane runs, likewise."""
+        return list(self._specs.values())
+
     def services(self) -> list[Service]:
         return [self._shown(service) for service in self._services.values()]
 

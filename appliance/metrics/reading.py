@@ -1,0 +1,100 @@
+"""One look at all that the data plane counts; metrics and the page are made of it.
+
+The data plane has one caller, so it is read in the event loop, in steps between which the loop
+serves others: numbers of one reading are of moments some milliseconds apart.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from appliance.management.catalogue import Catalogue
+from cython_core.dataplane import MempoolStats, PortStats, ServiceSpec, WorkerStats
+
+# Who asks sooner gets the former reading: so many askers cost no more than one.
+FRESH_S = 0.5
+# Services read in one step, about a millisecond.
+STEP = 128
+
+
+class Plane(Protocol):
+    """What of the data plane this module uses."""
+
+    def worker_stats(self) -> list[WorkerStats]: ...
+    def service_counters(self, slot: int) -> dict[str, int]: ...
+    def port_stats(self) -> list[PortStats]: ...
+    def mempool_stats(self) -> list[MempoolStats]: ...
+
+
+@dataclass(frozen=True)
+class ServiceReading:
+    """`counters` are over all workers, without those that are 0."""
+
+    name: str
+    activation: str                    # "always", "auto", "monitor", "off"
+    counters: Counter[str]
+
+    @property
+    def overloaded(self) -> bool:
+        """A mark of load was passed and the load has not come down since.  A change of
+        `activation` under load ends that without a count."""
+        return self.counters["cookies_on"] > self.counters["cookies_off"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    uptime_s: float                    # since the services were first published
+    started_s: float                   # the same moment, in seconds since 1970
+    generation: int                    # the newest snapshot that was published
+    ready: bool                        # the workers run
+    workers: Sequence[WorkerStats]
+    services: Sequence[ServiceReading]
+    ports: Sequence[PortStats]
+    mempools: Sequence[MempoolStats]
+
+
+class Reader:
+    def __init__(self, catalogue: Catalogue, plane: Plane) -> None:
+        self.ready = False
+        self._catalogue = catalogue
+        self._plane = plane
+        self._began_s = time.monotonic()
+        self._started_s = time.time()
+        self._last: Reading | None = None
+        self._reading = asyncio.Lock()
+
+    async def read(self) -> Reading:
+        """At most FRESH_S old.  Raises DataplaneError once the data plane is closed."""
+        async with self._reading:
+            if self._last is None or self._uptime_s() - self._last.uptime_s > FRESH_S:
+                self._last = await self._take()
+            return self._last
+
+    def _uptime_s(self) -> float:
+        return time.monotonic() - self._began_s
+
+    async def _take(self) -> Reading:
+        workers, uptime_s = self._plane.worker_stats(), self._uptime_s()
+        specs = self._catalogue.specs()
+        services: list[ServiceReading] = []
+        for first in range(0, len(specs), STEP):
+            services += map(self._service, specs[first : first + STEP])
+            await asyncio.sleep(0)
+        return Reading(
+            uptime_s=uptime_s,
+            started_s=self._started_s,
+            generation=self._catalogue.generation,
+            ready=self.ready,
+            workers=workers,
+            services=services,
+            ports=self._plane.port_stats(),
+            mempools=self._plane.mempool_stats(),
+        )
+
+    def _service(self, spec: ServiceSpec) -> ServiceReading:
+        counted = self._plane.service_counters(spec.slot)
+        counters = Counter({name: count for name, count in counted.items() if count})
+        return ServiceReading(spec.name, spec.options.activation, counters)
