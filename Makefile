@@ -25,7 +25,8 @@ PACKAGES := gcc libc6-dev pkg-config python3 python3-dev python3-venv libdpdk-de
             nginx-light wrk iperf3 openssl openssh-client libwrap0 redis-tools
 
 # All but what is written out of them: README.md by `make compare`, proto/README.md.
-SOURCES := $(shell find appliance cython_core proto -type f ! -path '*/__pycache__/*' ! -name '*.md') \
+SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__pycache__/*' \
+               ! -name '*.md') \
            meson.build meson.options pyproject.toml LICENSE
 
 .PHONY: setup demo test lint unit bench compare connections first-byte changing-server updates faults reference \
