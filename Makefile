@@ -8,7 +8,8 @@
 # make updates          set up, then change services 10,000 times under a flood, beside a real client
 # make faults           set up, then try 30 combinations of faults on the wire, some minutes long
 # make reference        set up, then write proto/README.md out of the schema
-# make browser          set up, then have Chromium load pages through the proxy
+# make browser          set up, then have Chromium load pages through the proxy, and the status page
+# make picture          set up, then renew the README's picture of the status page
 #
 # Debian 12 or newer, as root.  Set-up is remembered under build/; run again, it takes a second.
 
@@ -29,8 +30,8 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
                ! -name '*.md') \
            meson.build meson.options pyproject.toml LICENSE
 
-.PHONY: setup demo test lint unit bench compare connections first-byte changing-server updates faults reference \
-        browser clean
+.PHONY: setup demo test lint unit bench compare connections first-byte changing-server updates \
+        faults reference browser picture chromium clean
 .DELETE_ON_ERROR:
 
 setup: build/installed $(BIN)/sshd $(BIN)/promtool build/node/node_modules
@@ -94,17 +95,24 @@ bench: setup
 connections: setup
 	LAB_CONNECTIONS=100000 LAB_SKIPS=fail $(BIN)/pytest tests/system/test_turnover.py
 
-# 300 MB, so only where it is asked for; from then on `make test` has the browser, too.
 # Written whole or not at all.
 reference: setup
 	$(BIN)/python -P -m appliance.cli.reference > build/reference.md
 	@mv build/reference.md proto/README.md
 
-browser: setup
+# 300 MB, so only where it is asked for; from then on `make test` has the browser, too.
+browser: setup chromium
+	LAB_SKIPS=fail $(BIN)/pytest tests/system/test_protocols.py tests/system/test_status_page.py \
+	    -k 'Chromium or test_status_page'
+
+picture: setup chromium
+	LAB_SKIPS=fail LAB_PICTURE=docs/status-page.png \
+	    $(BIN)/pytest tests/system/test_status_page.py -k flood
+
+chromium:
 	@dpkg -s chromium-headless-shell >/dev/null 2>&1 || { apt-get update -q && \
 	    DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -qy --no-install-recommends chromium-headless-shell; }
-	LAB_SKIPS=fail $(BIN)/pytest tests/system/test_protocols.py -k Chromium
 
 first-byte: setup
 	@$(BIN)/python -P tests/bench/first_byte.py

@@ -32,7 +32,7 @@ workers: {{lcores: [{worker}], control_lcore: 0}}
 memory: {{hugepages: false, size_mib: 256}}
 limits: {{connections: 131072, half_open: 4096, services: 16384}}
 eal: {{file_prefix: synlab-{id}}}
-management: {{address: "{address}"}}
+management: {{address: "{address}"{metrics}}}
 """
 # The server's nginx, iperf3 and peers below 8000, untagged and in three tagged networks; the rest
 # is bridged.
@@ -50,15 +50,17 @@ class Proxy(AbstractContextManager["Proxy"]):
     """A running synproxyd, for the length of a `with` statement."""
 
     def __init__(self, lab: Lab, driver: str, name: str = "synproxyd",
-                 services: str = SERVICES) -> None:
+                 services: str = SERVICES, metrics_address: str = "") -> None:
         """`driver` is AF_XDP or AF_PACKET; `name` keeps several daemons of a lab apart; `services`
-        are the configuration's part of that name."""
+        are the configuration's part of that name.  Metrics are for the proxy namespace alone."""
         self._lab = lab
         self._log = lab.directory / f"{name}.log"
         self.address = f"unix:{lab.directory / name}.sock"
         self._file = lab.directory / f"{name}.yaml"
         self._file.write_text(HEAD.format(
-            driver=driver, id=lab.id, address=self.address, worker=WORKER_LCORE) + services)
+            driver=driver, id=lab.id, address=self.address, worker=WORKER_LCORE,
+            metrics=f', metrics_address: "{metrics_address}"' if metrics_address else "")
+            + services)
 
     def __enter__(self) -> "Proxy":
         with self._log.open("wb") as log:

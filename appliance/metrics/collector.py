@@ -29,7 +29,9 @@ from cython_core.dataplane import (
 
 VERSION = version("synproxy-appliance")
 # What tells an idle service from an attacked one and from one that is served.
-ALWAYS_TOLD = ("syn_received", "synack_sent", "cookie_valid", "server_established")
+ALWAYS_TOLD = (
+    "syn_received", "syn_passed", "synack_sent", "cookie_valid", "server_established",
+)
 
 _EVENTS = tuple(name for name in COUNTERS if name not in DROP_REASONS)
 _DROPPED_HELP = "Frames dropped, by reason.  " + "  ".join(

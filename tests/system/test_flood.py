@@ -24,11 +24,12 @@ HELD_BACK = 2 * 64
 pytestmark = pytest.mark.usefixtures("large_sha256")
 
 
-def start_flood(lab: Lab, address: str, pps: int, seconds: int) -> subprocess.Popen[bytes]:
+def start_flood(lab: Lab, address: str, pps: int, seconds: int,
+                *options: str) -> subprocess.Popen[bytes]:
     return lab.start(lab.client, python_module(
         "appliance.lab.flood", "--interface", "eth0", "--destination", address,
         "--dst-mac", SERVER_MAC, "--pps", str(pps), "--count", str(pps * seconds),
-        "--seconds", str(seconds)), stdout=subprocess.PIPE)
+        "--seconds", str(seconds), *options), stdout=subprocess.PIPE)
 
 
 def test_every_real_request_succeeds_beside_a_flood(

@@ -12,10 +12,10 @@ const DROPS_PPS = 100;
 const FILL_WARN = 0.8, FILL_BAD = 0.95;
 
 const PLOTS = {
-  syn_received: "SYNs/s",
+  syns: "SYNs/s",
   synack_sent: "Cookies sent/s",
   cookie_valid: "Clients proved/s",
-  server_established: "Connections opened/s",
+  server_established: "Connections/s",
   dropped: "Drops/s",
   received: "Frames/s",
 };
@@ -33,7 +33,7 @@ const UNITS = ["", " k", " M", " G", " T"];
 
 function short(value) {
   let unit = 0;
-  while (Math.abs(value) >= 9999.5 && unit < UNITS.length - 1) {
+  while (Math.abs(value) >= (unit ? 999.95 : 9999.5) && unit < UNITS.length - 1) {
     value /= 1000;
     unit += 1;
   }
@@ -63,6 +63,9 @@ const history = Object.fromEntries(Object.keys(PLOTS).map(name => [name, []]));
 const dropsOf = counters => sum(Object.entries(counters).map(
   ([name, count]) => meanings[name]?.drop ? count : 0));
 
+// Those answered with cookies, and those that the server had.
+const synsOf = counters => (counters.syn_received ?? 0) + (counters.syn_passed ?? 0);
+
 // The answer with what is asked of it often: totals over workers, and everything by its name.
 function arrange(status) {
   const totals = {};
@@ -72,6 +75,7 @@ function arrange(status) {
     }
   }
   totals.dropped = dropsOf(totals);
+  totals.syns = synsOf(totals);
   const by = (list, key) => new Map(list.map(one => [one[key], one]));
   return {...status, totals, serviceOf: by(status.services, "name"),
           workerOf: by(status.workers, "lcore"), portOf: by(status.ports, "role")};
@@ -212,13 +216,13 @@ function serviceRow(service, seconds) {
   return {
     name: service.name,
     cookies: COOKIES[service.activation](service.overloaded),
-    syns: rates("syn_received"),
+    syns: rates("syn_received", "syn_passed"),
     proved: rates("cookie_valid"),
     opened: rates("server_established"),
     refused: rates("server_refused", "server_unreachable"),
     silent: rates("server_timeout"),
     dropped: rates(...drops),
-    total: counters.syn_received ?? 0,
+    total: synsOf(counters),
     reason: worst ?? "",
   };
 }
