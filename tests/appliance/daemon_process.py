@@ -79,6 +79,16 @@ class Running:
         return result.stdout
 
 
+def cores_of(daemon: Running) -> list[str]:
+    """What each of its threads may run on."""
+    return [
+        line.split()[1]
+        for task in Path(f"/proc/{daemon.process.pid}/task").iterdir()
+        for line in (task / "status").read_text().splitlines()
+        if line.startswith("Cpus_allowed_list:")
+    ]
+
+
 def left_behind(folder: Path) -> list[str]:
     """Sockets in the folder, and EAL's runtime directories for our prefix."""
     runtime = Path(os.environ.get("XDG_RUNTIME_DIR", "/var/run")) / "dpdk"

@@ -13,7 +13,16 @@ import pytest
 from appliance.exit_codes import ExitCode
 from appliance.host.link import link_read
 
-from .daemon_process import LCORES, READY_S, as_root, command, finished, left_behind, two_cores
+from .daemon_process import (
+    LCORES,
+    READY_S,
+    as_root,
+    command,
+    cores_of,
+    finished,
+    left_behind,
+    two_cores,
+)
 
 
 def test_check_sums_up_what_is_right(configure):
@@ -135,13 +144,7 @@ def test_an_update_is_answered_when_the_worker_runs_it(configure, start):
 def test_only_workers_run_on_the_workers_cores(configure, start):
     daemon = start(configure())
     daemon.synproxy("stats")
-    tasks = Path(f"/proc/{daemon.process.pid}/task")
-    cores = [
-        line.split()[1]
-        for task in tasks.iterdir()
-        for line in (task / "status").read_text().splitlines()
-        if line.startswith("Cpus_allowed_list:")
-    ]
+    cores = cores_of(daemon)
     assert cores.count(str(LCORES[-1])) == 1
     assert set(cores) == {str(LCORES[0]), str(LCORES[-1])}
 

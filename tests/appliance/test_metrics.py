@@ -15,7 +15,7 @@ from appliance.exit_codes import ExitCode
 from appliance.metrics.collector import ALWAYS_TOLD
 from cython_core.dataplane import COUNTER_HELP, COUNTERS, DROP_REASONS
 
-from .daemon_process import finished, two_cores
+from .daemon_process import LCORES, cores_of, finished, two_cores
 from .metrics_served import HEAD, PATIENCE_S, Served, free_port
 from .plane import Plane
 
@@ -196,6 +196,10 @@ def test_a_running_daemon_is_scraped_where_it_says(configure_metrics, start):
     told = {family.name: family for family in text_parse(text.decode())}
     assert told["synproxy_worker_turns"].samples[0].value > 0
     assert told["synproxy_ready"].samples[0].value == 1
+    # The threads that write documents leave the worker its core.
+    cores = cores_of(daemon)
+    assert cores.count(str(LCORES[-1])) == 1
+    assert set(cores) == {str(LCORES[0]), str(LCORES[-1])}
     assert daemon.stop() == 0
 
 

@@ -81,25 +81,27 @@ def row_of(page: Page, table: str, name: str) -> list[str]:
 
 @contextmanager
 def traffic(lab: Lab) -> Iterator[None]:
-    """A flood, some of it from where nobody can be, and real clients beside it."""
+    """A flood, some of it from where nobody can be, and beside it real clients of a service that
+    runs and of one that doesn't."""
     with ExitStack() as ends:
         for pps, options in (
                 (FLOOD_PPS, ()), (MARTIAN_PPS, ("--sources", "127.0.0.0/8"))):
             flood = start_flood(lab, SERVER_IPV4, pps, FLOOD_S, *options)
             ends.callback(flood.wait, 5)
             ends.callback(flood.send_signal, signal.SIGINT)
-        prober = lab.start(lab.client, python_module(
-            "appliance.lab.prober", SERVER_IPV4, "--seconds", str(FLOOD_S), "--concurrency", "2",
-            "--pause", "0.02"), stdout=subprocess.DEVNULL)
-        ends.callback(prober.wait, 5)
-        ends.callback(prober.terminate)
+        for port, pause_s in (80, 0.02), (25, 0.1):
+            prober = lab.start(lab.client, python_module(
+                "appliance.lab.prober", SERVER_IPV4, "--port", str(port), "--pause", str(pause_s),
+                "--concurrency", "2", "--seconds", str(FLOOD_S)), stdout=subprocess.DEVNULL)
+            ends.callback(prober.wait, 5)
+            ends.callback(prober.terminate)
         yield
 
 
 def test_the_page_shows_a_flood_as_the_daemon_counts_it(
         lab: Lab, website: Website, figure: Figure) -> None:
     target = os.environ.get("LAB_PICTURE")
-    with page_of(lab, SERVICES, height=1320 if target else 900) as (proxy, page):
+    with page_of(lab, SERVICES, height=1430 if target else 900) as (proxy, page):
         page.until("document.querySelector('#verdict .good')")
         with traffic(lab):
             page.until("document.querySelector('#verdict').textContent.includes('SYN flood')")
@@ -111,6 +113,8 @@ def test_the_page_shows_a_flood_as_the_daemon_counts_it(
                        "'shopon, by load')")
             until(lambda: number(row_of(page, "services", "shop")[4]) > 0, seconds=20,
                   what="real clients' connections to be shown")
+            until(lambda: number(row_of(page, "services", "mail")[5]) > 0, seconds=20,
+                  what="a server's refusals to be shown")
             until(lambda: number((row_of(page, "drops", "martian") or ["", "0"])[1]) > 0,
                   seconds=20, what="drops to be shown")
             assert row_of(page, "drops", "martian")[3] == COUNTER_HELP["martian"]
@@ -135,7 +139,7 @@ def totals_agree(page: Page, proxy: Proxy) -> bool:
         "received", "syn_received", "synack_sent", "cookie_valid", "server_established", "sent",
         "martian")}
     return shown == {name: counted[name] for name in shown} and (
-        number(row_of(page, "services", "shop")[8])
+        sum(number(row_of(page, "services", name)[8]) for name in ("shop", "mail"))
         == counted["syn_received"] + counted["syn_passed"])
 
 

@@ -3,7 +3,8 @@
 
 const PERIOD_MS = 1000;
 const PATIENCE_MS = 5000;
-const KEPT = 180;               // points of a plot
+const KEPT = 180;               // points of a plot, which is as wide as ...
+const WIDE = 60;                // ... these, until there are more
 const ROWS = 100;               // services shown unless all are asked for
 const EVENTS = 50;
 // From here on the page speaks up; docker/prometheus/rules.yml has the same figures.
@@ -129,7 +130,6 @@ const HEIGHT = 54;
 function makePlots() {
   for (const [name, title] of Object.entries(PLOTS)) {
     const svg = document.createElementNS(SVG, "svg");
-    svg.setAttribute("viewBox", `0 0 ${KEPT - 1} ${HEIGHT}`);
     svg.setAttribute("preserveAspectRatio", "none");
     const line = document.createElementNS(SVG, "polyline");
     line.setAttribute("vector-effect", "non-scaling-stroke");
@@ -142,14 +142,16 @@ function makePlots() {
 
 function drawPlot(name) {
   const points = history[name], highest = Math.max(...points, 1), figure = $(`plot-${name}`);
+  const wide = Math.max(points.length, WIDE);
   const xy = points.map((value, at) => [
-    KEPT - points.length + at, HEIGHT - 2 - (HEIGHT - 4) * value / highest]);
+    wide - points.length + at, HEIGHT - 2 - (HEIGHT - 4) * value / highest]);
   const line = xy.map(([x, y]) => `${x},${y.toFixed(1)}`).join(" ");
+  figure.querySelector("svg").setAttribute("viewBox", `0 0 ${wide - 1} ${HEIGHT}`);
   figure.querySelector("output").textContent = short(points.at(-1));
   figure.querySelector("small").textContent = `peak ${short(Math.max(...points))}`;
   figure.querySelector("polyline").setAttribute("points", line);
   figure.querySelector("path").setAttribute(
-    "d", `M${xy[0][0]},${HEIGHT} L${line} L${KEPT - 1},${HEIGHT} Z`);
+    "d", `M${xy[0][0]},${HEIGHT} L${line} L${wide - 1},${HEIGHT} Z`);
 }
 
 function showRates(now, seconds) {
