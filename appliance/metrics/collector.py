@@ -6,12 +6,13 @@
 
 Sums of one kind count everything once.  A worker's series are there from the start, so that a rate
 sees the first event; thousands of services can't have that: of theirs only ALWAYS_TOLD are, the
-others once they have counted anything.
+others once they have counted anything.  A service's series end with it, and begin at 0 where one of
+its name is created again; what it has counted stays in its workers'.
 
 Reading list: https://prometheus.io/docs/practices/naming/, .../instrumenting/writing_clientlibs/.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -73,6 +74,8 @@ class ReadingCollector(Collector):
         yield from _daemon(reading)
         yield from _workers(reading.workers)
         yield from _services(reading.services)
+        yield _gauge("leaving_connections", "Connections that outlive their service.", "service",
+                     reading.leaving)
         yield from _ports(reading.ports)
         pools = [(pool.name, pool) for pool in reading.mempools]
         yield from (
@@ -110,7 +113,7 @@ def _workers(workers: Iterable[WorkerStats]) -> Iterator[Metric]:
     yield from _fields(stats, "worker", _WORKER_COUNTERS, _WORKER_GAUGES)
 
 
-def _services(services: Iterable[ServiceReading]) -> Iterator[Metric]:
+def _services(services: Sequence[ServiceReading]) -> Iterator[Metric]:
     events = {
         name: _counter(f"service_{name}", COUNTER_HELP[name], "service", {}) for name in _EVENTS
     }
@@ -129,6 +132,8 @@ def _services(services: Iterable[ServiceReading]) -> Iterator[Metric]:
                 dropped.add_metric((service.name, name), count)
         if service.activation == "auto" and service.counters["cookies_on"]:
             active.add_metric((service.name,), float(service.overloaded))
+    yield _gauge("service_connections", "Entries of the connection tables.", "service",
+                 {service.name: service.connections for service in services})
     yield from (family for family in (*events.values(), dropped, active) if family.samples)
 
 

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.management.catalogue import Catalogue
-from cython_core.dataplane import MempoolStats, PortStats, ServiceSpec, WorkerStats
+from cython_core.dataplane import (
+    CookieSwitch,
+    MempoolStats,
+    PortStats,
+    ServiceSpec,
+    WorkerStats,
+)
 
 # Who asks sooner gets the former reading: so many askers cost no more than one.
 FRESH_S = 0.5
@@ -25,6 +31,8 @@ class Plane(Protocol):
 
     def worker_stats(self) -> list[WorkerStats]: ...
     def service_counters(self, slot: int) -> dict[str, int]: ...
+    def service_connections(self, slot: int) -> int: ...
+    def service_cookies(self, slot: int) -> CookieSwitch: ...
     def port_stats(self) -> list[PortStats]: ...
     def mempool_stats(self) -> list[MempoolStats]: ...
 
@@ -35,13 +43,17 @@ class ServiceReading:
 
     name: str
     activation: str                    # "always", "auto", "monitor", "off"
+    cookies: bool                      # SYNs are answered with cookies at the moment
+    connections: int                   # entries of the table, as the last whole look has met them
     counters: Counter[str]
 
     @property
     def overloaded(self) -> bool:
-        """A mark of load was passed and the load has not come down since.  A change of
-        `activation` under load ends that without a count."""
-        return self.counters["cookies_on"] > self.counters["cookies_off"]
+        """A mark of load was passed and the load has not come down since.  Of "monitor" only
+        counts tell that, and a change of `activation` under load ends it without one."""
+        if self.activation == "monitor":
+            return self.counters["cookies_on"] > self.counters["cookies_off"]
+        return self.activation == "auto" and self.cookies
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,7 @@ class Reading:
     ready: bool                        # the workers run
     workers: Sequence[WorkerStats]
     services: Sequence[ServiceReading]
+    leaving: Counter[str]              # connections of what has left, by the name that it had
     ports: Sequence[PortStats]
     mempools: Sequence[MempoolStats]
 
@@ -78,11 +91,7 @@ class Reader:
 
     async def _take(self) -> Reading:
         workers, uptime_s = self._plane.worker_stats(), self._uptime_s()
-        specs = self._catalogue.specs()
-        services: list[ServiceReading] = []
-        for first in range(0, len(specs), STEP):
-            services += map(self._service, specs[first : first + STEP])
-            await asyncio.sleep(0)
+        services = await self._services()
         return Reading(
             uptime_s=uptime_s,
             started_s=self._started_s,
@@ -90,11 +99,37 @@ class Reader:
             ready=self.ready,
             workers=workers,
             services=services,
+            leaving=self._leaving(),
             ports=self._plane.port_stats(),
             mempools=self._plane.mempool_stats(),
         )
 
+    async def _services(self) -> list[ServiceReading]:
+        services: list[ServiceReading] = []
+        specs = self._catalogue.specs()
+        for first in range(0, len(specs), STEP):
+            there = self._catalogue.names()     # one may have gone by now, its slot be another's
+            services += (
+                self._service(spec) for spec in specs[first : first + STEP]
+                if there.get(spec.slot) == spec.name
+            )
+            await asyncio.sleep(0)
+        return services
+
+    def _leaving(self) -> Counter[str]:
+        """Several that had one name, one after the other, are one."""
+        leaving: Counter[str] = Counter()
+        for name, connections in self._catalogue.leaving():
+            leaving[name] += connections
+        return leaving
+
     def _service(self, spec: ServiceSpec) -> ServiceReading:
         counted = self._plane.service_counters(spec.slot)
         counters = Counter({name: count for name, count in counted.items() if count})
-        return ServiceReading(spec.name, spec.options.activation, counters)
+        return ServiceReading(
+            name=spec.name,
+            activation=spec.options.activation,
+            cookies=self._plane.service_cookies(spec.slot).on,
+            connections=self._plane.service_connections(spec.slot),
+            counters=counters,
+        )

@@ -29,6 +29,10 @@ def status_json(reading: Reading) -> bytes:
             vars(worker) | {"counters": _counted(worker.counters)} for worker in reading.workers
         ],
         "services": [_service(service) for service in reading.services],
+        "leaving": [
+            {"name": name, "connections": connections}
+            for name, connections in reading.leaving.items()
+        ],
         "ports": [
             {name: value for name, value in vars(port).items() if name not in _PORT_FIELDS_HIDDEN}
             for port in reading.ports
@@ -50,6 +54,7 @@ def _service(service: ServiceReading) -> dict[str, object]:
         "name": service.name,
         "activation": service.activation,
         "overloaded": service.overloaded,
+        "connections": service.connections,
         "counters": {
             name: count for name, count in service.counters.items() if name in _SERVICE_COUNTERS
         },

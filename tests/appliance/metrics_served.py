@@ -61,9 +61,9 @@ class Served:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=PATIENCE_S)
 
     async def _start(self) -> None:
-        catalogue = Catalogue(
+        self.catalogue = Catalogue(
             self._config.services, self._config.defaults, cast(Dataplane, self.plane))
-        self.reader = Reader(catalogue, self.plane)
+        self.reader = Reader(self.catalogue, self.plane)
         self.documents = Documents(self.reader)
         self.server = MetricsServer(f"127.0.0.1:{self.port}", self.documents)
         await self.server.start()

@@ -68,7 +68,7 @@ class Plane:
         return dict.fromkeys(SERVICE_COUNTERS, 0) | {SERVICE_COUNTERS[0]: 10 + slot}
 
     def service_cookies(self, slot: int) -> CookieSwitch:
-        return self.cookies[slot]
+        return self.cookies[slot] if slot < len(self.cookies) else CookieSwitch(True, None)
 
     def learned_servers(self) -> list[LearnedServer]:
         return list(self.servers)

@@ -149,37 +149,41 @@ def expectation(alert: str, case: Case, fires: bool) -> dict[str, Any]:
     }
 
 
+def assert_right(folder: Path, test: dict[str, Any]) -> None:
+    (folder / "rules.yml").symlink_to(RULES)
+    (folder / "test.yml").write_text(yaml.safe_dump({
+        "rule_files": ["rules.yml"], "evaluation_interval": "15s", "tests": [test],
+    }))
+    result = promtool("test", "rules", folder / "test.yml")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 @pytest.mark.parametrize("fires", [True, False], ids=["fires", "is quiet"])
 @pytest.mark.parametrize("alert", ALERTS)
 def test_an_alert_fires_when_it_should(tmp_path, alert, fires):
-    (tmp_path / "rules.yml").symlink_to(RULES)
-    (tmp_path / "test.yml").write_text(yaml.safe_dump({
-        "rule_files": ["rules.yml"], "evaluation_interval": "15s",
-        "tests": [expectation(alert, CASES[alert], fires)],
-    }))
-    result = promtool("test", "rules", tmp_path / "test.yml")
-    assert result.returncode == 0, result.stdout + result.stderr
+    assert_right(tmp_path, expectation(alert, CASES[alert], fires))
 
 
 def test_unreachable_servers_are_silent_too(tmp_path):
     """The other half of its rule."""
     case = Case({UNREACHABLE: "0+16x60"}, {}, "10m", {"service": "web"})
-    (tmp_path / "rules.yml").symlink_to(RULES)
-    (tmp_path / "test.yml").write_text(yaml.safe_dump({
-        "rule_files": ["rules.yml"], "evaluation_interval": "15s",
-        "tests": [expectation("SynproxyServersSilent", case, fires=True)],
-    }))
-    result = promtool("test", "rules", tmp_path / "test.yml")
-    assert result.returncode == 0, result.stdout + result.stderr
+    assert_right(tmp_path, expectation("SynproxyServersSilent", case, fires=True))
+
+
+@pytest.mark.parametrize(("after", "fires"), [("3m", True), ("6m", False)])
+def test_an_alert_ends_with_its_service(tmp_path, after, fires):
+    series = {SENT: "0+31000x16 stale", PROVED: "0x16 stale"}       # deleted after 4 minutes
+    case = Case(series, series, after, {"service": "web"})
+    assert_right(tmp_path, expectation("SynproxySynFlood", case, fires))
 
 
 def known_metrics() -> dict[str, set[str]]:
     """Every series' name that there can be, with its labels."""
     plane = Plane()
     plane.counters = dict.fromkeys(COUNTERS, 1)
-    busy = ServiceReading("web", "auto", Counter(dict.fromkeys(COUNTERS, 1)))
-    reading = Reading(1.0, 1.0, 1, True, plane.worker_stats(), [busy], plane.port_stats(),
-                      plane.mempool_stats())
+    busy = ServiceReading("web", "auto", True, 1, Counter(dict.fromkeys(COUNTERS, 1)))
+    reading = Reading(1.0, 1.0, 1, True, plane.worker_stats(), [busy], Counter(gone=1),
+                      plane.port_stats(), plane.mempool_stats())
     return {
         sample.name: {*sample.labels, "instance", "job"}
         for family in ReadingCollector(reading).collect() for sample in family.samples

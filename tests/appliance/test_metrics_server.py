@@ -7,6 +7,7 @@ import socket
 import threading
 
 import pytest
+from synproxy.v1.service_pb2 import Service
 
 from appliance.lab.waiting import until
 from appliance.metrics import documents
@@ -245,6 +246,25 @@ def test_the_loop_goes_on_while_services_are_read():
         assert served.call(turns_of_others(served)) >= BIG // STEP
 
 
+def test_a_slot_that_changes_hands_while_services_are_read_is_told_for_neither():
+    last = f"s{BIG - 1}"
+
+    async def told(served):
+        reading = asyncio.create_task(served.reader.read())
+        await asyncio.sleep(0)      # it has begun
+        await served.catalogue.delete(last)
+        served.plane.left.clear()
+        await served.catalogue.create(
+            Service(name="other", prefixes=["198.51.100.1"], ports=["80"]))
+        assert served.catalogue.slot("other") == BIG - 1
+        return [service.name for service in (await reading).services]
+
+    with Served(Plane(), BIG_TEXT) as served:
+        names = served.call(told(served))
+    assert len(names) == BIG - 1
+    assert not {last, "other"} & set(names)
+
+
 def test_a_closed_data_plane_is_no_reason_to_break():
     with Served(Closed()) as served:
         assert served.ask("/metrics").status == 503
@@ -298,6 +318,8 @@ def test_the_pages_numbers_are_the_data_planes_without_addresses(served):
     assert [worker["counters"]["received"] for worker in status["workers"]] == [7, 7]
     assert [service["name"] for service in status["services"]] == ["web", "mail"]
     assert [service["activation"] for service in status["services"]] == ["always", "auto"]
+    assert [service["connections"] for service in status["services"]] == [3, 4]
+    assert status["leaving"] == []
     assert b"192.0.2" not in answer
     assert b"02:00:00" not in answer
 

@@ -6,12 +6,17 @@ With LAB_PICTURE set, the picture is written there: `make picture` renews README
 import os
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import grpc
 import pytest
+from synproxy.v1 import services_service_pb2 as api
+from synproxy.v1.service_pb2 import Service
+from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 
 from appliance.lab.namespace import python_module
 from appliance.lab.proxy import Proxy
@@ -32,6 +37,7 @@ FLOOD_PPS = 20_000
 MARTIAN_PPS = 200
 FLOOD_S = 120           # at most: it is ended when enough was seen
 IDLE = 1000
+FORGOTTEN_S = 40        # whole looks through the tables take 4 s each
 
 # Cookies go on by load, and off soon behind it.
 SERVICES = """\
@@ -113,7 +119,7 @@ def test_the_page_shows_a_flood_as_the_daemon_counts_it(
                        "'shopon, by load')")
             until(lambda: number(row_of(page, "services", "shop")[4]) > 0, seconds=20,
                   what="real clients' connections to be shown")
-            until(lambda: number(row_of(page, "services", "mail")[5]) > 0, seconds=20,
+            until(lambda: number(row_of(page, "services", "mail")[6]) > 0, seconds=20,
                   what="a server's refusals to be shown")
             until(lambda: number((row_of(page, "drops", "martian") or ["", "0"])[1]) > 0,
                   seconds=20, what="drops to be shown")
@@ -139,7 +145,7 @@ def totals_agree(page: Page, proxy: Proxy) -> bool:
         "received", "syn_received", "synack_sent", "cookie_valid", "server_established", "sent",
         "martian")}
     return shown == {name: counted[name] for name in shown} and (
-        sum(number(row_of(page, "services", name)[8]) for name in ("shop", "mail"))
+        sum(number(row_of(page, "services", name)[9]) for name in ("shop", "mail"))
         == counted["syn_received"] + counted["syn_passed"])
 
 
@@ -167,6 +173,33 @@ def test_workers_ports_and_buffers_are_shown(lab: Lab) -> None:
         (pool,) = proxy.stats().mempools
         assert row_of(page, "mempools", pool.name)[1].endswith(f" of {pool.size:,}")
         assert page.texts("#facts")[0].startswith("0.1.0 on DPDK ")
+
+
+def test_services_come_and_go(lab: Lab, website: Website) -> None:
+    happened = "document.querySelector('#events').textContent.includes('{}')".format
+    with page_of(lab, SERVICES) as (proxy, page), grpc.insecure_channel(proxy.address) as channel, \
+            lab.client.open_socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
+        stub = ServicesServiceStub(channel)
+        (shop,) = (one for one in stub.ListServices(api.ListServicesRequest()).services
+                   if one.name == "shop")
+        connection.connect((SERVER_IPV4, 80))
+        stub.CreateService(api.CreateServiceRequest(
+            service=Service(name="dns", prefixes=["10.71.0.2"], ports=["53"])))
+        page.until(happened("dns was created."))
+        assert row_of(page, "services", "dns")[1] == "always"
+        stub.DeleteService(api.DeleteServiceRequest(name="shop"))
+        page.until(happened("shop was deleted."))
+        assert row_of(page, "services", "shop") == []
+        until(lambda: row_of(page, "leaving", "shop") == ["shop", "1"], seconds=FORGOTTEN_S,
+              what="the connection to be told")
+        # Its connection is the new one's from here on.
+        stub.CreateService(api.CreateServiceRequest(service=shop))
+        page.until(happened("shop was created."))
+        page.until(happened("Nothing of the former shop is left."), seconds=FORGOTTEN_S)
+        until(lambda: row_of(page, "services", "shop")[5] == "1", seconds=FORGOTTEN_S,
+              what="the connection to be counted anew")
+        page.until("document.querySelector('#leaving-section').hidden")
+        assert_is_its_own(page)
 
 
 def thousand() -> str:

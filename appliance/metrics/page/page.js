@@ -7,6 +7,7 @@ const KEPT = 180;               // points of a plot, which is as wide as ...
 const WIDE = 60;                // ... these, until there are more
 const ROWS = 100;               // services shown unless all are asked for
 const EVENTS = 50;
+const NAMED = 5;                // services of one event that are named; more are counted
 // From here on the page speaks up; docker/prometheus/rules.yml has the same figures.
 const FLOOD_PPS = 1000;
 const DROPS_PPS = 100;
@@ -79,7 +80,8 @@ function arrange(status) {
   totals.syns = synsOf(totals);
   const by = (list, key) => new Map(list.map(one => [one[key], one]));
   return {...status, totals, serviceOf: by(status.services, "name"),
-          workerOf: by(status.workers, "lcore"), portOf: by(status.ports, "role")};
+          leavingOf: by(status.leaving, "name"), workerOf: by(status.workers, "lcore"),
+          portOf: by(status.ports, "role")};
 }
 
 // Seconds between two samples; 0 where the second is of another life of the daemon.
@@ -221,6 +223,7 @@ function serviceRow(service, seconds) {
     syns: rates("syn_received", "syn_passed"),
     proved: rates("cookie_valid"),
     opened: rates("server_established"),
+    connections: service.connections,
     refused: rates("server_refused", "server_unreachable"),
     silent: rates("server_timeout"),
     dropped: rates(...drops),
@@ -242,6 +245,7 @@ function showServices() {
   const shown = showAll ? rows : rows.slice(0, ROWS);
   fillTable("services", shown.map(row => [
     row.name, row.cookies, short(row.syns), short(row.proved), short(row.opened),
+    whole(row.connections),
     {text: short(row.refused), mark: row.refused ? "warn" : "zero"},
     {text: short(row.silent), mark: row.silent ? "warn" : "zero"},
     {text: short(row.dropped), mark: row.dropped >= DROPS_PPS ? "bad" : row.dropped ? "" : "zero"},
@@ -256,6 +260,11 @@ function sortBy(head) {
   order = {by, descending: order.by === by ? !order.descending : number};
   for (const one of head.parentElement.cells) one.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", order.descending ? "descending" : "ascending");
+}
+
+function showLeaving(now) {
+  fillTable("leaving", now.leaving.map(({name, connections}) => [name, whole(connections)]));
+  $("leaving-section").hidden = !now.leaving.length;
 }
 
 // ---- the other tables --------------------------------------------------------------------------
@@ -348,12 +357,26 @@ function showVerdict(now, seconds) {
     ([className, textContent]) => make("li", {className, textContent})));
 }
 
+const missing = (some, others) => [...some.keys()].filter(name => !others.has(name));
+
+function* told(names, what) {
+  if (names.length > NAMED) yield `${names.length} services were ${what}.`;
+  else for (const name of names) yield `${name} was ${what}.`;
+}
+
+// What two samples tell.
 function* happenings(now) {
   if (now.uptime_s < former.uptime_s) {
     yield "The daemon was restarted; everything counts from zero.";
     return;
   }
-  if (now.generation !== former.generation) {
+  const came = missing(now.serviceOf, former.serviceOf);
+  const went = missing(former.serviceOf, now.serviceOf);
+  const ended = missing(former.leavingOf, now.leavingOf);
+  yield* told(came, "created");
+  yield* told(went, "deleted");
+  for (const name of ended) yield `Nothing of the former ${name} is left.`;
+  if (now.generation !== former.generation && !came.length && !went.length && !ended.length) {
     yield `Options changed: generation ${now.generation} is published.`;
   }
   for (const port of now.ports) {
@@ -363,7 +386,9 @@ function* happenings(now) {
   }
   for (const {name, activation, overloaded} of now.services) {
     const then = former.serviceOf.get(name);
-    if (then && then.overloaded !== overloaded) {
+    if (then && then.activation !== activation) {
+      yield `${name}: its activation is ${activation} now.`;
+    } else if (then && then.overloaded !== overloaded) {
       const would = activation === "monitor" ? "would go" : "go";
       yield `${name}: cookies ${would} ${overloaded ? "on: a mark of load was passed"
                                                     : "off: the load has stayed low"}.`;
@@ -392,6 +417,7 @@ function show(now) {
   showGauges(now);
   serviceRows = now.services.map(service => serviceRow(service, seconds));
   showServices();
+  showLeaving(now);
   showCounters(now, seconds);
   showWorkers(now, seconds);
   showPorts(now, seconds);
