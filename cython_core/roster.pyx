@@ -61,11 +61,13 @@ cdef class Roster:
         return snapshot
 
     cdef int forget(self, slots) except -1:
+        cdef dict given_up = {slot: rules for slot, rules in self.given_up.items()
+                              if slot not in slots}
+        cdef Routes *leaving = leaving_routes(given_up)
         for slot in slots:
-            del self.given_up[slot]
             self.services[leaving_at(slot)].row = 0
         routes_release(self.leaving)
-        self.leaving = leaving_routes(self.given_up)
+        self.leaving, self.given_up = leaving, given_up
         return 0
 
     cdef int compile(self, spec) except -1:

@@ -78,7 +78,8 @@ cdef struct ConnTable:
     uint32_t used
     uint32_t fresh              # entries from here on were never used
     uint32_t free_head          # chain of freed entries through seq_offset, or CONN_FREE_END
-    uint32_t sweep_at           # the next entry that expiry looks at
+    uint32_t sweep_at           # the next entry that expiry looks at: each once in a sweep
+    uint32_t evict_at           # the next entry that is looked at for one that may go
     uint64_t bytes              # the whole block
 
 
@@ -107,9 +108,9 @@ cdef Connection *conntable_insert(ConnTable *table, uint64_t digest,
                                   const Flow *flow) noexcept nogil
 cdef void conntable_remove(ConnTable *table, uint64_t digest, Connection *conn) noexcept nogil
 
-# The next entry in use at or after the sweep's hand among at most `steps`, else NULL; the
-# hand moves on.
-cdef Connection *conntable_sweep(ConnTable *table, uint32_t *steps) noexcept nogil
+# The next entry in use at or after `hand`, which is one of the table's, among at most `steps`, else
+# NULL; the hand moves on.
+cdef Connection *conntable_sweep(ConnTable *table, uint32_t *hand, uint32_t *steps) noexcept nogil
 
 
 cdef inline BucketSlot *conntable_buckets(const ConnTable *table) noexcept nogil:

@@ -30,6 +30,7 @@ cdef ConnTable *conntable_init(void *block, uint32_t capacity) noexcept nogil:
     table.fresh = 0
     table.free_head = CONN_FREE_END
     table.sweep_at = 0
+    table.evict_at = 0
     table.bytes = conntable_bytes(capacity)
     return table
 
@@ -156,14 +157,14 @@ cdef void conntable_remove(ConnTable *table, uint64_t digest, Connection *conn) 
     table.used -= 1
 
 
-cdef Connection *conntable_sweep(ConnTable *table, uint32_t *steps) noexcept nogil:
+cdef Connection *conntable_sweep(ConnTable *table, uint32_t *hand, uint32_t *steps) noexcept nogil:
     cdef Connection *conn
     while steps[0] > 0 and table.fresh > 0:
         steps[0] -= 1
-        if table.sweep_at >= table.fresh:
-            table.sweep_at = 0
-        conn = conntable_entry(table, table.sweep_at)
-        table.sweep_at += 1
+        if hand[0] >= table.fresh:
+            hand[0] = 0
+        conn = conntable_entry(table, hand[0])
+        hand[0] += 1
         if conn.state != STATE_FREE:
             return conn
     return NULL

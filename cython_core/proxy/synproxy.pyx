@@ -114,13 +114,13 @@ cdef Connection *connection_enter(Proxy *proxy, const Flow *flow, uint64_t diges
 
 cdef bint evict(Proxy *proxy) noexcept nogil:
     cdef uint32_t steps = EVICT_STEPS
-    cdef Connection *conn = conntable_sweep(proxy.table, &steps)
+    cdef Connection *conn = conntable_sweep(proxy.table, &proxy.table.evict_at, &steps)
     while conn != NULL:
         if conn.state >= STATE_TIME_WAIT:
             connection_remove(proxy, conn)
             count(proxy.rows, 0, CONN_EVICTED)
             return True
-        conn = conntable_sweep(proxy.table, &steps)
+        conn = conntable_sweep(proxy.table, &proxy.table.evict_at, &steps)
     return False
 
 

@@ -134,7 +134,7 @@ cdef void tend_connections(Proxy *proxy) noexcept nogil:
         steps = proxy.sweep_left
     proxy.sweep_left -= steps
     while steps > 0:
-        conn = conntable_sweep(proxy.table, &steps)
+        conn = conntable_sweep(proxy.table, &proxy.table.sweep_at, &steps)
         if conn != NULL:
             connection_visit(proxy, conn)
 

@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from .connection import SYN_IPV4, SYN_IPV6, Connection
-from .harness import Proxy, mapped, service
+from .harness import TICK_S, Proxy, mapped, service
 from .segments import replace
 
 
@@ -165,6 +165,23 @@ def test_the_connections_of_each_service_are_counted_as_the_sweep_comes_by():
     proxy.clock.leap(60 * 60 * 9)
     proxy.clock.advance(3 * 4)
     assert [proxy.box.connections_of(row) for row in (1, 2)] == [0, 0]
+
+
+def test_no_connection_is_missed_where_room_is_made_during_the_sweep():
+    """Who has none is forgotten, so one that nobody has looked at would be translated no more."""
+    proxy = Proxy(protect(1, ["10.0.0.2/32"]), protect(2, ["10.0.0.3/32"]), connections=96)
+
+    def opened(n):
+        host = "10.0.0.3" if n == 70 else "10.0.0.2"
+        return Connection(proxy, replace(SYN_IPV4, destination=host, sport=40_000 + n)).establish()
+
+    conns = [opened(n) for n in range(96)]
+    proxy.clock.advance(TICK_S - proxy.clock.now_s % TICK_S)    # 64 entries of a sweep
+    proxy.from_server(conns[20].server(flags="R", ack=0))
+    opened(100)
+    assert proxy.counters.conn_evicted == 1
+    proxy.clock.advance(TICK_S)
+    assert proxy.box.connections_of(2) == 1
 
 
 @pytest.mark.parametrize("stride", [1, 2, 256, 257, 65536])
