@@ -12,8 +12,10 @@ from appliance.exit_codes import ExitCode
 
 # Name → (module, what its help says).  Kept here so that --help imports none of them.
 COMMANDS = {
+    "doctor": ("appliance.cli.doctor", "Find what is wrong with this host, and say what to do."),
     "explain": ("appliance.cli.explain", "Say what a setting, message or method means."),
     "health": ("appliance.cli.health", "Show whether the daemon is alive and ready."),
+    "pmd": ("appliance.cli.pmd", "Show DPDK's poll-mode drivers."),
     "server": ("appliance.cli.server", "Show what is learned of the servers."),
     "service": ("appliance.cli.service", "List, show and change the protected services."),
     "stats": ("appliance.cli.stats", "Show what the workers count."),

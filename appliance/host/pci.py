@@ -25,7 +25,7 @@ def pci_refusals(
         if not device.exists():
             yield Refusal(f"{one.pci}: no such PCI device; `lspci -D` lists those that are there")
             continue
-        driver = _link_name(device / "driver")
+        driver = bound_driver(device)
         if driver not in USER_SPACE_DRIVERS + SHARING_DRIVERS:
             yield Refusal(
                 f"{one.pci}: is bound to {driver or 'no driver'};"
@@ -38,6 +38,11 @@ def pci_refusals(
                     f"{one.pci}: no access to {group}; run as root, or give this user the file",
                     ExitCode.DENIED,
                 )
+
+
+def bound_driver(device: Path) -> str:
+    """The kernel's driver of a device's folder; "" where there is none."""
+    return _link_name(device / "driver")
 
 
 def _link_name(link: Path) -> str:

@@ -12,11 +12,11 @@ def processor_refusals(lcores: Sequence[int]) -> Iterator[Refusal]:
     if missing:
         yield Refusal(
             f"workers names lcore {', '.join(map(str, missing))}, but this process may use"
-            f" {_ranges(sorted(usable))} only; change workers, or the cpuset that it runs in"
+            f" {core_ranges(sorted(usable))} only; change workers, or the cpuset that it runs in"
         )
 
 
-def _ranges(numbers: list[int]) -> str:
+def core_ranges(numbers: list[int]) -> str:
     """[0, 1, 2, 5] as "0-2,5"."""
     parts: list[list[int]] = []
     for number in numbers:
