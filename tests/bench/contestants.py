@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from syn_pcap import PORT, SERVER
 
 MAIN_LCORE, WORKER_LCORE = 0, 1
 MEMORY_MIB = 256
+SERVICE_KIB, KIB_PER_MIB = 1, 1024      # of a worker's memory: limits.services
 WARM_UP_S = 0.5
 BURST = 64
 MBUFS = 16383
@@ -49,23 +51,25 @@ def busiest_s(before: dict[str, int], after: dict[str, int]) -> float:
     return max(after[name] - before.get(name, 0) for name in after) / 1e9
 
 
-def synproxy_run(pcap: Path, seconds: float) -> Run:
-    """EAL starts once in a process, so each run has a new one."""
+def synproxy_run(pcap: Path, seconds: float, servers: Sequence[str] = (SERVER,)) -> Run:
+    """Each server is a service.  EAL starts once in a process, so each run has a new one."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_synproxy, (pcap, seconds))
+        return pool.apply(_synproxy, (pcap, seconds, servers))
 
 
-def _synproxy(pcap: Path, seconds: float) -> Run:
+def _synproxy(pcap: Path, seconds: float, servers: Sequence[str]) -> Run:
     from cython_core.dataplane import Dataplane, PortSpec, ServiceSpec, Settings
 
     dataplane = Dataplane(Settings(
         client_port=PortSpec(client_device(pcap)), server_port=PortSpec("net_ring0"),
         main_lcore=MAIN_LCORE, worker_lcores=(WORKER_LCORE,), hugepages=False,
-        memory_mib=MEMORY_MIB, connections=1 << 16, half_open=1 << 12, mbufs=MBUFS,
+        memory_mib=MEMORY_MIB + len(servers) * SERVICE_KIB // KIB_PER_MIB,
+        connections=1 << 16, half_open=1 << 12, mbufs=MBUFS, services=len(servers),
         file_prefix=f"bench-{os.getpid()}",
     ))
     try:
-        dataplane.publish([ServiceSpec(0, "web", [f"{SERVER}/32"], [(PORT, PORT)])])
+        dataplane.publish([ServiceSpec(slot, f"web-{slot}", [f"{server}/32"], [(PORT, PORT)])
+                           for slot, server in enumerate(servers)])
         dataplane.start()
         time.sleep(WARM_UP_S)
         before, times = _answered(dataplane), thread_times(os.getpid())

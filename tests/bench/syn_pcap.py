@@ -2,6 +2,7 @@
 
 import random
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 from scapy.layers.inet import IP, TCP
@@ -15,16 +16,18 @@ PORT = 80
 _FILE_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
 
 
-def syn_pcap_write(path: Path, seed: int = 1) -> None:
-    """Linux's options in Linux's order: 40 bytes of TCP, frames of 74 bytes."""
+def syn_pcap_write(path: Path, seed: int = 1, servers: Sequence[str] = (SERVER,)) -> None:
+    """Linux's options in Linux's order: 40 bytes of TCP, frames of 74 bytes; to any of the
+    `servers`, one after the other."""
     choose = random.Random(seed)
     with path.open("wb") as file:
         file.write(_FILE_HEADER)
-        for _ in range(SYNS):
+        for at in range(SYNS):
             frame = bytes(
                 Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
                 / IP(src=f"10.{choose.randrange(1, 255)}.{choose.randrange(256)}"
-                         f".{choose.randrange(256)}", dst=SERVER, flags="DF")
+                         f".{choose.randrange(256)}", dst=servers[at % len(servers)],
+                     flags="DF")
                 / TCP(sport=choose.randrange(1024, 65536), dport=PORT, flags="S",
                       seq=choose.randrange(1 << 32), window=64240,
                       options=[("MSS", 1460), ("SAckOK", b""),
