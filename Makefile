@@ -1,6 +1,7 @@
 # make demo             set up, then show the proxy at work in a lab of network namespaces
 # make test             set up, then lint and run every test
 # make bench            set up, then measure SYN -> SYN-ACK beside testpmd
+# make bench-services   set up, then measure SYN -> SYN-ACK with ten to 100,000 services
 # make compare          set up, then the reference's gaps, as a table: direct, kernel SYNPROXY, ours
 # make connections      set up, then open, use and close 100,000 connections through the proxy
 # make first-byte       set up, then measure the time to first byte beside a direct connection
@@ -30,7 +31,7 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
                ! -name '*.md') \
            meson.build meson.options pyproject.toml LICENSE
 
-.PHONY: setup demo test lint unit bench compare connections first-byte changing-server updates \
+.PHONY: setup demo test lint unit bench bench-services compare connections first-byte changing-server updates \
         faults reference browser picture chromium clean
 .DELETE_ON_ERROR:
 
@@ -91,6 +92,9 @@ unit: setup
 
 bench: setup
 	@$(BIN)/python tests/bench/synack.py
+
+bench-services: setup
+	@$(BIN)/python tests/bench/services.py
 
 connections: setup
 	LAB_CONNECTIONS=100000 LAB_SKIPS=fail $(BIN)/pytest tests/system/test_turnover.py

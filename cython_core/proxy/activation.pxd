@@ -16,6 +16,10 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from cython_core.proxy.service cimport ACTIVATION_ALWAYS, Service
 
 cdef struct Pulse:
+    # What each frame asks for, side by side.
+    uint64_t settled            # the service and activation that it was settled for
+    bint guarded                # SYNs are answered with cookies
+    bint active                 # the marks call for cookies
     uint64_t second             # since 1970, of `syns`
     uint64_t active_until_ms    # the marks have been low by then
     uint64_t switched_ms        # when cookies went on or off last
@@ -27,13 +31,10 @@ cdef struct Pulse:
     # three).
     uint32_t unanswered
     uint32_t unknown_tokens
-    uint64_t settled            # the service and activation that it was settled for
     # Connections of the service in the worker's table, counted as the sweep comes by.
     uint32_t sweep              # the sweep that `counting` belongs to
     uint32_t counting
     uint32_t counted            # by the sweep before, or 0
-    bint active                 # the marks call for cookies
-    bint guarded                # SYNs are answered with cookies
 
 
 # Whose it is, and how: never 0.

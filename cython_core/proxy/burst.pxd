@@ -4,7 +4,8 @@
 
 Each stage is one loop over the burst.  admit finds each segment's service, drops what is
 faulty and lets pass what is nobody's; only the rest take a lane of the hash.  A SYN's lane
-computes its cookie, any other's the table hash, in the same vector instructions.
+computes its cookie, any other's the table hash, in the same vector instructions.  A stage begins
+to load what the next one asks for.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t

@@ -6,13 +6,14 @@ from cython_core.proxy.conntable cimport (
 )
 from cython_core.proxy.cookie cimport cookie_bits, cookie_offer, cookie_words
 from cython_core.proxy.counters cimport (
-    BRIDGED, CONSUMED, DROP_FIRST, FRAGMENT, MARTIAN, RECEIVED, TCP_CHECKSUM, TRANSLATED,
-    count,
+    BRIDGED, CONSUMED, COUNTERS_N, DROP_FIRST, FRAGMENT, MARTIAN, RECEIVED, SYNACK_SENT,
+    TCP_CHECKSUM, TRANSLATED, count,
 )
 from cython_core.proxy.from_client cimport client_segment
-from cython_core.proxy.learned cimport learned_read
+from cython_core.proxy.learned cimport learned_prefetch, learned_read
 from cython_core.proxy.opening cimport client_syn
 from cython_core.proxy.from_server cimport server_segment
+from cython_core.proxy.routes cimport routes_are_few, routes_prefetch
 from cython_core.proxy.service cimport snapshot_covers, snapshot_match
 from cython_core.proxy.supply cimport supply_too_big
 from cython_core.proxy.synproxy cimport (
@@ -25,6 +26,9 @@ from cython_core.wire.segment cimport (
     TCP_FIN, TCP_RST, TCP_SYN, segment_flow, segment_parse, segment_verify,
 )
 from cython_core.wire.siphash cimport SipKey, siphash_lanes
+
+cdef extern from *:
+    void __builtin_prefetch(const void *) noexcept nogil
 
 cdef enum:
     GROUP_ADDRESS = 0x01        # in a MAC address's first byte: IEEE 802-2014 §8.2.2
@@ -45,17 +49,47 @@ cdef void burst_parse(Burst *burst) noexcept nogil:
 
 
 cdef void burst_admit(Burst *burst, Proxy *proxy) noexcept nogil:
+    cdef bint many = not routes_are_few(proxy.snapshot.live)
     cdef uint32_t i
     burst.lanes = 0
+    if many:
+        seek_services(burst, proxy)
     for i in range(burst.count):
         burst.lane[burst.lanes].at = i
         burst.lane[burst.lanes].service = NULL
         burst.verdict[i] = admit(burst, proxy, &burst.segment[i], &burst.lane[burst.lanes])
+        if many and burst.lane[burst.lanes].service != NULL:
+            service_prefetch(proxy, burst.lane[burst.lanes].service)
+            if burst.from_client and is_syn(&burst.segment[i]):
+                learned_prefetch(proxy.learned, burst.segment[i].destination,
+                                 burst.segment[i].dport)
         if burst.verdict[i] == VERDICT_NONE:
             burst.lanes += 1
         else:
             count_fate(proxy, 0 if burst.lane[burst.lanes].service == NULL
                        else burst.lane[burst.lanes].service.row, burst.verdict[i])
+
+
+cdef void seek_services(const Burst *burst, const Proxy *proxy) noexcept nogil:
+    cdef const Segment *segment
+    cdef uint32_t i
+    for i in range(burst.count):
+        segment = &burst.segment[i]
+        if segment.kind != KIND_TCP or segment.fault:
+            continue
+        if burst.from_client:
+            routes_prefetch(proxy.snapshot.live, segment.destination)
+        else:
+            routes_prefetch(proxy.snapshot.live, segment.source)
+
+
+# Its options, its pulse, and the counters that begin a row.
+cdef inline void service_prefetch(const Proxy *proxy, const Service *service) noexcept nogil:
+    cdef const uint64_t *row = &proxy.rows[service.row * COUNTERS_N]
+    __builtin_prefetch(service)
+    __builtin_prefetch(&proxy.pulses[service.row])
+    __builtin_prefetch(row + <int>RECEIVED)
+    __builtin_prefetch(row + <int>SYNACK_SENT)
 
 
 # A verdict, or VERDICT_NONE: the lane is filled but for its hash input.

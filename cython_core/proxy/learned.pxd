@@ -59,6 +59,7 @@ cdef extern from *:
         return __atomic_load_n(at, __ATOMIC_ACQUIRE);
     }
     """
+    void __builtin_prefetch(const void *) noexcept nogil
     uint64_t learned_load(const uint64_t *) noexcept nogil
     uint16_t learned_state(const uint16_t *) noexcept nogil
 
@@ -71,6 +72,11 @@ cdef inline bint learned_is(const LearnedServer *server, const uint8_t *address,
                             uint16_t port) noexcept nogil:
     return (server.port == port and load64_raw(server.address) == load64_raw(address)
             and load64_raw(server.address + 8) == load64_raw(address + 8))
+
+# Begin to load where the server would stand.
+cdef inline void learned_prefetch(const Learned *learned, const uint8_t *address,
+                                  uint16_t port) noexcept nogil:
+    __builtin_prefetch(&learned.servers[learned_slot(address, port) % LEARNED_SERVERS])
 
 # The word of a server, or 0: nothing is known.  In line, for every SYN asks.
 cdef inline uint64_t learned_read(const Learned *learned, const uint8_t *address,

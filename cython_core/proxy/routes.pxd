@@ -12,6 +12,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
     ROUTE_NONE = 0xFFFFFFFF
+    ROUTES_FEW = 256
 
 
 # "This prefix, these ports, that service": how they are described to routes_build.
@@ -29,10 +30,13 @@ cdef struct PortRange:
     uint32_t service
 
 
+# Half a cache line; what most prefixes have, one range, stands in it.
 cdef struct Prefix:
     uint64_t address[2]         # masked, as it lies in memory
-    uint32_t range_first
     uint32_t range_count        # 0: the slot is empty
+    uint32_t first              # of several ranges in `ranges`; of a single one the service
+    uint16_t low                # of a single one
+    uint16_t high
     uint8_t bits
 
 
@@ -56,6 +60,13 @@ cdef Routes *routes_build(const Rule *rules, uint32_t rule_count) noexcept nogil
 
 # One user less; freed with the last.  NULL is as good.
 cdef void routes_release(Routes *routes) noexcept nogil
+
+# So many take no more than a worker's nearest cache has, and need no prefetch.
+cdef inline bint routes_are_few(const Routes *routes) noexcept nogil:
+    return routes.prefix_mask < ROUTES_FEW
+
+# Begin to load where the longest prefix would stand.
+cdef void routes_prefetch(const Routes *routes, const uint8_t *address) noexcept nogil
 
 # The index of the service of a server address and port, or ROUTE_NONE.
 cdef uint32_t routes_match(const Routes *routes, const uint8_t *address,

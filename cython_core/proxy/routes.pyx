@@ -4,8 +4,15 @@ from libc.string cimport memset
 from cython_core.wire.byteorder cimport load64_raw
 from cython_core.wire.ip cimport ip_is_mapped
 
+cdef extern from "<stdlib.h>":
+    void *aligned_alloc(size_t alignment, size_t size) noexcept nogil
+
+cdef extern from *:
+    void __builtin_prefetch(const void *) noexcept nogil
+
 cdef enum:
     MAPPED_BITS = 96            # of ::ffff:0:0/96, where IPv4 lies
+    CACHE_LINE_BYTES = 64
 
 
 cdef Routes *routes_build(const Rule *rules, uint32_t rule_count) noexcept nogil:
@@ -19,10 +26,11 @@ cdef Routes *routes_build(const Rule *rules, uint32_t rule_count) noexcept nogil
     routes.users = 1
     routes.prefix_mask = slots - 1
     routes.ranges = <PortRange *>calloc(rule_count + 1, sizeof(PortRange))
-    routes.prefixes = <Prefix *>calloc(slots, sizeof(Prefix))
+    routes.prefixes = <Prefix *>aligned_alloc(CACHE_LINE_BYTES, slots * sizeof(Prefix))
     if routes.ranges == NULL or routes.prefixes == NULL:
         routes_release(routes)
         return NULL
+    memset(routes.prefixes, 0, slots * sizeof(Prefix))
     for i in range(rule_count):
         rule_add(routes, &rules[i], i)
     return routes
@@ -55,21 +63,31 @@ cdef void rule_add(Routes *routes, const Rule *rule, uint32_t at) noexcept nogil
         prefix.address[0] = load64_raw(rule.address)
         prefix.address[1] = load64_raw(rule.address + 8)
         prefix.bits = rule.bits
-        prefix.range_first = at
+        prefix.first = rule.service
+        prefix.low = rule.port_low
+        prefix.high = rule.port_high
+    else:
+        prefix.first = at - prefix.range_count
     prefix.range_count += 1
     routes.ranges[at].low = rule.port_low
     routes.ranges[at].high = rule.port_high
     routes.ranges[at].service = rule.service
 
 
-# The slot of a prefix, or the empty slot where it would stand.
-cdef inline Prefix *prefix_slot(const Routes *routes, uint64_t high, uint64_t low,
-                                uint8_t bits) noexcept nogil:
+# Where the search for a prefix begins.
+cdef inline uint32_t prefix_place(const Routes *routes, uint64_t high, uint64_t low,
+                                  uint8_t bits) noexcept nogil:
     # The keys are the operator's own, so a multiplicative hash needs no secret here.  A product's
     # low bits know nothing of a factor's high ones, where an address has its last bytes: twice.
     cdef uint64_t mixed = (high ^ (low >> 32 | low << 32) ^ bits) * <uint64_t>0x9E3779B97F4A7C15
     mixed = (mixed ^ mixed >> 32) * <uint64_t>0x9E3779B97F4A7C15
-    cdef uint32_t at = <uint32_t>(mixed >> 32) & routes.prefix_mask
+    return <uint32_t>(mixed >> 32) & routes.prefix_mask
+
+
+# The slot of a prefix, or the empty slot where it would stand.
+cdef inline Prefix *prefix_slot(const Routes *routes, uint64_t high, uint64_t low,
+                                uint8_t bits) noexcept nogil:
+    cdef uint32_t at = prefix_place(routes, high, low, bits)
     cdef Prefix *prefix
     while True:
         prefix = &routes.prefixes[at]
@@ -90,6 +108,13 @@ cdef inline uint32_t lengths_of(const Routes *routes, const uint8_t *address) no
     return lengths
 
 
+cdef void routes_prefetch(const Routes *routes, const uint8_t *address) noexcept nogil:
+    cdef const PrefixLength *length = &routes.lengths[0]
+    __builtin_prefetch(&routes.prefixes[prefix_place(
+        routes, load64_raw(address) & length.mask[0], load64_raw(address + 8) & length.mask[1],
+        length.bits)])
+
+
 cdef uint32_t routes_match(const Routes *routes, const uint8_t *address,
                            uint16_t port) noexcept nogil:
     cdef uint64_t high = load64_raw(address)
@@ -101,8 +126,12 @@ cdef uint32_t routes_match(const Routes *routes, const uint8_t *address,
     for i in range(lengths_of(routes, address)):
         length = &routes.lengths[i]
         prefix = prefix_slot(routes, high & length.mask[0], low & length.mask[1], length.bits)
+        if prefix.range_count == 1:
+            if prefix.low <= port <= prefix.high:
+                return prefix.first
+            continue
         for j in range(prefix.range_count):
-            ports = &routes.ranges[prefix.range_first + j]
+            ports = &routes.ranges[prefix.first + j]
             if ports.low <= port <= ports.high:
                 return ports.service
     return ROUTE_NONE

@@ -23,6 +23,7 @@ cdef enum UnknownFlow:
     UNKNOWN_RESET_IT
 
 
+# One cache line.
 cdef struct Service:
     uint32_t row                # of its counters, from 1 on; 0: there is no such service
     uint32_t tag                # stable over restarts and boxes; an input of its cookies
@@ -31,21 +32,21 @@ cdef struct Service:
     uint8_t wscale              # shift.cnt announced, or WSCALE_ABSENT
     uint8_t wscale_former       # announced before the last change: its cookies still count
     uint32_t wscale_former_until    # the last epoch (proxy/cookie) in which it was announced
-    bint sack
-    bint timestamps
-    bint ecn
-    bint mss_auto               # what is learned of a server goes before the value
-    bint mss_ipv6_auto
-    bint wscale_auto
+    uint8_t sack                # 1: yes, as are the others without a word
+    uint8_t timestamps
+    uint8_t ecn
+    uint8_t mss_auto            # what is learned of a server goes before the value
+    uint8_t mss_ipv6_auto
+    uint8_t wscale_auto
     uint8_t syn_retries         # SYNs to a silent server after the first
+    uint8_t early_data          # the SYN-ACK opens a window, what comes early waits
     uint32_t syn_timeout_ms     # before the first retry; doubles with each
     uint16_t established_ticks  # idle timeouts, in ticks of conntable's activity clock
     uint16_t half_closed_ticks
     uint16_t time_wait_ticks
     uint16_t closed_ticks
-    bint early_data             # the SYN-ACK opens a window, what comes early waits
     uint8_t activation          # an Activation
-    bint leaving                # it is no more, but for the connections that it has
+    uint8_t leaving             # it is no more, but for the connections that it has
     uint8_t unknown_flow        # an UnknownFlow
     uint32_t unknown_rate       # client segments of unknown connections let through, each second
     uint32_t syn_rate_mark      # SYNs a second, of one worker, from which cookies are on
@@ -57,7 +58,7 @@ cdef struct Service:
 cdef struct Snapshot:
     uint64_t generation
     uint32_t service_count
-    Service *services
+    Service *services           # on cache lines
     Routes *live
     # Of services that are no more, or have given up a prefix, while connections of theirs go on;
     # asked where `live` has none.  NULL: there are none.

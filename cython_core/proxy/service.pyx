@@ -1,7 +1,14 @@
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from cython_core.proxy.routes cimport routes_release
+
+cdef extern from "<stdlib.h>":
+    void *aligned_alloc(size_t alignment, size_t size) noexcept nogil
+
+if sizeof(Service) != 64:
+    raise ImportError("a service takes one cache line")
 
 # What people call the values of Activation and UnknownFlow, by number.
 ACTIVATIONS = ("always", "auto", "monitor", "off")
@@ -15,7 +22,8 @@ cdef Snapshot *snapshot_build(uint64_t generation, const Service *services, uint
         return NULL
     snapshot.generation = generation
     snapshot.service_count = service_count
-    snapshot.services = <Service *>calloc(service_count + 1, sizeof(Service))
+    snapshot.services = <Service *>aligned_alloc(
+        sizeof(Service), (service_count + 1) * sizeof(Service))
     if snapshot.services == NULL:
         free(snapshot)
         return NULL
