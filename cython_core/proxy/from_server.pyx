@@ -34,7 +34,7 @@ cdef uint8_t server_segment(Proxy *proxy, Segment *segment, const Flow *flow,
         return server_answers(proxy, segment, flow, service, conn)
     if flags & TCP_SYN and is_anew(segment, conn) and activation_passes(
             pulse_of(proxy, service), service, proxy.now_ms):
-        connection_adopt(proxy, segment, flow, digest, conn)
+        connection_adopt(proxy, segment, flow, service, digest, conn)
         return VERDICT_BRIDGE
     if conn.state == STATE_REFUSED:
         return server_comes_late(proxy, segment, flow, service)
@@ -53,7 +53,7 @@ cdef inline bint is_anew(const Segment *segment, const Connection *conn) noexcep
 cdef uint8_t server_opens(Proxy *proxy, const Segment *segment, const Flow *flow,
                           const Service *service, uint64_t digest,
                           Connection *conn) noexcept nogil:
-    if connection_adopt(proxy, segment, flow, digest, conn) != NULL:
+    if connection_adopt(proxy, segment, flow, service, digest, conn) != NULL:
         count(proxy.rows, service.row, SERVER_OPENED)
     return VERDICT_BRIDGE
 

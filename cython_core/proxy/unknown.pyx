@@ -15,7 +15,7 @@ from cython_core.proxy.service cimport UNKNOWN_DROP, UNKNOWN_FORWARD, UNKNOWN_RE
 from cython_core.proxy.supply cimport supply_release
 from cython_core.proxy.synproxy cimport (
     VERDICT_BRIDGE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, connection_enter, connection_fin,
-    pulse_of,
+    connection_remove, pulse_of,
 )
 from cython_core.wire.segment cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, segment_length
 from cython_core.wire.seq cimport seq_max
@@ -56,7 +56,7 @@ cdef uint8_t unknown_server(Proxy *proxy, Segment *segment, const Flow *flow,
     if segment.flags & TCP_RST:
         return VERDICT_BRIDGE
     activation_note_adoption(pulse)
-    conn = connection_adopt(proxy, segment, flow, digest, NULL)
+    conn = connection_adopt(proxy, segment, flow, service, digest, NULL)
     if conn != NULL:
         count(proxy.rows, service.row, CONN_ADOPTED)
         connection_note(proxy, segment, conn, CONN_SERVER_FIN, service)
@@ -77,7 +77,12 @@ cdef uint8_t reset(Proxy *proxy, Segment *segment, const Flow *flow, const Servi
 
 
 cdef Connection *connection_adopt(Proxy *proxy, const Segment *segment, const Flow *flow,
-                                  uint64_t digest, Connection *conn) noexcept nogil:
+                                  const Service *service, uint64_t digest,
+                                  Connection *conn) noexcept nogil:
+    if service.leaving:
+        if conn != NULL:
+            connection_remove(proxy, conn)
+        return NULL
     if conn == NULL:
         conn = connection_enter(proxy, flow, digest)
     if conn == NULL:

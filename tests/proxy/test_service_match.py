@@ -11,6 +11,7 @@ import pytest
 from .connection import SYN_IPV4, SYN_IPV6, Connection
 from .harness import TICK_S, Proxy, mapped, service
 from .segments import replace
+from .test_activation import Direct
 
 
 def protect(row, prefixes, ports=((80, 80),)):
@@ -144,6 +145,20 @@ def test_a_handshake_under_way_is_finished_when_its_service_goes(syn):
     conn.server_syn = proxy.from_client(conn.ack).to_server
     assert conn.server_syn.flags == "S"
     assert len(proxy.from_server(conn.server_synack).both) == 2
+
+
+def test_new_connections_keep_no_service_that_is_gone(syn):
+    proxy = Proxy(service())
+    old = Connection(proxy, syn).establish()
+    proxy.publish(service(row=2, leaving=True, activation="off", unknown_flow="forward"))
+    proxy.from_server(old.server(flags="R", ack=0))
+    for client in (syn, replace(syn, sport=syn.sport + 1)):
+        direct = Direct(proxy, replace(client, seq=123)).pass_through()
+        assert direct.goes_on()
+        assert direct.goes_on()
+    own = replace(direct.synack, flags="S", dport=9, seq=321, ack=0)
+    assert proxy.from_server(own).to_client == own
+    assert proxy.gauges.connections == 0
 
 
 def test_a_living_service_goes_before_one_that_leaves_whatever_their_prefixes():
