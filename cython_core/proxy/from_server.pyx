@@ -25,6 +25,9 @@ cdef uint8_t server_segment(Proxy *proxy, Segment *segment, const Flow *flow,
     if flags == TCP_SYN and (conn == NULL or conn.state >= STATE_TIME_WAIT):
         return server_opens(proxy, segment, flow, service, digest, conn)
     if conn != NULL and conn.flags & CONN_PASSES:
+        if flags == TCP_SYN | TCP_ACK:      # the ports have been used anew
+            connection_adopt(proxy, segment, flow, service, digest, conn)
+            return VERDICT_BRIDGE
         return connection_pass(proxy, segment, conn, CONN_SERVER_FIN, service)
     if flags not in (TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST, TCP_RST | TCP_ACK, TCP_SYN | TCP_ACK):
         return FLAGS_INVALID

@@ -290,6 +290,22 @@ class TestAutosOwnSwitches:
         assert proxy.counters.cookies_off == (not goes_on)
 
 
+@pytest.mark.parametrize("ending", ["fins", "reset"])
+def test_ports_used_anew_while_handshakes_pass_are_a_connection_anew(syn, ending):
+    proxy = Proxy(web("auto"))
+    old = Direct(proxy, syn).pass_through()
+    assert old.goes_on()
+    proxy.from_client(replace(old.ack, flags="FA"))
+    proxy.from_server(replace(old.reply, flags="FA" if ending == "fins" else "R"))
+    new = Direct(proxy, replace(syn, seq=1_000_000), isn=2**31).pass_through()
+    assert new.goes_on()
+    conn = proxy.connection
+    assert (conn.state, conn.client_ack) == ("established", 2**31 + 1)
+    proxy.clock.leap(3600)
+    proxy.publish(web("always", grace_ms=0))
+    assert new.goes_on()
+
+
 @pytest.mark.parametrize("policy", ["drop", "reset"])
 def test_in_the_grace_of_a_switch_no_policy_ends_what_had_passed(syn, policy):
     proxy = Proxy(web("off", unknown_flow=policy))
