@@ -5,7 +5,7 @@ from functools import lru_cache
 from hashlib import sha256
 from ipaddress import ip_network
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
@@ -114,11 +114,12 @@ cdef inline uint32_t leaving_at(uint32_t slot) noexcept:
 
 # It takes no SYN any more, and its row of counters is its own.
 cdef void leave(Service *leaving, const Service *service) noexcept:
+    cdef uint8_t former = leaving.leaving
     leaving[0] = service[0]
     leaving.row += 1
     leaving.activation = ACTIVATION_OFF
     leaving.unknown_flow = UNKNOWN_FORWARD
-    leaving.leaving = True
+    leaving.leaving = former % 255 + 1      # another than before: cookies are good once more
 
 
 def changes_of(former, services):

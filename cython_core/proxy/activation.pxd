@@ -39,7 +39,8 @@ cdef struct Pulse:
 
 # Whose it is, and how: never 0.
 cdef inline uint64_t activation_mark(const Service *service) noexcept nogil:
-    return <uint64_t>service.tag << 8 | (service.activation + 1)
+    return (<uint64_t>service.tag << 16 | <uint32_t>service.leaving << 8
+            | (service.activation + 1))
 
 # What time alone changes, or another snapshot.
 cdef void activation_settle(Pulse *pulse, const Service *service, uint64_t *rows,

@@ -19,7 +19,7 @@ cdef bint activation_note_syn(Pulse *pulse, const Service *service, uint64_t *ro
 
 cdef void activation_settle(Pulse *pulse, const Service *service, uint64_t *rows,
                             uint64_t now_ms) noexcept nogil:
-    if pulse.settled >> 8 != service.tag:
+    if pulse.settled >> 16 != service.tag:
         memset(pulse, 0, sizeof(Pulse))
     pulse_roll(pulse, now_ms)
     pulse_judge(pulse, service, rows, now_ms)
@@ -44,7 +44,7 @@ cdef void pulse_judge(Pulse *pulse, const Service *service, uint64_t *rows,
         service.activation == ACTIVATION_AUTO and pulse.active)
     # One that leaves has had cookies, most likely, in the row that it has left.
     if (guarded != pulse.guarded and pulse.settled != 0) or (
-            service.leaving and pulse.settled == 0):
+            service.leaving and pulse.settled != activation_mark(service)):
         pulse.switched_ms = now_ms
     pulse.guarded = guarded
     pulse.settled = activation_mark(service)

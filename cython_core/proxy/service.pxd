@@ -46,7 +46,7 @@ cdef struct Service:
     uint16_t time_wait_ticks
     uint16_t closed_ticks
     uint8_t activation          # an Activation
-    uint8_t leaving             # it is no more, but for the connections that it has
+    uint8_t leaving             # it is no more, but for the connections it has; which time that is
     uint8_t unknown_flow        # an UnknownFlow
     uint32_t unknown_rate       # client segments of unknown connections let through, each second
     uint32_t syn_rate_mark      # SYNs a second, of one worker, from which cookies are on

@@ -147,6 +147,16 @@ def test_a_handshake_under_way_is_finished_when_its_service_goes(syn):
     assert len(proxy.from_server(conn.server_synack).both) == 2
 
 
+def test_a_handshake_under_way_is_finished_each_time_that_a_service_goes(syn):
+    proxy = Proxy()
+    for times in (1, 2):
+        proxy.publish(service())
+        conn = Connection(proxy, replace(syn, sport=40_000 + times)).ask()
+        proxy.publish(service(row=2, leaving=times, activation="off", unknown_flow="forward"))
+        assert proxy.from_client(conn.ack).to_server.flags == "S"
+        proxy.clock.leap(600)
+
+
 def test_new_connections_keep_no_service_that_is_gone(syn):
     proxy = Proxy(service())
     old = Connection(proxy, syn).establish()
