@@ -117,6 +117,7 @@ cdef class Dataplane:
     def publish(self, services):
         cdef Crew *crew = self.workers()
         self.roster.forget(self.drained())
+        given_up = self.roster.given_up
         cdef Snapshot *snapshot = self.roster.snapshot(self.generation + 1, list(services))
         for slot in self.roster.opened if self.snapshot != NULL else ():
             self.offsets[slot] = tally_service(crew, self.row(slot))
@@ -126,7 +127,9 @@ cdef class Dataplane:
         self.snapshot = snapshot
         crew_publish(crew, snapshot)
         sweeps = tally_sweeps(crew)
-        self.left_at = {slot: self.left_at.get(slot, sweeps) for slot in self.roster.given_up}
+        # What has given up more begins to leave anew.
+        self.left_at = {slot: self.left_at.get(slot, sweeps) if given_up.get(slot) is rules
+                        else sweeps for slot, rules in self.roster.given_up.items()}
         return self.generation
 
     def leaving(self):

@@ -83,10 +83,11 @@ def captures(tmp_path) -> Captures:
 
 @pytest.fixture
 def plane():
-    def run(services=((WEB,),), received=0, seconds=0.2, command=(), **differences):
+    def run(services=((WEB,),), received=0, seconds=0.2, command=(), drains=False,
+            **differences):
         told, stderr = plane_run({
             "settings": settings(**differences), "services": services, "received": received,
-            "seconds": seconds,
+            "seconds": seconds, "drains": drains,
         }, command)
         assert stderr == ""
         assert "workers" in told, told

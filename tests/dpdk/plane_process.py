@@ -4,6 +4,7 @@ Reads a job from standard input, a line of JSON:
 
     settings    fields of Settings; the ports are devices
     services    fields of ServiceSpec, for each publish; the second and later ones while running
+    drains      wait before each but the first and second until something has left for good
     received    run until so many frames have come
     seconds     and then so much longer, and until the next line, or the end, of standard input
 
@@ -59,7 +60,12 @@ def run_plane(plane, job):
     wait(lambda: plane.generation_seen() == 1)
     print("running", flush=True)
     before = plane.mempool_stats()
-    latencies = [publish(plane, services) for services in updates]
+    latencies, drained = [], []
+    for services in updates:
+        if job.get("drains") and latencies:
+            wait(plane.drained)
+        latencies.append(publish(plane, services))
+        drained.append(plane.drained())
     wait(lambda: received(plane) >= job["received"])
     time.sleep(job["seconds"])
     sys.stdin.readline()
@@ -77,6 +83,7 @@ def run_plane(plane, job):
         "in_use": [sum(pool.in_use for pool in pools)
                    for pools in (before, resting, plane.mempool_stats())],
         "latencies_s": latencies,
+        "drained": drained,
     }
 
 
