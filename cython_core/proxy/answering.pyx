@@ -201,6 +201,8 @@ cdef uint16_t server_ack_compose(uint8_t *frame, const Segment *synack, const Fl
                                  const HalfOpen *record) noexcept nogil:
     cdef uint32_t window = <uint32_t>record.client_window << (conn.scales_client >> 4)
     window >>= conn.scales_client & 15
+    if window == 0 and record.client_window > 0:
+        window = 1
     return ack_compose(frame, &record.envelope, synack, flow, conn, window)
 
 

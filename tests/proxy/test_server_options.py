@@ -156,6 +156,11 @@ class TestWscale:
         assert proxy.from_client(conn.client(window=8192)).to_server.window == 8192 >> 7
         assert proxy.from_server(conn.server(window=64)).to_client.window == 64 << 7
 
+    def test_a_narrow_window_that_is_not_scaled_is_no_zero_to_the_server(self, proxy, ts_syn):
+        Connection(proxy, ts_syn, wscale=None).establish()
+        conn = Connection(proxy, another(ts_syn)).establish(window=100)
+        assert conn.server_ack.window == 1
+
     @pytest.mark.parametrize("scale", [0, 3, 14])
     def test_what_was_announced_is_what_the_client_is_given(self, proxy, ts_syn, scale):
         conn = Connection(proxy, ts_syn, wscale=scale).establish()
