@@ -135,7 +135,7 @@ cdef uint16_t server_syn_compose(uint8_t *frame, const HalfOpen *record,
     tcp.window = <uint16_t>(window if window < 0xFFFF else 0xFFFF)
     tcp.flags = TCP_SYN | TCP_ECE | TCP_CWR if record.offer.ecn else TCP_SYN
     tcp.options.mss = record.offer.mss
-    if record.supplied:
+    if record.supplied and tcp.options.mss > SUPPLY_BYTES:
         tcp.options.mss -= SUPPLY_BYTES
     tcp.options.wscale = record.offer.wscale
     tcp.options.sack_permitted = record.offer.sack

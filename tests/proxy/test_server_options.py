@@ -187,6 +187,11 @@ class TestTimestamps:
         assert conn.window_update.tsval == conn.synack.tsval
         assert proxy.counters.options_differ == 1
 
+    @pytest.mark.parametrize("mss", [1, SUPPLY_BYTES, SUPPLY_BYTES + 1])
+    def test_an_mss_without_room_for_them_is_not_wrapped(self, proxy, ts_syn, mss):
+        _, again = without_timestamps(Connection(proxy, replace(ts_syn, mss=mss)).prove())
+        assert 1 <= again.mss <= mss
+
     def test_the_server_gets_none(self, proxy, conn):
         without_timestamps(conn)
         segment = conn.client(payload=b"x", sack=((5, 9),))
