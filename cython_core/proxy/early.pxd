@@ -32,7 +32,7 @@ cdef struct EarlySegment:
     uint32_t older              # of all
     uint32_t newer
     uint32_t seq
-    uint16_t payload_bytes
+    uint16_t length             # SEG.LEN: a FIN may come with what waits already
     uint16_t frame_bytes
     uint8_t frame[EARLY_FRAME_BYTES]
 

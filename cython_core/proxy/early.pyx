@@ -1,5 +1,7 @@
 from libc.string cimport memcpy
 
+from cython_core.wire.segment cimport segment_length
+
 
 cdef uint64_t early_bytes(uint32_t capacity) noexcept nogil:
     return sizeof(EarlyPool) + <uint64_t>capacity * sizeof(EarlySegment)
@@ -39,7 +41,7 @@ cdef bint early_hold(EarlyPool *pool, EarlyQueue *queue, const Segment *segment,
     slot = &pool.slots[index]
     slot.queue = queue
     slot.seq = segment.seq
-    slot.payload_bytes = segment.payload_bytes
+    slot.length = <uint16_t>segment_length(segment)
     slot.frame_bytes = segment.frame_bytes
     memcpy(slot.frame, segment.frame, segment.frame_bytes)
     append(pool, queue, index)
@@ -82,7 +84,7 @@ cdef bint early_holds(const EarlyPool *pool, const EarlyQueue *queue,
     cdef const EarlySegment *slot
     while index != EARLY_NONE:
         slot = &pool.slots[index]
-        if slot.seq == segment.seq and slot.payload_bytes == segment.payload_bytes:
+        if slot.seq == segment.seq and slot.length == segment_length(segment):
             return True
         index = slot.next
     return False

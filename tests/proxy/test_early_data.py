@@ -87,6 +87,15 @@ def test_the_servers_window_is_told_as_well(proxy, syn):
     assert (update.window, update.ack) == (65160 >> 7, wrap(syn.seq + 1))
 
 
+def test_what_is_said_again_with_a_fin_brings_the_fin(proxy, syn):
+    conn = Connection(proxy, syn).prove()
+    proxy.from_client(conn.client(payload=REQUEST))
+    last = conn.client(flags="FA", payload=REQUEST)
+    assert proxy.from_client(last).nothing == "absorb"
+    assert delivered(answer(conn))[-1] == conn.as_server_sees(last)
+    assert proxy.connection.client_fin
+
+
 @pytest.mark.parametrize("tags", [((0x8100, 42),), ((0x88A8, 7), (0x8100, 4094))],
                          ids=["vlan", "qinq"])
 def test_early_data_keeps_all_that_is_not_translated(proxy, syn, tags):
