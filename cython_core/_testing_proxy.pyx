@@ -74,17 +74,20 @@ STATES = {
 
 cdef class Box:
     """`services` are dicts with the fields of proxy/service's Service, and `rules`: a list of
-    (16-byte address, bits, first port, last port)."""
+    (16-byte address, bits, first port, last port).  `beside`: another worker's, for whom the same
+    services are."""
 
     cdef Proxy proxy
     cdef Burst *burst
     cdef uint8_t *buffers
     cdef uint8_t *spares
     cdef Snapshot *snapshot
+    cdef Box beside             # what is shared is the first one's
+    cdef bint first
 
     def __cinit__(self, services, uint64_t now_ms, uint32_t connections=1024,
                   uint32_t half_open=256, uint32_t early=64, uint32_t supplies=16,
-                  master=(1, 2), table_key=(3, 4)):
+                  master=(1, 2), table_key=(3, 4), Box beside=None):
         memset(&self.proxy, 0, sizeof(Proxy))
         self.snapshot = NULL
         self.burst = <Burst *>calloc(1, sizeof(Burst))
@@ -94,7 +97,14 @@ cdef class Box:
         self.proxy.master.k0, self.proxy.master.k1 = master
         self.proxy.table_key.k0, self.proxy.table_key.k1 = table_key
         self.proxy.table = conntable_init(block(conntable_bytes(connections)), connections)
-        self.proxy.learned = <Learned *>calloc(1, sizeof(Learned))
+        self.beside = beside
+        self.first = beside is None
+        if self.first:
+            self.proxy.learned = <Learned *>calloc(1, sizeof(Learned))
+            self.proxy.answered_ms = <uint64_t *>calloc(ROWS, sizeof(uint64_t))
+        else:
+            self.proxy.learned = beside.proxy.learned
+            self.proxy.answered_ms = beside.proxy.answered_ms
         self.proxy.supplies = <SupplyPool *>calloc(1, sizeof(SupplyPool))
         supply_init(self.proxy.supplies, supplies)
         self.proxy.superseded = <Superseded *>calloc(1, sizeof(Superseded))
@@ -115,7 +125,9 @@ cdef class Box:
         free(self.spares)
         free(self.proxy.rows)
         free(self.proxy.table)
-        free(self.proxy.learned)
+        if self.first:
+            free(self.proxy.learned)
+            free(self.proxy.answered_ms)
         free(self.proxy.supplies)
         free(self.proxy.superseded)
         free(self.proxy.pulses)

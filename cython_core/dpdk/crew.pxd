@@ -11,6 +11,7 @@ cdef struct Crew:
     Orders orders
     uint64_t padding[6]         # what all workers read has its cache line to itself
     Learned *learned
+    uint64_t *answered_ms       # see proxy/activation
     uint32_t count
     bint launched
     Worker *worker[WORKERS_MAX]

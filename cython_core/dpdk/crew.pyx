@@ -28,10 +28,12 @@ from cython_core.dpdk.terms import DataplaneError
 cdef Crew *crew_make(settings, ports, bytes master, bytes table_key) except NULL:
     cdef uint32_t count = len(settings.worker_lcores)
     cdef uint32_t index
+    cdef size_t rows = rows_of(settings)
     cdef Worker *worker
     cdef Crew *crew = <Crew *>take("the workers", sizeof(Crew), 0)
     try:
         crew.learned = <Learned *>take("what is learned of servers", sizeof(Learned), 0)
+        crew.answered_ms = <uint64_t *>take("what is answered", rows * sizeof(uint64_t), 0)
         for index in range(count):
             crew.worker[index] = worker_make(settings, index)
             crew.count = index + 1
@@ -39,6 +41,7 @@ cdef Crew *crew_make(settings, ports, bytes master, bytes table_key) except NULL
             worker = crew.worker[index]
             worker.orders = &crew.orders
             worker.proxy.learned = crew.learned
+            worker.proxy.answered_ms = crew.answered_ms
             memcpy(worker.peer, crew.worker, sizeof(worker.peer))
             memcpy(&worker.proxy.master, <const uint8_t *>master, sizeof(worker.proxy.master))
             memcpy(&worker.proxy.table_key, <const uint8_t *>table_key,
@@ -61,14 +64,18 @@ cdef Worker *worker_make(settings, uint32_t index) except NULL:
     return worker
 
 
+# One of nobody's, one a service, and one for what leaves from its slot.
+cdef size_t rows_of(settings) except 0:
+    return 2 * settings.services + 1
+
+
 # The worker's own part of the state, in memory near to it.
 cdef int shard_make(Worker *worker, settings) except -1:
     cdef int socket = rte_lcore_to_socket_id(worker.lcore_id)
     cdef uint32_t connections = max(settings.connections // worker.count, 1)
     cdef uint32_t half_open = max(settings.half_open // worker.count, 1)
     cdef uint32_t early = settings.early_segments // worker.count
-    # One of nobody's, one a service, and one for what leaves from its slot.
-    cdef size_t rows = 2 * settings.services + 1
+    cdef size_t rows = rows_of(settings)
     cdef EarlyPool *pool
     cdef uint64_t now_ns = time.time_ns()
     cdef void *block = take(f"a table of {connections} connections",
@@ -142,6 +149,7 @@ cdef void crew_free(Crew *crew) noexcept:
         rte_free(worker.proxy.rows)
         rte_free(worker)
     rte_free(crew.learned)
+    rte_free(crew.answered_ms)
     rte_free(crew)
 
 

@@ -13,7 +13,26 @@ switch both kinds of handshake are taken, since each has some under way.
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from cython_core.proxy.service cimport ACTIVATION_ALWAYS, Service
+from cython_core.proxy.service cimport ACTIVATION_ALWAYS, ACTIVATION_AUTO, Service
+
+cdef enum:
+    # How often a worker tells the others that it answers with cookies; and how much longer than
+    # grace_ms they take its cookies, for what it answers meanwhile.
+    ANSWERED_MS = 1000
+
+cdef extern from *:
+    """
+    static inline uint64_t answered_load(const uint64_t *at)
+    {
+        return __atomic_load_n(at, __ATOMIC_RELAXED);
+    }
+    static inline void answered_store(uint64_t *at, uint64_t now_ms)
+    {
+        __atomic_store_n(at, now_ms, __ATOMIC_RELAXED);
+    }
+    """
+    uint64_t answered_load(const uint64_t *) noexcept nogil
+    void answered_store(uint64_t *, uint64_t) noexcept nogil
 
 cdef struct Pulse:
     # What each frame asks for, side by side.
@@ -68,9 +87,17 @@ cdef inline bint activation_syn(Pulse *pulse, const Service *service, uint64_t *
 cdef void activation_note_synack(Pulse *pulse) noexcept nogil
 cdef void activation_note_adoption(Pulse *pulse) noexcept nogil
 
+# A SYN is answered with a cookie.  Its ACK may be another worker's, which judges for itself and may
+# have none on: `answered_ms`, by row, is shared by all.
+cdef inline void activation_note_answer(uint64_t *answered_ms, const Service *service,
+                                        uint64_t now_ms) noexcept nogil:
+    if (service.activation == ACTIVATION_AUTO
+            and answered_load(&answered_ms[service.row]) + ANSWERED_MS <= now_ms):
+        answered_store(&answered_ms[service.row], now_ms)
+
 # Whether cookies are good at the moment, and whether foreign handshakes are.
 cdef bint activation_takes_cookies(const Pulse *pulse, const Service *service,
-                                   uint64_t now_ms) noexcept nogil
+                                   const uint64_t *answered_ms, uint64_t now_ms) noexcept nogil
 cdef bint activation_passes(const Pulse *pulse, const Service *service,
                             uint64_t now_ms) noexcept nogil
 

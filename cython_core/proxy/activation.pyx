@@ -93,8 +93,10 @@ cdef inline bint in_grace(const Pulse *pulse, const Service *service,
 
 
 cdef bint activation_takes_cookies(const Pulse *pulse, const Service *service,
-                                   uint64_t now_ms) noexcept nogil:
-    return pulse.guarded or in_grace(pulse, service, now_ms)
+                                   const uint64_t *answered_ms, uint64_t now_ms) noexcept nogil:
+    return (pulse.guarded or in_grace(pulse, service, now_ms)
+            or now_ms < answered_load(&answered_ms[service.row]) + 2 * ANSWERED_MS
+            + service.grace_ms)
 
 
 cdef bint activation_passes(const Pulse *pulse, const Service *service,

@@ -1,6 +1,6 @@
 from libc.string cimport memset
 
-from cython_core.proxy.activation cimport activation_takes_cookies
+from cython_core.proxy.activation cimport activation_note_answer, activation_takes_cookies
 from cython_core.proxy.conntable cimport (
     STATE_ESTABLISHED, STATE_HALF_CLOSED, STATE_REFUSED, STATE_SYN_SENT, conntable_index,
 )
@@ -58,6 +58,7 @@ cdef uint8_t client_syn(Proxy *proxy, Segment *segment, const Flow *flow, const 
     envelope_take(&envelope, segment)
     envelope_reverse(&envelope)
     segment.frame_bytes = compose(segment.frame, &envelope, flow, False, &tcp)
+    activation_note_answer(proxy.answered_ms, service, proxy.now_ms)
     count(proxy.rows, service.row, SYN_RECEIVED)
     count(proxy.rows, service.row, SYNACK_SENT)
     count(proxy.rows, service.row, ORIGINATED)
@@ -88,7 +89,8 @@ cdef uint8_t client_stranger(Proxy *proxy, Segment *segment, const Flow *flow,
     cdef Offer offer
     cdef uint32_t client_isn
     if not (is_plain_ack(segment)
-            and activation_takes_cookies(pulse_of(proxy, service), service, proxy.now_ms)
+            and activation_takes_cookies(pulse_of(proxy, service), service, proxy.answered_ms,
+                                         proxy.now_ms)
             and cookie_prove(proxy, segment, flow, service, &offer, &client_isn)):
         return unknown_client(proxy, segment, flow, service)
     record = half_open_take(proxy.half_open)

@@ -56,6 +56,7 @@ cdef struct Proxy:
     SupplyPool *supplies
     Superseded *superseded
     Learned *learned            # shared by all workers
+    uint64_t *answered_ms       # likewise; of services, by row: see proxy/activation
     const Snapshot *snapshot
     SipKey master               # of the cookies; the same on boxes that share load
     SipKey table_key            # of the table's hashes; this process's own

@@ -74,10 +74,10 @@ def converse(client) -> bytes:
         return answer.read()
 
 
-def run_between(lab, client_port, server_port, **differences) -> dict:
+def run_between(lab, client_port, server_port, service=SERVICE, **differences) -> dict:
     """All connections through a plane between two interfaces; what it told."""
     job = {"settings": settings(client_port=client_port, server_port=server_port, **differences),
-           "services": [[SERVICE]], "received": 0, "seconds": 0}
+           "services": [[service]], "received": 0, "seconds": 0}
     with lab.start(lab.proxy, [sys.executable, "-P", str(PROGRAM)], stdin=subprocess.PIPE,
                    stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdin.write(json.dumps(job).encode() + b"\n")
@@ -119,6 +119,18 @@ def test_two_workers_hand_over_to_the_owner_of_a_flow(lab):
     # What a former test has left half closed is adopted.
     assert sum(worker["connections"] for worker in told["workers"]) == CONNECTIONS + sum(
         each["conn_adopted"] for each in counters)
+
+
+@pytest.mark.usefixtures("_server")
+def test_what_one_worker_answers_with_a_cookie_is_good_at_each(lab):
+    """Only who receives a SYN judges the load by it, and an ACK may be another's."""
+    service = {**SERVICE, "options": {"activation": "auto", "syn_rate_mark": CONNECTIONS // 3}}
+    told = run_between(
+        lab, "net_af_packet0,iface=client,qpairs=2", "net_af_packet1,iface=server,qpairs=2",
+        service, **TWO_WORKERS)
+    counters = [worker["counters"] for worker in told["workers"]]
+    assert sum(each["syn_received"] for each in counters) > CONNECTIONS // 4
+    assert all(each["cookie_valid"] > 0 for each in counters)
 
 
 def test_an_interface_that_another_program_has_is_busy(lab):

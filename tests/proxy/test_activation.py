@@ -261,6 +261,15 @@ class TestAutosOwnSwitches:
         assert proxy.counters.cookies_off == 1
         assert proxy.from_client(late.ack).to_server == late.ack
 
+    def test_of_one_worker_make_its_cookies_good_at_each(self, syn):
+        first = Proxy(web("auto", grace_ms=3000))
+        second = Proxy(web("auto", grace_ms=3000), beside=first.box)
+        flood(first, 150, 1)
+        conns = [Connection(first, replace(syn, sport=port)).ask() for port in (1025, 1026)]
+        assert second.from_client(conns[0].ack).to_server.flags == "S"
+        second.clock.leap(12)
+        assert second.from_client(conns[1].ack).to_server == conns[1].ack
+
     def test_on_again_after_off(self):
         proxy = Proxy(web("auto", hold_ms=5000))
         for _ in range(3):
