@@ -7,6 +7,7 @@
 # make first-byte       set up, then measure the time to first byte beside a direct connection
 # make changing-server  set up, then measure throughput while a server's options change
 # make updates          set up, then change services 10,000 times under a flood, beside a real client
+# make disturbance      set up, then measure the workers' rate while the management side is ill-treated
 # make faults           set up, then try 30 combinations of faults on the wire, some minutes long
 # make reference        set up, then write proto/README.md out of the schema
 # make browser          set up, then have Chromium load pages through the proxy, and the status page
@@ -32,7 +33,7 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
            meson.build meson.options pyproject.toml LICENSE
 
 .PHONY: setup demo test lint unit bench bench-services compare connections first-byte changing-server updates \
-        faults reference browser picture chromium clean
+        disturbance faults reference browser picture chromium clean
 .DELETE_ON_ERROR:
 
 setup: build/installed $(BIN)/sshd $(BIN)/promtool build/node/node_modules
@@ -126,6 +127,9 @@ changing-server: setup
 
 updates: setup
 	$(BIN)/python -P tests/bench/updates.py
+
+disturbance: setup
+	@$(BIN)/python tests/bench/disturbance.py
 
 faults: setup
 	@$(BIN)/python -P tests/bench/faults.py

@@ -5,10 +5,11 @@ import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from appliance.config.listening import Listening
 from appliance.management import bounds
@@ -45,17 +46,22 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
         async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
             async with self._watched(method, request, context, unary):
+                await _check_message(request, context)
                 return await behavior(request, context)
 
         async def generate(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
             async with self._watched(method, request, context, unary):
+                await _check_message(request, context)
                 async for answer in behavior(request, context):
                     yield answer
 
+        deserialize = handler.request_deserializer
+        if not handler.request_streaming:
+            deserialize = partial(_parsed, deserialize)
         make = getattr(grpc, f"{kind}_rpc_method_handler")
         return make(
             generate if inspect.isasyncgenfunction(behavior) else call,
-            handler.request_deserializer, handler.response_serializer,
+            deserialize, handler.response_serializer,
         )
 
     @asynccontextmanager
@@ -78,6 +84,23 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 caller, method, request if isinstance(request, Message) else None, changes,
                 context, time.monotonic_ns() - began_ns, cancelled,
             )
+
+
+class _NoMessage:
+    """In place of a request whose bytes can't be read; gRPC's own word for it is UNKNOWN."""
+
+
+def _parsed(deserialize: Callable[[bytes], Message], body: bytes) -> Message | _NoMessage:
+    try:
+        return deserialize(body)
+    except DecodeError:
+        return _NoMessage()
+
+
+async def _check_message(request: Any, context: grpc.aio.ServicerContext) -> None:
+    if isinstance(request, _NoMessage):
+        await context.abort(
+            grpc.StatusCode.INVALID_ARGUMENT, "the request's bytes are no message of this method")
 
 
 async def _check_role(caller: Caller, method: str, context: grpc.aio.ServicerContext) -> None:

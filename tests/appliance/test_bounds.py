@@ -6,9 +6,11 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, cast
 
 import grpc
 import pytest
+from google.protobuf import descriptor_pool
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from synproxy.v1 import services_service_pb2 as api
@@ -21,9 +23,14 @@ from appliance.config.listening import Listening
 from appliance.lab.waiting import until
 from appliance.management import bounds
 from appliance.management.catalogue import ACKNOWLEDGE_TIMEOUT_S
+from appliance.management.server import SERVICE_NAMES
 
 from .conftest import Daemon
 
+METHODS = [
+    method for name in SERVICE_NAMES
+    for method in cast(Any, descriptor_pool.Default()).FindServiceByName(name).methods
+]
 ROOT = Path(__file__).parents[2]
 CALL_S = 10
 
@@ -56,6 +63,21 @@ def test_a_request_has_a_size(daemon):
         stub.GetService(
             api.GetServiceRequest(name="x" * (bounds.REQUEST_BYTES_MAX - 100)), timeout=CALL_S)
     assert error.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def answered(channel: grpc.Channel, method: Any, body: bytes) -> object:
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    if method.server_streaming:
+        return next(channel.unary_stream(path)(body, timeout=CALL_S))
+    return channel.unary_unary(path)(body, timeout=CALL_S)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_bytes_that_are_no_message_are_refused_by_every_method(daemon, method):
+    with pytest.raises(grpc.RpcError) as error:
+        answered(daemon.channel, method, b"\x0a\xff")
+    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "no message" in error.value.details()
 
 
 def test_an_answer_has_a_size(tmp_path, monkeypatch):
