@@ -10,6 +10,7 @@ from libc.string cimport memcpy, memset
 
 from cython_core.proxy.activation cimport Pulse, activation_connections
 from cython_core.proxy.burst cimport BURST_FRAMES, Burst, burst_run
+from cython_core.proxy.census cimport CENSUS_KINDS
 from cython_core.proxy.conntable cimport (
     CONN_CLIENT_FIN, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_TIMESTAMPS,
     CONNTABLE_ALIGN, STATE_CLIENT_RESET, STATE_CLOSED, STATE_ESTABLISHED, STATE_FREE,
@@ -18,9 +19,10 @@ from cython_core.proxy.conntable cimport (
     conntable_insert, conntable_remove, conntable_words,
 )
 from cython_core.proxy.cookie cimport (
-    Cookie, CookieKeys, Offer, cookie_check, cookie_keys_derive,
+    COOKIE_EPOCH_S, Cookie, CookieKeys, Offer, cookie_check, cookie_keys_derive,
 )
 from cython_core.proxy.counters cimport COUNTERS_N, DROP_FIRST
+from cython_core.proxy.drain cimport snapshot_drain
 from cython_core.proxy.early cimport early_bytes, early_init
 from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
 from cython_core.proxy.learned cimport (
@@ -28,6 +30,7 @@ from cython_core.proxy.learned cimport (
     learned_sent_timestamps, learned_wscale,
 )
 from cython_core.proxy.routes cimport Routes, Rule, routes_build, routes_release
+from cython_core.proxy.secrets cimport Secrets, secrets_rotate
 from cython_core.proxy.service cimport (
     Service, Snapshot, snapshot_build, snapshot_covers, snapshot_free, snapshot_match,
 )
@@ -35,13 +38,14 @@ from cython_core.proxy.superseded cimport Superseded
 from cython_core.proxy.supply cimport SupplyPool, supply_init
 from cython_core.proxy.synproxy cimport (
     NS_PER_MS, OUTBOX_FRAMES, VERDICT_ABSORB, VERDICT_BRIDGE, VERDICT_TO_CLIENT,
-    VERDICT_TO_SERVER, VERDICT_TRANSLATE, Proxy, proxy_clock,
+    VERDICT_TO_SERVER, VERDICT_TRANSLATE, Proxy, proxy_clock, proxy_snapshot,
 )
 from cython_core.proxy.tend cimport proxy_tend
 from cython_core.wire.segment cimport Flow
 from cython_core.wire.siphash cimport SIPHASH_WORDS, SipKey, siphash_words
 
 from cython_core.proxy import counters
+from cython_core.proxy.drain import DRAINS
 from cython_core.proxy.service import ACTIVATIONS, UNKNOWN_FLOWS
 
 cdef extern from "<stdlib.h>":
@@ -84,6 +88,7 @@ cdef class Box:
     cdef Snapshot *snapshot
     cdef Box beside             # what is shared is the first one's
     cdef bint first
+    cdef readonly uint64_t due      # what the timers had to do, of all turns
 
     def __cinit__(self, services, uint64_t now_ms, uint32_t connections=1024,
                   uint32_t half_open=256, uint32_t early=64, uint32_t supplies=16,
@@ -94,7 +99,7 @@ cdef class Box:
         self.buffers = <uint8_t *>calloc(BURST_FRAMES, ROOM_BYTES)
         self.spares = <uint8_t *>calloc(OUTBOX_FRAMES, ROOM_BYTES)
         self.proxy.rows = <uint64_t *>calloc(ROWS * COUNTERS_N, 8)
-        self.proxy.master.k0, self.proxy.master.k1 = master
+        master_of(&self.proxy.secrets, master)
         self.proxy.table_key.k0, self.proxy.table_key.k1 = table_key
         self.proxy.table = conntable_init(block(conntable_bytes(connections)), connections)
         self.beside = beside
@@ -135,11 +140,21 @@ cdef class Box:
         free(self.proxy.half_open)
         snapshot_free(self.snapshot)
 
-    def publish(self, services):
+    def publish(self, services, drain="none"):
         cdef Snapshot *former = self.snapshot
         self.snapshot = build(services)
-        self.proxy.snapshot = self.snapshot
+        snapshot_drain(self.snapshot, DRAINS.index(drain))
+        self.snapshot.secrets = self.proxy.secrets
+        proxy_snapshot(&self.proxy, self.snapshot)
         snapshot_free(former)
+
+    def rotate(self, master, uint32_t epochs=1):
+        """To another secret, from that many epochs ahead on."""
+        cdef SipKey key
+        key.k0, key.k1 = master
+        secrets_rotate(&self.snapshot.secrets, <const uint8_t *>&key,
+                       <uint32_t>(self.proxy.now_ms // 1000 // COOKIE_EPOCH_S) + epochs)
+        proxy_snapshot(&self.proxy, self.snapshot)
 
     def set_clock(self, uint64_t now_ms):
         """Milliseconds since 1970."""
@@ -168,7 +183,7 @@ cdef class Box:
         """`steps` turns of the timers: [(to_server, frame) sent]."""
         out = []
         for _ in range(steps):
-            proxy_tend(&self.proxy)
+            self.due += proxy_tend(&self.proxy)
             out += self.flush()
         return out
 
@@ -220,6 +235,12 @@ cdef class Box:
                 "records": self.proxy.half_open.used,
                 "early": self.proxy.half_open.early.used, "supplies": self.proxy.supplies.used}
 
+    def census(self):
+        """Entries of each kind, as the last whole sweep had met them."""
+        kinds = ("opening", "open", "passing", "time_wait", "tombstone")
+        counted = [self.proxy.census.counted[kind] for kind in range(<int>CENSUS_KINDS)]
+        return dict(zip(kinds, counted, strict=True))
+
     def connections(self):
         """Every entry in use, as a dict."""
         return [describe(conntable_entry(self.proxy.table, i))
@@ -256,6 +277,13 @@ cdef class Box:
 
     def covers(self, bytes address):
         return bool(snapshot_covers(self.snapshot, address))
+
+
+# For every epoch.
+cdef int master_of(Secrets *secrets, master) except -1:
+    memset(secrets, 0, sizeof(Secrets))
+    secrets.secret[0].master.k0, secrets.secret[0].master.k1 = master
+    return 0
 
 
 cdef void *block(uint64_t size) except NULL:
@@ -403,10 +431,10 @@ cdef class Cookies:
     cdef CookieKeys keys
 
     def __cinit__(self, service, uint64_t now_s, master=(1, 2)):
-        cdef SipKey key
-        key.k0, key.k1 = master
+        cdef Secrets secrets
+        master_of(&secrets, master)
         self.service = service_of(service)
-        cookie_keys_derive(&self.keys, &key, now_s)
+        cookie_keys_derive(&self.keys, &secrets, now_s)
 
     def check(self, flow, uint8_t family, uint32_t client_isn, uint32_t isn, tsval=None):
         """What the client had offered, as a dict, or None.  `tsval`: of our SYN-ACK."""

@@ -9,10 +9,15 @@ from dataclasses import dataclass, field
 from cython_core.dpdk.terms import CookieSwitch as CookieSwitch
 from cython_core.dpdk.terms import DataplaneError as DataplaneError
 from cython_core.dpdk.terms import LearnedServer as LearnedServer
+from cython_core.dpdk.terms import MempoolState as MempoolState
 from cython_core.dpdk.terms import MempoolStats as MempoolStats
 from cython_core.dpdk.terms import PortSpec as PortSpec
+from cython_core.dpdk.terms import PortState as PortState
 from cython_core.dpdk.terms import PortStats as PortStats
+from cython_core.dpdk.terms import Rotation as Rotation
 from cython_core.dpdk.terms import Settings as Settings
+from cython_core.dpdk.terms import TableFill as TableFill
+from cython_core.dpdk.terms import WorkerState as WorkerState
 from cython_core.dpdk.terms import WorkerStats as WorkerStats
 
 # Names in the order of the counters' enumeration, drop reasons last; DROP_REASONS is that tail.
@@ -23,6 +28,9 @@ COUNTER_HELP: dict[str, str]
 # The counters that are also kept per service.
 SERVICE_COUNTERS: tuple[str, ...]
 DPDK_VERSION: str
+CYTHON_VERSION: str     # of the Cython that made the data plane
+# How it may drain: "none", "bridge" (SYNs pass to the server), "drop".
+DRAINS: tuple[str, ...]
 
 # Bounds that the configuration is held against.
 PORT_RANGES_MAX: int    # of one service
@@ -82,6 +90,21 @@ class Dataplane:
         costs a copy of all services' options, other prefixes or ports their routes anew.  The
         connections of a service that is gone, or gave up their prefix, go on: see leaving()."""
 
+    def drain(self, policy: str) -> None:
+        """Take no new connections, by one of DRAINS, from the next publish() on.  Handshakes that
+        have begun may end."""
+
+    def rotate(self) -> Rotation:
+        """Draw another secret for the cookies, which the next publish() tells the workers.  It
+        counts from the next cookie epoch on; one that was to begin then is forgotten."""
+
+    def log_level_set(self, level: str) -> None:
+        """Of DPDK's log, as in Settings.eal_log_level.  Raises ValueError."""
+
+    log_level: str
+    # What EAL was started with, the program's name first.
+    eal_arguments: list[str]
+
     def leaving(self) -> dict[int, int]:
         """Slots of which connections are still under way that no service has any more, and how many
         there were in the last whole look through the tables, which takes 4 s."""
@@ -114,6 +137,9 @@ class Dataplane:
 
     def port_stats(self) -> list[PortStats]: ...
     def mempool_stats(self) -> list[MempoolStats]: ...
+    def worker_states(self) -> list[WorkerState]: ...
+    def port_states(self) -> list[PortState]: ...
+    def mempool_states(self) -> list[MempoolState]: ...
     def rest(self) -> None:
         """Stop the workers alone: no frame is read or sent any more, the ports stay up; idempotent.
         A peer over net_memif must rest before either side stops, since the driver unmaps what

@@ -5,34 +5,46 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from libc.stdint cimport uintptr_t
+from libc.stdint cimport uint8_t, uint32_t, uintptr_t
 
 from cython_core.dpdk.crew cimport (
     Crew, crew_free, crew_generation, crew_launch, crew_make, crew_publish, crew_stop,
 )
+from cython_core.dpdk.states cimport states_clock_s, states_workers
 from cython_core.dpdk.tally cimport (
     tally_connections, tally_cookies, tally_learned, tally_service, tally_sweeps, tally_workers,
 )
+from cython_core.proxy.cookie cimport COOKIE_EPOCH_S
+from cython_core.proxy.drain cimport snapshot_drain
+from cython_core.proxy.secrets cimport SECRET_BYTES, Secrets, secrets_rotate
 from cython_core.proxy.service cimport Snapshot, snapshot_free
 from cython_core.roster cimport Roster
 
 from cython_core.dpdk import eal
-from cython_core.dpdk.buffers import buffers_free, buffers_make, buffers_stats
+from cython_core.dpdk.buffers import (
+    buffers_free, buffers_make, buffers_states, buffers_stats,
+)
+from cython_core.dpdk.nic import port_state
 from cython_core.dpdk.port import (
     port_attach, port_close, port_configure, port_start, port_stats, port_stop,
 )
 from cython_core.dpdk.terms import (
-    CookieSwitch, DataplaneError, LearnedServer, MempoolStats, PortSpec, PortStats, Settings,
-    WorkerStats,
+    CookieSwitch, DataplaneError, LearnedServer, MempoolState, MempoolStats, PortSpec, PortState,
+    PortStats, Rotation, Settings, TableFill, WorkerState, WorkerStats,
 )
 from cython_core.proxy import counters
+from cython_core.proxy.drain import DRAINS
 from cython_core.roster import PORT_RANGES_MAX, RULES_MAX
 
+cdef extern from *:
+    const unsigned int CYTHON_HEX_VERSION       # of the Cython that made this: 0x03020100
+
 __all__ = [
-    "COUNTERS", "COUNTER_HELP", "DPDK_VERSION", "DROP_REASONS", "PORT_RANGES_MAX", "RULES_MAX",
-    "SERVICE_COUNTERS", "CookieSwitch", "Dataplane", "DataplaneError",
-    "LearnedServer", "MempoolStats", "PortSpec", "PortStats", "ServiceOptions", "ServiceSpec",
-    "Settings", "WorkerStats",
+    "COUNTERS", "COUNTER_HELP", "CYTHON_VERSION", "DPDK_VERSION", "DRAINS", "DROP_REASONS",
+    "PORT_RANGES_MAX", "RULES_MAX", "SERVICE_COUNTERS", "CookieSwitch", "Dataplane",
+    "DataplaneError", "LearnedServer", "MempoolState", "MempoolStats", "PortSpec", "PortState",
+    "PortStats", "Rotation", "ServiceOptions", "ServiceSpec", "Settings", "TableFill",
+    "WorkerState", "WorkerStats",
 ]
 
 COUNTERS = counters.NAMES
@@ -40,6 +52,7 @@ DROP_REASONS = counters.DROP_REASONS
 COUNTER_HELP = counters.HELP
 SERVICE_COUNTERS = COUNTERS
 DPDK_VERSION = eal.VERSION
+CYTHON_VERSION = ".".join(str(CYTHON_HEX_VERSION >> shift & 0xFF) for shift in (24, 16, 8))
 SWEEPS_WHOLE = 3        # one under way, one whole, and the next that tells what that one counted
 
 
@@ -83,11 +96,13 @@ cdef class Dataplane:
     cdef Crew *crew
     cdef Snapshot *snapshot
     cdef Roster roster
+    cdef Secrets secrets        # the workers have theirs from the snapshot
     cdef dict __dict__
 
     def __init__(self, settings):
-        with eal.talk_held_back(settings) as talk, ExitStack() as undo:
-            eal.eal_start(settings, talk)
+        self.log_level = settings.eal_log_level
+        with eal.talk_held_back(self.log_level) as talk, ExitStack() as undo:
+            self.eal_arguments = eal.eal_start(settings, talk)
             undo.callback(eal.eal_stop)
             self.settings = settings
             self.ports = []
@@ -99,10 +114,12 @@ cdef class Dataplane:
             buffers_make(self.sockets, settings.mbufs)
             for port in self.ports:
                 port_configure(port, settings, len(self.sockets) == 1, talk)
-            self.crew = crew_make(settings, self.ports, os.urandom(16), os.urandom(16))
+            self.crew = crew_make(settings, self.ports, os.urandom(16))
             self.roster = Roster(settings.services, len(settings.worker_lcores))
             self.replaced = []
             self.generation = 0
+            self.rotate_secret(0)
+            self.draining = "none"
             self.left_at = {}
             self.offsets = {}       # by slot: the counters of the services that had it before
             self.started = False
@@ -124,6 +141,8 @@ cdef class Dataplane:
         self.generation += 1
         if self.snapshot != NULL:
             self.replaced.append((self.generation - 1, <uintptr_t>self.snapshot))
+        snapshot_drain(snapshot, DRAINS.index(self.draining))
+        snapshot.secrets = self.secrets
         self.snapshot = snapshot
         crew_publish(crew, snapshot)
         sweeps = tally_sweeps(crew)
@@ -131,6 +150,27 @@ cdef class Dataplane:
         self.left_at = {slot: self.left_at.get(slot, sweeps) if given_up.get(slot) is rules
                         else sweeps for slot, rules in self.roster.given_up.items()}
         return self.generation
+
+    def drain(self, policy):
+        if policy not in DRAINS:
+            raise ValueError(f"{policy} is none of {', '.join(DRAINS)}")
+        self.draining = policy
+
+    def rotate(self):
+        # Workers may see it in the next second, and that may belong to the next epoch.
+        epoch = (states_clock_s(self.workers()) + 1) // COOKIE_EPOCH_S + 1
+        self.rotate_secret(epoch)
+        return Rotation(epoch * COOKIE_EPOCH_S, (epoch + 1) * COOKIE_EPOCH_S)
+
+    def rotate_secret(self, uint32_t epoch):
+        cdef bytes master = os.urandom(SECRET_BYTES)
+        secrets_rotate(&self.secrets, <const uint8_t *>master, epoch)
+
+    def log_level_set(self, level):
+        if level not in eal.LOG_LEVELS:
+            raise ValueError(f"{level} is none of {', '.join(eal.LOG_LEVELS)}")
+        eal.log_level_set(level)
+        self.log_level = level
 
     def leaving(self):
         return {slot: tally_connections(self.workers(), self.row_leaving(slot))
@@ -147,7 +187,7 @@ cdef class Dataplane:
     def start(self):
         if self.snapshot == NULL:
             raise DataplaneError("start() before the first publish()")
-        with eal.talk_held_back(self.settings) as talk:
+        with eal.talk_held_back(self.log_level) as talk:
             self.started = True
             for port in self.ports:
                 port_start(port, talk)
@@ -193,6 +233,17 @@ cdef class Dataplane:
         self.workers()
         return buffers_stats(self.sockets)
 
+    def worker_states(self):
+        return states_workers(self.workers())
+
+    def port_states(self):
+        self.workers()
+        return [port_state(port) for port in self.ports]
+
+    def mempool_states(self):
+        self.workers()
+        return buffers_states(self.sockets)
+
     def rest(self):
         if self.running:
             self.running = False
@@ -203,7 +254,7 @@ cdef class Dataplane:
         if not self.started:
             return
         self.started = False
-        with eal.talk_held_back(self.settings):
+        with eal.talk_held_back(self.log_level):
             for port in self.ports:
                 port_stop(port)
 
@@ -211,7 +262,7 @@ cdef class Dataplane:
         if self.crew == NULL:
             return
         self.stop()
-        with eal.talk_held_back(self.settings):
+        with eal.talk_held_back(self.log_level):
             self._close_ports()
             crew_free(self.crew)
             buffers_free(self.sockets)

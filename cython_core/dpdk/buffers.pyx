@@ -5,7 +5,7 @@ from cython_core.dpdk.rte cimport (
     rte_mempool_lookup, rte_pktmbuf_pool_create,
 )
 
-from cython_core.dpdk.terms import DataplaneError, MempoolStats
+from cython_core.dpdk.terms import DataplaneError, MempoolState, MempoolStats
 
 cdef enum:
     CACHE_MBUFS_MAX = 256       # of each lcore: four bursts
@@ -38,6 +38,18 @@ def buffers_stats(sockets):
         pool = buffers_on(socket)
         stats.append(MempoolStats(name_of(socket), pool.size, rte_mempool_in_use_count(pool)))
     return stats
+
+
+def buffers_states(sockets):
+    states = []
+    cdef rte_mempool *pool
+    for socket in sockets:
+        pool = buffers_on(socket)
+        states.append(MempoolState(
+            name=name_of(socket), numa_node=socket, size=pool.size,
+            in_use=rte_mempool_in_use_count(pool), cache=pool.cache_size,
+            buffer_bytes=pool.elt_size))
+    return states
 
 
 def buffers_free(sockets):

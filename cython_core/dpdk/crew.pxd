@@ -18,7 +18,7 @@ cdef struct Crew:
 
 
 # Raises DataplaneError where memory is short; then nothing of it is kept.  `ports` by side.
-cdef Crew *crew_make(settings, ports, bytes master, bytes table_key) except NULL
+cdef Crew *crew_make(settings, ports, bytes table_key) except NULL
 cdef void crew_free(Crew *crew) noexcept
 cdef int crew_launch(Crew *crew) except -1
 cdef void crew_stop(Crew *crew) noexcept

@@ -25,7 +25,7 @@ from cython_core.proxy.supply cimport SUPPLIES_MAX, SupplyPool, supply_init
 from cython_core.dpdk.terms import DataplaneError
 
 
-cdef Crew *crew_make(settings, ports, bytes master, bytes table_key) except NULL:
+cdef Crew *crew_make(settings, ports, bytes table_key) except NULL:
     cdef uint32_t count = len(settings.worker_lcores)
     cdef uint32_t index
     cdef size_t rows = rows_of(settings)
@@ -43,7 +43,6 @@ cdef Crew *crew_make(settings, ports, bytes master, bytes table_key) except NULL
             worker.proxy.learned = crew.learned
             worker.proxy.answered_ms = crew.answered_ms
             memcpy(worker.peer, crew.worker, sizeof(worker.peer))
-            memcpy(&worker.proxy.master, <const uint8_t *>master, sizeof(worker.proxy.master))
             memcpy(&worker.proxy.table_key, <const uint8_t *>table_key,
                    sizeof(worker.proxy.table_key))
             shard_make(worker, settings)

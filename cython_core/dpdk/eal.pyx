@@ -14,7 +14,7 @@ from libc.string cimport strdup
 
 from cython_core.dpdk.rte cimport (
     rte_eal_cleanup, rte_eal_get_runtime_dir, rte_eal_init, rte_log_set_global_level,
-    rte_openlog_stream, rte_strerror, rte_version, shim_errno,
+    rte_log_set_level_pattern, rte_openlog_stream, rte_strerror, rte_version, shim_errno,
 )
 
 from cython_core.dpdk.cause import eal_cause, settings_cause
@@ -31,14 +31,17 @@ VERSION = rte_version().decode().removeprefix("DPDK ")
 
 
 def eal_start(settings, talk):
-    """Raises DataplaneError; then nothing of EAL is left but the memory of this process."""
+    """The arguments that it was given.  Raises DataplaneError; then nothing of EAL is left but the
+    memory of this process."""
     cause = settings_cause(settings)
     if cause:
         raise DataplaneError(cause)
-    if eal_init(eal_arguments(settings)) < 0:
+    arguments = eal_arguments(settings)
+    if eal_init(arguments) < 0:
         error = rte_strerror(shim_errno()).decode()
         forget_directory()
         raise DataplaneError(eal_cause(talk(), error))
+    return arguments
 
 
 def eal_stop():
@@ -85,11 +88,18 @@ cdef int eal_init(arguments) except? -1:
     return rte_eal_init(<int>len(arguments), argv)
 
 
+def log_level_set(level):
+    """Of all that DPDK says, whichever library or driver says it."""
+    rte_log_set_global_level(LOG_LEVELS[level])
+    rte_log_set_level_pattern(b"*", LOG_LEVELS[level])
+
+
 @contextmanager
-def talk_held_back(settings):
+def talk_held_back(level):
     """Inside, standard output and error are a file in memory; what is yielded reads it.
 
-    By file descriptor, since libraries beneath the drivers know no other way.
+    By file descriptor, since libraries beneath the drivers know no other way.  `level` is that of
+    DPDK's log outside.
     """
     held = os.memfd_create("talk")
     outside = [os.dup(descriptor) for descriptor in (1, 2)]
@@ -104,8 +114,8 @@ def talk_held_back(settings):
         for descriptor, original in zip((1, 2), outside):
             os.dup2(original, descriptor)
             os.close(original)
-        rte_log_set_global_level(LOG_LEVELS[settings.eal_log_level])
-        if LOG_LEVELS[settings.eal_log_level] >= TALK:
+        rte_log_set_global_level(LOG_LEVELS[level])
+        if LOG_LEVELS[level] >= TALK:
             sys.stderr.write(read_talk(held))
         os.close(held)
 

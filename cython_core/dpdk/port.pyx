@@ -33,6 +33,9 @@ class Port:
     socket: int                 # NUMA
     rx_queues: int
     tx_queues: int
+    rx_descriptors: int = 0     # of each queue, once it is configured
+    tx_descriptors: int = 0
+    tx_offloads: int = 0        # RTE_ETH_TX_OFFLOAD_*, likewise; there are none on the way in
 
 
 def refuse(role, device, error, talk):
@@ -89,6 +92,8 @@ def port_configure(port, settings, only_pool, talk):
     error = rte_eth_dev_configure(port_id, port.rx_queues, port.tx_queues, &conf)
     if error == 0:
         error = rte_eth_dev_adjust_nb_rx_tx_desc(port_id, &rx_descriptors, &tx_descriptors)
+    port.rx_descriptors, port.tx_descriptors = rx_descriptors, tx_descriptors
+    port.tx_offloads = offloads
     for queue_id in range(port.rx_queues):
         error = error or rte_eth_rx_queue_setup(
             port_id, queue_id, rx_descriptors, port.socket, NULL, buffers_on(port.socket))

@@ -10,6 +10,9 @@ from libc.stdio cimport FILE
 cdef extern from "shim.h" nogil:
     enum:
         RTE_ETH_NAME_MAX_LEN
+        RTE_ETH_LINK_AUTONEG
+        RTE_ETH_LINK_FULL_DUPLEX
+        RTE_ETH_SPEED_NUM_UNKNOWN
         RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE
         RTE_ETH_RSS_IP
         RTE_ETH_RSS_TCP
@@ -29,6 +32,8 @@ cdef extern from "shim.h" nogil:
     struct rte_mempool:
         char name[32]
         uint32_t size
+        uint32_t cache_size
+        uint32_t elt_size
 
     struct rte_ring:
         pass
@@ -40,6 +45,7 @@ cdef extern from "shim.h" nogil:
         const char *driver_name
         uint16_t max_rx_queues
         uint16_t max_tx_queues
+        uint64_t rx_offload_capa
         uint64_t tx_offload_capa
         uint64_t flow_type_rss_offloads
 
@@ -54,7 +60,17 @@ cdef extern from "shim.h" nogil:
         uint64_t rx_nombuf
 
     struct rte_eth_link:
+        uint32_t link_speed
+        uint16_t link_duplex
+        uint16_t link_autoneg
         uint16_t link_status
+
+    struct rte_eth_xstat:
+        uint64_t id
+        uint64_t value
+
+    struct rte_eth_xstat_name:
+        char name[64]
 
     struct rte_ether_addr:
         uint8_t addr_bytes[6]
@@ -66,6 +82,8 @@ cdef extern from "shim.h" nogil:
     const char *rte_eal_get_runtime_dir()
     int rte_openlog_stream(FILE *stream)
     void rte_log_set_global_level(uint32_t level)
+    int rte_log_set_level_pattern(const char *pattern, uint32_t level)
+    int rte_gettid()
     const char *rte_strerror(int errnum)
     int rte_eal_remote_launch(int (*function)(void *) noexcept nogil, void *argument,
                               unsigned int lcore_id)
@@ -97,6 +115,12 @@ cdef extern from "shim.h" nogil:
     int rte_eth_dev_close(uint16_t port_id)
     int rte_eth_stats_get(uint16_t port_id, rte_eth_stats *stats)
     int rte_eth_link_get_nowait(uint16_t port_id, rte_eth_link *link)
+    const char *rte_eth_dev_rx_offload_name(uint64_t offload)
+    const char *rte_eth_dev_tx_offload_name(uint64_t offload)
+    int rte_eth_dev_get_mtu(uint16_t port_id, uint16_t *mtu)
+    int rte_eth_promiscuous_get(uint16_t port_id)
+    int rte_eth_xstats_get_names(uint16_t port_id, rte_eth_xstat_name *names, unsigned int size)
+    int rte_eth_xstats_get(uint16_t port_id, rte_eth_xstat *xstats, unsigned int count)
     int rte_eth_macaddr_get(uint16_t port_id, rte_ether_addr *address)
     uint16_t rte_eth_rx_burst(uint16_t port_id, uint16_t queue_id, rte_mbuf **mbufs,
                               uint16_t count)

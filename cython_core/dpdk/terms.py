@@ -51,7 +51,7 @@ class WorkerStats:
     half_open_max: int
     generation: int                    # the newest snapshot this worker has seen
     turns: int                         # turns of the loop
-    busy_turns: int                    # of them, with at least one frame
+    busy_turns: int                    # of them, with at least one frame, or a timer due
     busy_cycles: int                   # TSC cycles in turns that had work
     cycles: int                        # TSC cycles since start
 
@@ -96,6 +96,89 @@ class PortStats:
     rx_errors: int
     tx_errors: int
     rx_nombuf: int
+
+
+@dataclass(frozen=True)
+class PortState:
+    """A port as it is at the moment, role "client" or "server"."""
+
+    role: str
+    device: str                        # PCI address, or vdev arguments
+    driver: str
+    mac: str
+    numa_node: int
+    link_up: bool
+    speed_mbps: int | None             # None: the driver doesn't know, or there is no link
+    full_duplex: bool
+    autonegotiated: bool
+    mtu_bytes: int
+    promiscuous: bool
+    rx_queues: int
+    tx_queues: int
+    rx_descriptors: int                # of each queue
+    tx_descriptors: int
+    tx_offloads: Sequence[str]         # in use; on the way in there are none
+    rx_capabilities: Sequence[str]     # offloads that the device has
+    tx_capabilities: Sequence[str]
+    nic_counters: dict[str, int]       # the driver's own: rte_eth_xstats
+
+
+@dataclass(frozen=True)
+class TableFill:
+    """One worker's tables.  What the entries are is told by the last whole look through the
+    table, which takes 4 s, or longer where the table is larger than that allows."""
+
+    connections: int                   # entries in use
+    connections_max: int
+    half_open: int                     # waiting for their server's SYN-ACK
+    half_open_max: int
+    early_segments: int                # that wait for their server
+    early_segments_max: int
+    look: int                          # number of that look; 0: none has ended yet
+    opening: int                       # entries by what they were: their server is awaited
+    open: int                          # translated, with one FIN at most
+    passing: int                       # handshakes of others: untouched
+    time_wait: int                     # both FINs have passed
+    tombstones: int                    # ended; kept so that a cookie opens nothing again
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """One worker's thread and work; totals since it started."""
+
+    lcore: int
+    thread_id: int                     # gettid(2); 0: it hasn't run yet
+    numa_node: int
+    generation: int                    # the newest snapshot this worker has seen
+    hz: int                            # TSC cycles a second
+    cycles: int                        # since start
+    busy_cycles: int                   # of them, in turns with frames or timers due
+    turns: int                         # of the loop
+    busy_turns: int
+    bursts: int                        # of frames, none of them empty
+    frames: int                        # in these bursts
+    sweep: int                         # the look through the table that is under way
+    fill: TableFill
+
+
+@dataclass(frozen=True)
+class MempoolState:
+    """Buffers of one pool."""
+
+    name: str
+    numa_node: int
+    size: int                          # buffers
+    in_use: int                        # of them, with a port, a queue or a worker
+    cache: int                         # free ones that each lcore may keep to itself
+    buffer_bytes: int
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """Another secret of the cookies, in seconds since 1970."""
+
+    since_s: int                       # SYN-ACKs carry it from then on
+    former_until_s: int                # cookies under the former one are taken until then
 
 
 @dataclass(frozen=True)

@@ -44,16 +44,19 @@ cdef struct Inlet:
 cdef struct Progress:
     uint64_t generation         # of the newest snapshot seen; written with a store-release
     uint64_t turns
-    uint64_t busy_turns         # of them, with at least one frame
+    uint64_t busy_turns         # of them, with at least one frame, or a timer that was due
     uint64_t busy_cycles        # TSC cycles of the busy turns
     uint64_t began              # TSC at start
     uint64_t now                # TSC at the end of the last turn
+    uint64_t bursts             # taken from a queue or an inbox, none of them empty
+    uint64_t frames             # in these bursts
 
 
 cdef struct Worker:
     Progress progress
     const Orders *orders
     uint32_t lcore_id
+    uint32_t thread_id          # gettid(2), once it runs
     uint32_t index              # among the workers
     uint32_t count              # of workers
     uint32_t idle_turns         # in a row

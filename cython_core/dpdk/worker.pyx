@@ -7,7 +7,7 @@ from cython_core.dpdk.outlet cimport (
     outlets_flush, outlets_reserve,
 )
 from cython_core.dpdk.rte cimport (
-    rte_eth_rx_burst, rte_pause, rte_prefetch0, rte_rdtsc, shim_load_acquire32,
+    rte_eth_rx_burst, rte_gettid, rte_pause, rte_prefetch0, rte_rdtsc, shim_load_acquire32,
     shim_load_acquire_pointer, shim_mbuf_data, shim_store_release64,
 )
 from cython_core.proxy.burst cimport (
@@ -15,7 +15,7 @@ from cython_core.proxy.burst cimport (
 )
 from cython_core.proxy.synproxy cimport (
     OUTBOX_FRAMES, VERDICT_BRIDGE, VERDICT_NONE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER,
-    VERDICT_TRANSLATE, proxy_clock,
+    VERDICT_TRANSLATE, proxy_clock, proxy_snapshot,
 )
 from cython_core.proxy.tend cimport proxy_tend
 from cython_core.wire.segment cimport Segment
@@ -23,6 +23,7 @@ from cython_core.wire.segment cimport Segment
 
 cdef int worker_run(void *argument) noexcept nogil:
     cdef Worker *worker = <Worker *>argument
+    worker.thread_id = rte_gettid()
     worker.progress.began = rte_rdtsc()
     worker.progress.now = worker.progress.began
     while not shim_load_acquire32(&worker.orders.stop):
@@ -34,6 +35,7 @@ cdef int worker_run(void *argument) noexcept nogil:
 cdef inline void worker_turn(Worker *worker) noexcept nogil:
     cdef uint64_t began = rte_rdtsc()
     cdef uint32_t frames = 0
+    cdef uint32_t due
     cdef uint32_t side, i
     proxy_clock(&worker.proxy, clock_ns(&worker.clock, began))
     snapshot_take(worker)
@@ -45,18 +47,19 @@ cdef inline void worker_turn(Worker *worker) noexcept nogil:
             inbox_receive(worker, side)
             frames += burst_through(worker, side)
     prepare_way_out(worker, 0)
-    proxy_tend(&worker.proxy)
+    due = proxy_tend(&worker.proxy)
     outbox_empty(&worker.proxy, &worker.spares, worker.outlet)
     outlets_flush(worker.outlet, worker.proxy.rows)
-    account(worker, began, frames)
+    account(worker, began, frames + due)
 
 
 # From here on nothing of an older snapshot is read: that is what the generation tells.
 cdef inline void snapshot_take(Worker *worker) noexcept nogil:
-    worker.proxy.snapshot = <const Snapshot *>shim_load_acquire_pointer(
+    cdef const Snapshot *snapshot = <const Snapshot *>shim_load_acquire_pointer(
         <const void *const *>&worker.orders.snapshot)
-    if worker.progress.generation != worker.proxy.snapshot.generation:
-        shim_store_release64(&worker.progress.generation, worker.proxy.snapshot.generation)
+    if worker.progress.generation != snapshot.generation:
+        proxy_snapshot(&worker.proxy, snapshot)
+        shim_store_release64(&worker.progress.generation, snapshot.generation)
 
 
 cdef inline void queue_receive(Worker *worker, const Inlet *inlet,
@@ -69,6 +72,8 @@ cdef inline uint32_t burst_through(Worker *worker, uint32_t side) noexcept nogil
     cdef Burst *burst = &worker.burst
     if burst.count == 0:
         return 0
+    worker.progress.bursts += 1
+    worker.progress.frames += burst.count
     burst.from_client = side == SIDE_CLIENT
     prepare_way_out(worker, burst.count)
     burst_view(worker)
@@ -130,11 +135,12 @@ cdef inline uint32_t way_out(uint32_t side, uint8_t verdict) noexcept nogil:
     return NOWHERE
 
 
-cdef inline void account(Worker *worker, uint64_t began, uint32_t frames) noexcept nogil:
+# `work`: what the turn had to do, frames and timers; all else is polling.
+cdef inline void account(Worker *worker, uint64_t began, uint32_t work) noexcept nogil:
     cdef uint64_t now = rte_rdtsc()
     worker.progress.turns += 1
     worker.progress.now = now
-    if frames > 0:
+    if work > 0:
         worker.progress.busy_turns += 1
         worker.progress.busy_cycles += now - began
         worker.idle_turns = 0

@@ -73,12 +73,14 @@ cdef inline Pulse *activation_pulse(Pulse *pulses, const Service *service, uint6
         activation_settle(pulse, service, rows, now_ms)
     return pulse
 
-# Note a client's SYN.  True: answer it with a cookie.
+# Note a client's SYN.  True: answer it with a cookie.  One that is refused is noted nowhere.
 cdef bint activation_note_syn(Pulse *pulse, const Service *service, uint64_t *rows,
                               uint64_t now_ms) noexcept nogil
 
 cdef inline bint activation_syn(Pulse *pulse, const Service *service, uint64_t *rows,
                                 uint64_t now_ms) noexcept nogil:
+    if service.refusing:
+        return False
     if service.activation == ACTIVATION_ALWAYS and pulse.guarded:
         return True
     return activation_note_syn(pulse, service, rows, now_ms)

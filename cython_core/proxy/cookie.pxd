@@ -48,6 +48,7 @@ most two.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from cython_core.proxy.secrets cimport Secrets
 from cython_core.proxy.service cimport Service
 from cython_core.wire.byteorder cimport load64_raw
 from cython_core.wire.segment cimport Flow, Segment
@@ -107,7 +108,8 @@ cdef struct Cookie:
 
 
 # Keys of the epoch of `now_s` (seconds since 1970, so that boxes agree) and the one before.
-cdef void cookie_keys_derive(CookieKeys *keys, const SipKey *master, uint64_t now_s) noexcept nogil
+cdef void cookie_keys_derive(CookieKeys *keys, const Secrets *secrets,
+                             uint64_t now_s) noexcept nogil
 
 # The number of the epoch with that parity: the current one, or the one before.
 cdef inline uint32_t cookie_epoch(const CookieKeys *keys, uint32_t parity) noexcept nogil:

@@ -3,6 +3,7 @@ from libc.stdint cimport uint16_t
 from cython_core.proxy.learned cimport (
     learned_ecn, learned_mss, learned_sack, learned_timestamps, learned_wscale,
 )
+from cython_core.proxy.secrets cimport secrets_master
 from cython_core.wire.byteorder cimport store32
 from cython_core.wire.options cimport WSCALE_ABSENT
 from cython_core.wire.segment cimport TCP_CWR, TCP_ECE
@@ -37,13 +38,16 @@ cdef Row[COOKIE_ROWS] ROWS = [
 ]
 
 
-cdef void cookie_keys_derive(CookieKeys *keys, const SipKey *master, uint64_t now_s) noexcept nogil:
+cdef void cookie_keys_derive(CookieKeys *keys, const Secrets *secrets,
+                             uint64_t now_s) noexcept nogil:
+    cdef const SipKey *master
     cdef uint8_t[5] label
     cdef uint32_t age, epoch
     cdef SipKey *key
     keys.number = <uint32_t>(now_s // COOKIE_EPOCH_S)
     for age in range(2):
         epoch = keys.number - age
+        master = secrets_master(secrets, epoch)
         key = &keys.epoch[epoch & 1]
         store32(label, epoch)
         label[4] = 0

@@ -58,6 +58,7 @@ MEANINGS = {
     Counter.RST_OUT_OF_WINDOW: "A RST outside its receiver's window (RFC 5961).",
     Counter.SERVER_NOT_READY: "Client data that came before the server had answered.",
     Counter.SYNACK_UNEXPECTED: "A server's SYN-ACK that answers no SYN of ours.",
+    Counter.DRAINING: "A client's SYN while no new connection is taken.",
     Counter.TABLE_FULL: "A valid cookie that found no room in the connection table.",
     Counter.HALF_OPEN_FULL: "A valid cookie while too many servers' answers were awaited.",
     Counter.NO_BUFFER: "A segment that needed a second frame when none was free.",

@@ -5,7 +5,8 @@ from cython_core.proxy.conntable cimport (
     STATE_REFUSED, STATE_SERVER_RESET, STATE_SYN_SENT, STATE_TIME_WAIT,
 )
 from cython_core.proxy.counters cimport (
-    EARLY_DELIVERED, FLAGS_INVALID, RST_OUT_OF_WINDOW, SERVER_NOT_READY, SYN_PASSED, count,
+    DRAINING, EARLY_DELIVERED, FLAGS_INVALID, RST_OUT_OF_WINDOW, SERVER_NOT_READY, SYN_PASSED,
+    count,
 )
 from cython_core.proxy.early cimport EarlySegment, early_first, early_pop
 from cython_core.proxy.half_open cimport HalfOpen
@@ -45,10 +46,12 @@ cdef uint8_t client_segment(Proxy *proxy, Segment *segment, const Flow *flow,
     return client_connected(proxy, segment, flow, service, conn)
 
 
-# Cookies are off.  An entry of these ports stays: the server's answer tells whether it is still
-# the connection's (a challenge ACK, in its numbers) or a new one's.
+# Cookies are off, or we drain.  An entry of these ports stays: the server's answer tells whether it
+# is still the connection's (a challenge ACK, in its numbers) or a new one's.
 cdef uint8_t client_syn_passes(Proxy *proxy, const Service *service,
                                const Connection *conn) noexcept nogil:
+    if service.refusing:
+        return DRAINING
     if conn != NULL and conn.state == STATE_SYN_SENT:
         return SERVER_NOT_READY
     count(proxy.rows, service.row, SYN_PASSED)

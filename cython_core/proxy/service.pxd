@@ -7,6 +7,7 @@ reads it.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from cython_core.proxy.routes cimport ROUTE_NONE, Routes, routes_covers, routes_match
+from cython_core.proxy.secrets cimport Secrets
 
 # When SYNs are answered with cookies: design/protocol §5.
 cdef enum Activation:
@@ -47,6 +48,7 @@ cdef struct Service:
     uint16_t closed_ticks
     uint8_t activation          # an Activation
     uint8_t leaving             # it is no more, but for the connections it has; which time that is
+    uint8_t refusing            # clients' SYNs are dropped (proxy/drain)
     uint8_t unknown_flow        # an UnknownFlow
     uint32_t unknown_rate       # client segments of unknown connections let through, each second
     uint32_t syn_rate_mark      # SYNs a second, of one worker, from which cookies are on
@@ -63,6 +65,7 @@ cdef struct Snapshot:
     # Of services that are no more, or have given up a prefix, while connections of theirs go on;
     # asked where `live` has none.  NULL: there are none.
     Routes *leaving
+    Secrets secrets             # set by whoever publishes it
 
 
 # Copies the services, and becomes one more user of the routes; `leaving` may be NULL.  NULL where

@@ -3,6 +3,10 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from cython_core.proxy.routes cimport routes_release
+from cython_core.proxy.secrets cimport Secrets
+
+cdef extern from "<string.h>" nogil:
+    void explicit_bzero(void *, size_t)
 
 cdef extern from "<stdlib.h>":
     void *aligned_alloc(size_t alignment, size_t size) noexcept nogil
@@ -41,5 +45,6 @@ cdef void snapshot_free(Snapshot *snapshot) noexcept nogil:
         return
     routes_release(snapshot.live)
     routes_release(snapshot.leaving)
+    explicit_bzero(&snapshot.secrets, sizeof(Secrets))
     free(snapshot.services)
     free(snapshot)

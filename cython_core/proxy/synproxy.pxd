@@ -9,12 +9,14 @@ known connection in unknown.pyx, time in tend.pyx.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from cython_core.proxy.census cimport Census
 from cython_core.proxy.conntable cimport Connection, ConnTable
 from cython_core.proxy.cookie cimport CookieKeys
 from cython_core.proxy.activation cimport Pulse, activation_pulse
 from cython_core.proxy.half_open cimport HalfOpen, HalfOpenPool
 from cython_core.proxy.handshake cimport Envelope
 from cython_core.proxy.learned cimport Learned
+from cython_core.proxy.secrets cimport Secrets
 from cython_core.proxy.service cimport Service, Snapshot
 from cython_core.proxy.superseded cimport Superseded
 from cython_core.proxy.supply cimport SupplyPool
@@ -58,7 +60,7 @@ cdef struct Proxy:
     Learned *learned            # shared by all workers
     uint64_t *answered_ms       # likewise; of services, by row: see proxy/activation
     const Snapshot *snapshot
-    SipKey master               # of the cookies; the same on boxes that share load
+    Secrets secrets             # of the cookies; the same on boxes that share load
     SipKey table_key            # of the table's hashes; this process's own
     CookieKeys keys
     uint64_t now_ns             # since 1970
@@ -67,12 +69,16 @@ cdef struct Proxy:
     uint16_t sweep_tick         # the tick whose sweep goes on
     uint32_t sweep              # sweeps of the table that have begun
     uint32_t sweep_left         # entries that it has still to look at
+    Census census               # what the sweeps have met
     uint32_t pulse_at           # the service of the snapshot whose pulse is settled next
     Outbox outbox
 
 
 # Set the time; derives the cookie keys anew where an epoch has begun.
 cdef void proxy_clock(Proxy *proxy, uint64_t now_ns) noexcept nogil
+
+# Go on with this snapshot, and with its secrets.
+cdef void proxy_snapshot(Proxy *proxy, const Snapshot *snapshot) noexcept nogil
 
 # The pulse of a service of the current snapshot.
 cdef inline Pulse *pulse_of(const Proxy *proxy, const Service *service) noexcept nogil:

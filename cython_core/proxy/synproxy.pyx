@@ -32,7 +32,13 @@ cdef void proxy_clock(Proxy *proxy, uint64_t now_ns) noexcept nogil:
     proxy.now_ms = now_ns // NS_PER_MS
     proxy.now_active = <uint16_t>(now_s // ACTIVITY_TICK_S)
     if <uint32_t>(now_s // COOKIE_EPOCH_S) != proxy.keys.number:
-        cookie_keys_derive(&proxy.keys, &proxy.master, now_s)
+        cookie_keys_derive(&proxy.keys, &proxy.secrets, now_s)
+
+
+cdef void proxy_snapshot(Proxy *proxy, const Snapshot *snapshot) noexcept nogil:
+    proxy.snapshot = snapshot
+    proxy.secrets = snapshot.secrets
+    cookie_keys_derive(&proxy.keys, &proxy.secrets, proxy.now_ns // NS_PER_S)
 
 
 cdef uint8_t *outbox_peek(Proxy *proxy) noexcept nogil:

@@ -2,6 +2,7 @@ from libc.stdint cimport uint16_t, uint32_t
 
 from cython_core.proxy.activation cimport activation_count_connection, activation_settle
 from cython_core.proxy.answering cimport window_update_compose
+from cython_core.proxy.census cimport census_close, census_count
 from cython_core.proxy.conntable cimport (
     ACTIVITY_TICK_S, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_WINDOW_TOLD, STATE_CLOSED,
     STATE_ESTABLISHED, STATE_HALF_CLOSED, STATE_REFUSED, STATE_SYN_SENT, STATE_TIME_WAIT,
@@ -28,45 +29,50 @@ cdef enum:
     ORPHAN_TICKS = 3600 // ACTIVITY_TICK_S      # idle time where no service says otherwise
 
 
-cdef void proxy_tend(Proxy *proxy) noexcept nogil:
-    tend_early_data(proxy)
-    tend_half_open(proxy)
-    tend_connections(proxy)
+cdef uint32_t proxy_tend(Proxy *proxy) noexcept nogil:
+    cdef uint32_t due = tend_early_data(proxy)
+    due += tend_half_open(proxy)
+    due += tend_connections(proxy)
     tend_activation(proxy)
+    return due
 
 
 # What waited for the servers that have answered now.
-cdef void tend_early_data(Proxy *proxy) noexcept nogil:
+cdef uint32_t tend_early_data(Proxy *proxy) noexcept nogil:
     cdef HalfOpen *record = half_open_delivery(proxy.half_open)
     cdef Connection *conn
+    cdef uint32_t due = 0
     while record != NULL:
+        due += 1
         conn = half_open_entry(proxy.table, record)
         if conn != NULL and not client_early_deliver(proxy, record, conn):
-            return                  # for want of frames: the next turn goes on
+            return due              # for want of frames: the next turn goes on
         half_open_delivered(proxy.half_open)
         if conn != NULL:
             handshake_settle(proxy, record)
         else:
             handshake_end(proxy, record)
         record = half_open_delivery(proxy.half_open)
+    return due
 
 
-cdef void tend_half_open(Proxy *proxy) noexcept nogil:
+cdef uint32_t tend_half_open(Proxy *proxy) noexcept nogil:
     cdef uint32_t ticks = TEND_TICKS
-    cdef uint32_t _wake
+    cdef uint32_t wakes
     cdef HalfOpen *record
-    for _wake in range(TEND_WAKES):
+    for wakes in range(TEND_WAKES):
         if outbox_peek(proxy) == NULL:
-            return
+            return wakes
         record = half_open_wake(proxy.half_open, proxy.now_ms, &ticks)
         if record == NULL:
-            return
+            return wakes
         if record.stage == STAGE_WINDOW:
             window_again(proxy, record)
         elif record.syns_sent > record.syn_retries:
             server_given_up(proxy, record)
         else:
             server_syn_again(proxy, record)
+    return TEND_WAKES
 
 
 # The client has seen no window yet, unless something of it has come since, or the server has told
@@ -123,10 +129,13 @@ cdef void tend_activation(Proxy *proxy) noexcept nogil:
 
 # The whole table is looked through once in each tick of the activity clock, or more slowly where a
 # tick is too short for it.
-cdef void tend_connections(Proxy *proxy) noexcept nogil:
+cdef uint32_t tend_connections(Proxy *proxy) noexcept nogil:
     cdef uint32_t steps = TEND_SWEEP
+    cdef uint32_t due = 0
     cdef Connection *conn
-    if proxy.sweep_left == 0 and proxy.sweep_tick != proxy.now_active:
+    if proxy.sweep_left == 0:
+        if proxy.sweep_tick == proxy.now_active:
+            return 0
         proxy.sweep_tick = proxy.now_active
         proxy.sweep += 1
         proxy.sweep_left = proxy.table.fresh
@@ -136,19 +145,23 @@ cdef void tend_connections(Proxy *proxy) noexcept nogil:
     while steps > 0:
         conn = conntable_sweep(proxy.table, &proxy.table.sweep_at, &steps)
         if conn != NULL:
-            connection_visit(proxy, conn)
+            due += connection_visit(proxy, conn)
+    if proxy.sweep_left == 0:
+        census_close(&proxy.census, proxy.sweep)
+    return due
 
 
-cdef void connection_visit(Proxy *proxy, Connection *conn) noexcept nogil:
+# Whether its time was over.
+cdef bint connection_visit(Proxy *proxy, Connection *conn) noexcept nogil:
     cdef const Service *service = snapshot_match(
         proxy.snapshot, conn.flow.server_address, conn.flow.server_port)
     if service != NULL:
         activation_count_connection(&proxy.pulses[service.row], proxy.sweep)
-    if conn.state != STATE_SYN_SENT:
-        connection_expire(proxy, conn, service)
+    census_count(&proxy.census, conn)
+    return conn.state != STATE_SYN_SENT and connection_expire(proxy, conn, service)
 
 
-cdef void connection_expire(Proxy *proxy, Connection *conn,
+cdef bint connection_expire(Proxy *proxy, Connection *conn,
                             const Service *service) noexcept nogil:
     cdef uint32_t row = 0
     cdef uint16_t limit = ORPHAN_TICKS
@@ -160,12 +173,13 @@ cdef void connection_expire(Proxy *proxy, Connection *conn,
         tombstone = service.closed_ticks
     idle = ticks_since(conn.active, proxy.now_active)
     if idle <= limit:
-        return
+        return False
     if idle <= tombstone and not conn.flags & CONN_PASSES:
         conn.state = STATE_CLOSED       # its cookie may still be good, and must open nothing
-        return
+        return True
     connection_remove(proxy, conn)
     count(proxy.rows, row, CONN_EXPIRED)
+    return True
 
 
 cdef inline uint16_t idle_limit(const Service *service, const Connection *conn) noexcept nogil:

@@ -3,6 +3,8 @@
 Reads a job from standard input, a line of JSON:
 
     settings    fields of Settings; the ports are devices
+    drain       a policy, from the second publish on; default none
+    rotate      how often the secret changes before it; default not at all
     services    fields of ServiceSpec, for each publish; the second and later ones while running
     drains      wait before each but the first and second until something has left for good
     received    run until so many frames have come
@@ -60,6 +62,8 @@ def run_plane(plane, job):
     wait(lambda: plane.generation_seen() == 1)
     print("running", flush=True)
     before = plane.mempool_stats()
+    plane.drain(job.get("drain", "none"))
+    rotations = [dataclasses.asdict(plane.rotate()) for _ in range(job.get("rotate", 0))]
     latencies, drained = [], []
     for services in updates:
         if job.get("drains") and latencies:
@@ -84,6 +88,11 @@ def run_plane(plane, job):
                    for pools in (before, resting, plane.mempool_stats())],
         "latencies_s": latencies,
         "drained": drained,
+        "rotations": rotations,
+        "states": [dataclasses.asdict(state) for state in plane.worker_states()],
+        "port_states": [dataclasses.asdict(state) for state in plane.port_states()],
+        "mempool_states": [dataclasses.asdict(state) for state in plane.mempool_states()],
+        "eal_arguments": plane.eal_arguments,
     }
 
 

@@ -135,8 +135,8 @@ class Proxy:
         self.clock = Clock(self)
         self.sent = 0
 
-    def publish(self, *services) -> None:
-        self.box.publish(list(services))
+    def publish(self, *services, drain="none") -> None:
+        self.box.publish(list(services), drain)
 
     def from_client(self, *segments) -> Outcome:
         return self.run(segments, True)

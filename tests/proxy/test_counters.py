@@ -112,6 +112,8 @@ def early_hours(proxy, client):
     proxy.from_server(replace(conn.server(), dport=2024))
     proxy.from_client(client(25))
     proxy.clock.advance(4)
+    proxy.publish(service(row=3), drain="drop")
+    proxy.from_client(client(29))
     proxy.publish(service(row=3))
 
 
