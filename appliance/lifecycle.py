@@ -17,6 +17,7 @@ from appliance.config.listening import Listening, listening_of
 from appliance.config.settings import metrics_address_of, settings_of
 from appliance.host.claim import claimed
 from appliance.host.dumps import dumps_forbid
+from appliance.log import log_start
 from appliance.management.catalogue import Catalogue, NotAcknowledgedError
 from appliance.management.server import ManagementServer
 from appliance.metrics.documents import Documents
@@ -33,6 +34,7 @@ from cython_core.dataplane import Dataplane, DataplaneError, Settings
 def daemon_run(config: Config) -> None:
     """Returns after SIGTERM or SIGINT.  Raises Refusal where the host can't run it."""
     dumps_forbid()
+    log_start()
     settings = settings_of(config)
     with ExitStack() as held:
         held.enter_context(claimed(attachments_of(settings)))

@@ -27,6 +27,7 @@ DROP_REASONS: tuple[str, ...]
 COUNTER_HELP: dict[str, str]
 # The counters that are also kept per service.
 SERVICE_COUNTERS: tuple[str, ...]
+COOKIE_LIFE_S: int      # how long a cookie may open a connection, at most
 DPDK_VERSION: str
 CYTHON_VERSION: str     # of the Cython that made the data plane
 # How it may drain: "none", "bridge" (SYNs pass to the server), "drop".

@@ -40,8 +40,8 @@ cdef extern from *:
     const unsigned int CYTHON_HEX_VERSION       # of the Cython that made this: 0x03020100
 
 __all__ = [
-    "COUNTERS", "COUNTER_HELP", "CYTHON_VERSION", "DPDK_VERSION", "DRAINS", "DROP_REASONS",
-    "PORT_RANGES_MAX", "RULES_MAX", "SERVICE_COUNTERS", "CookieSwitch", "Dataplane",
+    "COOKIE_LIFE_S", "COUNTERS", "COUNTER_HELP", "CYTHON_VERSION", "DPDK_VERSION", "DRAINS",
+    "DROP_REASONS", "PORT_RANGES_MAX", "RULES_MAX", "SERVICE_COUNTERS", "CookieSwitch", "Dataplane",
     "DataplaneError", "LearnedServer", "MempoolState", "MempoolStats", "PortSpec", "PortState",
     "PortStats", "Rotation", "ServiceOptions", "ServiceSpec", "Settings", "TableFill",
     "WorkerState", "WorkerStats",
@@ -51,6 +51,7 @@ COUNTERS = counters.NAMES
 DROP_REASONS = counters.DROP_REASONS
 COUNTER_HELP = counters.HELP
 SERVICE_COUNTERS = COUNTERS
+COOKIE_LIFE_S = 2 * COOKIE_EPOCH_S
 DPDK_VERSION = eal.VERSION
 CYTHON_VERSION = ".".join(str(CYTHON_HEX_VERSION >> shift & 0xFF) for shift in (24, 16, 8))
 SWEEPS_WHOLE = 3        # one under way, one whole, and the next that tells what that one counted

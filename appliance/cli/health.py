@@ -6,7 +6,12 @@ import click
 import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
-from synproxy.v1 import servers_service_pb2, services_service_pb2, stats_service_pb2
+from synproxy.v1 import (
+    servers_service_pb2,
+    services_service_pb2,
+    stats_service_pb2,
+    system_service_pb2,
+)
 
 from appliance.cli.connection import TIMEOUT_S, connected
 from appliance.cli.output import table_text
@@ -15,7 +20,7 @@ from appliance.exit_codes import ExitCode
 _NAMES = ("", *(
     service.full_name
     for file in (services_service_pb2.DESCRIPTOR, servers_service_pb2.DESCRIPTOR,
-                 stats_service_pb2.DESCRIPTOR)
+                 stats_service_pb2.DESCRIPTOR, system_service_pb2.DESCRIPTOR)
     for service in file.services_by_name.values()
 ))
 

@@ -13,12 +13,20 @@ from appliance.exit_codes import ExitCode
 # Name → (module, what its help says).  Kept here so that --help imports none of them.
 COMMANDS = {
     "doctor": ("appliance.cli.doctor", "Find what is wrong with this host, and say what to do."),
+    "drain": ("appliance.cli.drain", "Take no new connections; those there are go on."),
     "explain": ("appliance.cli.explain", "Say what a setting, message or method means."),
     "health": ("appliance.cli.health", "Show whether the daemon is alive and ready."),
+    "log-level": ("appliance.cli.log_level", "Show or set how much is logged."),
+    "mempool": ("appliance.cli.mempool", "Show the pools of packet buffers."),
     "pmd": ("appliance.cli.pmd", "Show DPDK's poll-mode drivers."),
+    "port": ("appliance.cli.port", "Show the two ports."),
+    "secret": ("appliance.cli.secret", "Change the secret of the cookies."),
     "server": ("appliance.cli.server", "Show what is learned of the servers."),
     "service": ("appliance.cli.service", "List, show and change the protected services."),
     "stats": ("appliance.cli.stats", "Show what the workers count."),
+    "system": ("appliance.cli.system", "Show what the daemon runs on."),
+    "undrain": ("appliance.cli.undrain", "Take new connections again."),
+    "worker": ("appliance.cli.worker", "Show the workers."),
 }
 
 class LazyGroup(click.Group):

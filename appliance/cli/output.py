@@ -7,6 +7,7 @@ from shutil import get_terminal_size
 
 import click
 import yaml
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
@@ -24,6 +25,12 @@ def message_text(message: Message, output: str) -> str:
     if output == "json":
         return json.dumps(fields)
     return yaml.safe_dump(fields, sort_keys=False, explicit_start=True).rstrip("\n")
+
+
+def applied_text(generation: int, apply_time: Duration) -> str:
+    """How a change ends."""
+    took_ms = apply_time.ToNanoseconds() / 1e6
+    return f"all workers run generation {generation} after {took_ms:.1f} ms"
 
 
 def table_text(

@@ -13,7 +13,7 @@ from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 
 from appliance.cli.connection import TIMEOUT_S, connected
 from appliance.cli.options import assignments_apply, option_fields, option_texts
-from appliance.cli.output import format_option, message_text, table_text
+from appliance.cli.output import applied_text, format_option, message_text, table_text
 from appliance.config.schema import field_words
 from appliance.exit_codes import ExitCode
 
@@ -149,5 +149,4 @@ def _changes(before: Service, after: Service, asked: set[str]) -> list[tuple[str
 def _end(generation: int, apply_time: Duration) -> str:
     if not generation:
         return "valid; nothing was changed"
-    took_ms = apply_time.ToNanoseconds() / 1e6
-    return f"all workers run generation {generation} after {took_ms:.1f} ms"
+    return applied_text(generation, apply_time)

@@ -182,6 +182,15 @@ class Catalogue:
             self._claims.remove(before)
             return await self._made(Kind.DELETED, before, None, began_ns)
 
+    async def republish(self, change: Callable[[], None]) -> None:
+        """The same services in another snapshot, for what else it carries: `change` is made right
+        before.  Returns once every worker runs it; raises NotAcknowledgedError and DataplaneError,
+        after the latter the next snapshot carries the change."""
+        async with self._changing:
+            change()
+            self._publish(self._specs)
+            await self.acknowledged()
+
     async def acknowledged(self) -> None:
         """Returns once every worker runs the newest snapshot.  Raises NotAcknowledgedError."""
         deadline_s = time.monotonic() + ACKNOWLEDGE_TIMEOUT_S

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +18,8 @@ from appliance.management.audit import AuditLog
 from appliance.management.callers import Caller, caller_of
 from appliance.management.changes import changes_begin
 from appliance.management.roles import method_role, role_word
+
+_LOG = logging.getLogger(__name__)
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
@@ -80,9 +83,11 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             cancelled = True
             raise
         finally:
+            took_ns = time.monotonic_ns() - began_ns
+            _LOG.debug("%s by %s took %.3f ms", method, caller.seen, took_ns / 1e6)
             self._log.call(
                 caller, method, request if isinstance(request, Message) else None, changes,
-                context, time.monotonic_ns() - began_ns, cancelled,
+                context, took_ns, cancelled,
             )
 
 

@@ -7,25 +7,33 @@ import grpc
 from grpc_health.v1 import health, health_pb2
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
-from synproxy.v1 import servers_service_pb2, services_service_pb2, stats_service_pb2
+from synproxy.v1 import (
+    servers_service_pb2,
+    services_service_pb2,
+    stats_service_pb2,
+    system_service_pb2,
+)
 from synproxy.v1.servers_service_pb2_grpc import add_ServersServiceServicer_to_server
 from synproxy.v1.services_service_pb2_grpc import add_ServicesServiceServicer_to_server
 from synproxy.v1.stats_service_pb2_grpc import add_StatsServiceServicer_to_server
+from synproxy.v1.system_service_pb2_grpc import add_SystemServiceServicer_to_server
 
 from appliance.config.listening import Listening
 from appliance.management.audit import AuditLog
 from appliance.management.catalogue import Catalogue
 from appliance.management.door import Door
+from appliance.management.samples import Samples
 from appliance.management.servers import ServersServicer
 from appliance.management.services import ServicesServicer
 from appliance.management.stats import StatsServicer
+from appliance.management.system import SystemServicer
 from cython_core.dataplane import Dataplane
 
 # What the health service answers for by name; "" is liveness, these are readiness.
 SERVICE_NAMES = tuple(
     file.services_by_name[name].full_name
     for file in (services_service_pb2.DESCRIPTOR, servers_service_pb2.DESCRIPTOR,
-                 stats_service_pb2.DESCRIPTOR)
+                 stats_service_pb2.DESCRIPTOR, system_service_pb2.DESCRIPTOR)
     for name in file.services_by_name
 )
 
@@ -39,6 +47,9 @@ class ManagementServer:
         self._services = ServicesServicer(catalogue)
         self._servers = ServersServicer(catalogue, dataplane)
         self._stats = StatsServicer(catalogue, dataplane)
+        self._samples = Samples(dataplane)
+        self._system = SystemServicer(catalogue, dataplane, self._samples)
+        self._sampling: asyncio.Task[None] | None = None
         log = log or AuditLog()
         self._doors = [Door(one, log) for one in listening]
         for door in self._doors:
@@ -50,6 +61,7 @@ class ManagementServer:
         add_ServicesServiceServicer_to_server(self._services, server)
         add_ServersServiceServicer_to_server(self._servers, server)
         add_StatsServiceServicer_to_server(self._stats, server)
+        add_SystemServiceServicer_to_server(self._system, server)
         # So that clients without the schema, such as grpcurl, can do all of this.
         reflection.enable_server_reflection(
             (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
@@ -63,10 +75,13 @@ class ManagementServer:
             await door.open()
 
     async def set_ready(self) -> None:
+        self._sampling = asyncio.create_task(self._samples.run())
         for name in SERVICE_NAMES:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self) -> None:
         """Leaves no socket behind."""
+        if self._sampling:
+            self._sampling.cancel()
         await self._health.enter_graceful_shutdown()
         await asyncio.gather(*(door.close() for door in self._doors))

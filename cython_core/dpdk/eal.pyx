@@ -90,8 +90,10 @@ cdef int eal_init(arguments) except? -1:
 
 def log_level_set(level):
     """Of all that DPDK says, whichever library or driver says it."""
-    rte_log_set_global_level(LOG_LEVELS[level])
+    # In between it would tell of each of them that its level changes.
+    rte_log_set_global_level(LOG_LEVELS["emergency"])
     rte_log_set_level_pattern(b"*", LOG_LEVELS[level])
+    rte_log_set_global_level(LOG_LEVELS[level])
 
 
 @contextmanager

@@ -8,11 +8,19 @@ from cython_core.dataplane import (
     CookieSwitch,
     DataplaneError,
     LearnedServer,
+    MempoolState,
     MempoolStats,
+    PortState,
     PortStats,
+    Rotation,
     ServiceSpec,
+    TableFill,
+    WorkerState,
     WorkerStats,
 )
+
+HZ = 1_000_000          # of the workers' cycles
+EPOCH_S = 60
 
 
 class Plane:
@@ -28,6 +36,44 @@ class Plane:
         self.left: dict[int, int] = {}
         self.connections = 0        # of each service that is deleted
         self._seen = 0
+        self.drains: list[str] = []     # as they were told
+        self.rotations = 0
+        self.log_level = "warning"
+        self.eal_arguments = ["synproxyd", "-l", "0,1,2"]
+        self.states = [worker_state(lcore=1), worker_state(lcore=2)]
+        self.in_use = 17
+
+    def drain(self, policy: str) -> None:
+        self.drains.append(policy)
+
+    def rotate(self) -> Rotation:
+        self.rotations += 1
+        since_s = 1_700_000_040 + EPOCH_S * self.rotations
+        return Rotation(since_s, since_s + EPOCH_S)
+
+    def log_level_set(self, level: str) -> None:
+        self.log_level = level
+
+    def worker_states(self) -> list[WorkerState]:
+        return list(self.states)
+
+    def mempool_states(self) -> list[MempoolState]:
+        return [MempoolState(
+            name="frames_0", numa_node=0, size=1023, in_use=self.in_use, cache=127,
+            buffer_bytes=2304)]
+
+    def port_states(self) -> list[PortState]:
+        return [
+            PortState(
+                role=role, device="net_ring0", driver="net_ring", mac="02:00:00:00:00:01",
+                numa_node=0, link_up=up, speed_mbps=10_000 if up else None, full_duplex=True,
+                autonegotiated=False, mtu_bytes=1500, promiscuous=True, rx_queues=1, tx_queues=2,
+                rx_descriptors=1024, tx_descriptors=512, tx_offloads=["MBUF_FAST_FREE"],
+                rx_capabilities=["SCATTER"], tx_capabilities=["MBUF_FAST_FREE", "MULTI_SEGS"],
+                nic_counters={"rx_good_packets": 5, "rx_missed_errors": 0},
+            )
+            for role, up in (("client", True), ("server", False))
+        ]
 
     def leaving(self) -> dict[int, int]:
         return dict(self.left)
@@ -85,3 +131,20 @@ class Plane:
 
     def mempool_stats(self) -> list[MempoolStats]:
         return [MempoolStats(name="frames", size=1023, in_use=17)]
+
+
+def worker_state(lcore: int = 1, **differs: int) -> WorkerState:
+    """One that has just begun; what differs, of its fields and of its table's."""
+    fill = {
+        "connections": 0, "connections_max": 1024, "half_open": 0, "half_open_max": 64,
+        "early_segments": 0, "early_segments_max": 32, "look": 0, "opening": 0, "open": 0,
+        "passing": 0, "time_wait": 0, "tombstones": 0,
+    }
+    fields = {
+        "lcore": lcore, "thread_id": 100 + lcore, "numa_node": 0, "generation": 1, "hz": HZ,
+        "cycles": 0, "busy_cycles": 0, "turns": 0, "busy_turns": 0, "bursts": 0, "frames": 0,
+        "sweep": 0,
+    }
+    fill |= {name: value for name, value in differs.items() if name in fill}
+    fields |= {name: value for name, value in differs.items() if name in fields}
+    return WorkerState(**fields, fill=TableFill(**fill))

@@ -1,0 +1,85 @@
+"""synproxy system show."""
+
+import click
+from google.protobuf.timestamp_pb2 import Timestamp
+from synproxy.v1 import system_service_pb2 as api
+from synproxy.v1.system_service_pb2_grpc import SystemServiceStub
+
+from appliance.cli.connection import TIMEOUT_S, connected
+from appliance.cli.output import format_option, message_text, table_text
+from appliance.config.duration import NS_PER_S, duration_text
+
+_KINDS = ("opening", "open", "passing", "time_wait", "tombstones")
+
+
+@click.group("system")
+def command() -> None:
+    """Show what the daemon runs on."""
+
+
+@command.command("show")
+@format_option
+@click.pass_obj
+def show_system(address: str | None, output: str) -> None:
+    """Show versions, EAL's arguments, what is set while it runs, and how full the tables are.
+
+    ENTRIES are those of the connection table: `opening` and `open` need the proxy, `passing` were
+    opened without it, `tombstones` have ended.
+    """
+    with connected(address) as channel:
+        system = SystemServiceStub(channel).GetSystem(api.GetSystemRequest(), timeout=TIMEOUT_S)
+    if output != "table":
+        click.echo(message_text(system, output))
+        return
+    click.echo("\n\n".join((_properties(system), _tables(system.tables), _kinds(system.tables))))
+
+
+def _properties(system: api.GetSystemResponse) -> str:
+    rows = [(field.name, version) for field, version in system.versions.ListFields()]
+    uptime = duration_text(system.uptime.seconds * NS_PER_S)
+    rows += [
+        ("uptime", f"{uptime}, since {moment(system.start_time)}"),
+        ("pid", str(system.pid)),
+        ("generation", str(system.generation)),
+        ("log levels", f"daemon {system.log_levels.daemon}, dpdk {system.log_levels.dpdk}"),
+        ("secret", secret_text(system.secret)),
+        ("drain", drain_text(system.drain)),
+        ("eal", " ".join(system.eal_arguments)),
+    ]
+    return table_text(("PROPERTY", "VALUE"), rows)
+
+
+def _tables(fill: api.TableFill) -> str:
+    rows = [
+        (name.replace("_", " "), used, size, f"{100 * used / size:.1f}%" if size else "-")
+        for name in ("connections", "half_open", "early_segments")
+        for used, size in [(getattr(fill, name), getattr(fill, f"{name}_max"))]
+    ]
+    return table_text(("TABLE", "IN USE", "SIZE", "FILL"), rows, numbers=(1, 2, 3))
+
+
+def _kinds(fill: api.TableFill) -> str:
+    rows = [(kind.replace("_", " "), getattr(fill, kind)) for kind in _KINDS]
+    return table_text(("ENTRIES", "COUNT"), rows, numbers=(1,))
+
+
+def moment(time: Timestamp) -> str:
+    """Whole seconds, in UTC: RFC 3339."""
+    return f"{time.ToDatetime():%Y-%m-%dT%H:%M:%SZ}"
+
+
+def secret_text(secret: api.SecretState) -> str:
+    if not secret.HasField("effective_time"):
+        return f"number {secret.number}, from the start"
+    return (f"number {secret.number}, from {moment(secret.effective_time)};"
+            f" cookies of the former one until {moment(secret.former_expire_time)}")
+
+
+def drain_text(drain: api.DrainState) -> str:
+    """How far it is, in a line."""
+    if not drain.draining:
+        return "no"
+    policy = api.DrainPolicy.Name(drain.policy).removeprefix("DRAIN_POLICY_").lower()
+    left = f"{drain.connections}" if drain.HasField("connections") else "?"
+    return (f"{policy} since {moment(drain.start_time)}: {left} of {drain.connections_at_start}"
+            f" connections left, SYNs {drain.syns}")

@@ -1,0 +1,36 @@
+"""The secret of the cookies: how many there have been, and from when the last one counts.
+
+Here is only ever its number; the secret itself stays in the data plane.
+"""
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from synproxy.v1.system_service_pb2 import SecretState
+
+from appliance.management.catalogue import Catalogue
+from appliance.management.changes import change_note
+from cython_core.dataplane import Dataplane
+
+
+class Secret:
+    def __init__(self, catalogue: Catalogue, dataplane: Dataplane) -> None:
+        self._catalogue = catalogue
+        self._dataplane = dataplane
+        self._state = SecretState(number=1)
+
+    @property
+    def state(self) -> SecretState:
+        return self._state
+
+    async def rotate(self) -> None:
+        """Returns once every worker knows it.  Raises what Catalogue.republish does."""
+        await self._catalogue.republish(self._draw)
+
+    def _draw(self) -> None:
+        rotation = self._dataplane.rotate()
+        former = self._state
+        self._state = SecretState(
+            number=former.number + 1,
+            effective_time=Timestamp(seconds=rotation.since_s),
+            former_expire_time=Timestamp(seconds=rotation.former_until_s),
+        )
+        change_note("system/secret", former, self._state)
