@@ -42,13 +42,13 @@ def check(path: Path) -> None:
 @main.command()
 @_CONFIG
 def run(path: Path) -> None:
-    """Run until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT; take the configuration again on SIGHUP and when it changes."""
     config = _load(path)
     refusals = list(preflight_refusals(settings_of(config), listening_of(config)))
     if refusals:
         _exit(refusals)
     try:
-        daemon_run(config)
+        daemon_run(config, path)
     except Refusal as refusal:
         _exit([refusal])
 

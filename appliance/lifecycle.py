@@ -1,7 +1,8 @@
 """The daemon from its configuration to its end, in the order that leaves nothing behind.
 
-    claim the ports → EAL, ports, pools → first snapshot → gRPC, HTTP → workers → ready
-    … signal … → gRPC, HTTP end → workers and ports stop → counters are shown → EAL ends
+    claim the ports → EAL, ports, pools → revisions, first snapshot → gRPC, HTTP → workers → ready
+    … SIGHUP: the file again … signal … → gRPC, HTTP end → workers and ports stop → counters are
+    shown → EAL ends
 """
 
 import asyncio
@@ -10,29 +11,41 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 from synproxy.v1.config_pb2 import Config
 
 from appliance.config.listening import Listening, listening_of
-from appliance.config.settings import metrics_address_of, settings_of
+from appliance.config.settings import metrics_address_of, reload_on_change, settings_of
+from appliance.config_file import ConfigFile
 from appliance.host.claim import claimed
 from appliance.host.dumps import dumps_forbid
 from appliance.log import log_start
+from appliance.management.audit import AuditLog
 from appliance.management.catalogue import Catalogue, NotAcknowledgedError
+from appliance.management.changes import changes_begin
+from appliance.management.confirmation import Confirmation
 from appliance.management.server import ManagementServer
+from appliance.management.standing import standing_of
 from appliance.metrics.documents import Documents
 from appliance.metrics.reading import Reader
 from appliance.metrics.server import MetricsServer
 from appliance.notify import notify, say
 from appliance.preflight import attachments_of, preflight_notices
 from appliance.refusal import Refusal
+from appliance.reload import Reloader
 from appliance.signals import signals_await, signals_hold
+from appliance.state.start import Start, start_from
 from appliance.summary import counter_lines
 from cython_core.dataplane import Dataplane, DataplaneError, Settings
 
+HEALTH_S = 0.5      # until health says how it stands with the configuration
+STOP_S = 5.0
 
-def daemon_run(config: Config) -> None:
-    """Returns after SIGTERM or SIGINT.  Raises Refusal where the host can't run it."""
+
+def daemon_run(config: Config, path: Path) -> None:
+    """`path` is where `config` was read.  Returns after SIGTERM or SIGINT.  Raises Refusal where
+    the host can't run it."""
     dumps_forbid()
     log_start()
     settings = settings_of(config)
@@ -43,7 +56,7 @@ def daemon_run(config: Config) -> None:
         held.callback(dataplane.close)
         # Threads that gRPC makes later inherit this: none of them may disturb a worker.
         os.sched_setaffinity(0, {settings.main_lcore})
-        asyncio.run(_serve(config, settings, dataplane))
+        asyncio.run(_serve(config, path, settings, dataplane))
         dataplane.stop()
         say("\n".join(counter_lines(dataplane.worker_stats())), sys.stdout)
 
@@ -55,18 +68,25 @@ def _open(settings: Settings) -> Dataplane:
         raise Refusal(str(error)) from None
 
 
-async def _serve(config: Config, settings: Settings, dataplane: Dataplane) -> None:
-    stop = asyncio.Event()
-    signals_await(asyncio.get_running_loop(), stop)
-    listening = listening_of(config)
+async def _serve(config: Config, path: Path, settings: Settings, dataplane: Dataplane) -> None:
+    file = ConfigFile(path, config)
+    start = start_from(config, path)
+    log = AuditLog()
     try:
-        catalogue = Catalogue(config.services, config.defaults, dataplane, settings.services)
+        catalogue = Catalogue(
+            list(start.live.services.values()), start.live.defaults, dataplane, settings.services,
+            start.history)
     except DataplaneError as error:
         raise Refusal(str(error)) from None
-    server = ManagementServer(listening, catalogue, dataplane)
-    reader = Reader(catalogue, dataplane)
+    reloader = Reloader(file, catalogue, log, reload_on_change(config))
+    stop = asyncio.Event()
+    signals_await(asyncio.get_running_loop(), stop, reloader.ask)
+    listening = listening_of(config)
+    server = ManagementServer(listening, catalogue, dataplane, file, log)
+    reader = Reader(catalogue, dataplane, file.state)
     metrics = MetricsServer(metrics_address_of(config), Documents(reader))
     try:
+        await _begin(start, catalogue, log)
         await server.start()
         await metrics.start()
         dataplane.start()
@@ -77,10 +97,15 @@ async def _serve(config: Config, settings: Settings, dataplane: Dataplane) -> No
         # what was loaded stops every call for 80 ms.
         gc.collect()
         gc.freeze()
-        _say_ready(settings, config, listening)
-        tidying = asyncio.create_task(catalogue.tidy())
+        _say_ready(settings, config, listening, start)
+        tasks = [asyncio.create_task(work) for work in (
+            catalogue.tidy(), reloader.run(), Confirmation(catalogue, log).run(),
+            _tell_health(server, catalogue, file))]
         await stop.wait()
-        tidying.cancel()
+        for task in tasks:
+            task.cancel()
+        # What one of them has half done comes to its end, unless a disk never answers.
+        await asyncio.wait(tasks, timeout=STOP_S)
     except (DataplaneError, NotAcknowledgedError) as error:
         raise Refusal(str(error)) from None
     finally:
@@ -88,16 +113,33 @@ async def _serve(config: Config, settings: Settings, dataplane: Dataplane) -> No
         reader.ready = False
         await metrics.stop()
         await server.stop()
+        start.history.close()
 
 
-def _say_ready(settings: Settings, config: Config, listening: Sequence[Listening]) -> None:
+async def _begin(start: Start, catalogue: Catalogue, log: AuditLog) -> None:
+    first = not start.history.newest.revision.number
+    changes = changes_begin(start.origin.by, start.origin.action)
+    await catalogue.begin(start.file, start.origin)
+    if changes.resources and not first:
+        log.own(changes)
+
+
+async def _tell_health(server: ManagementServer, catalogue: Catalogue, file: ConfigFile) -> None:
+    while True:
+        await server.set_configuration(standing_of(catalogue.history, file.state).well)
+        await asyncio.sleep(HEALTH_S)
+
+
+def _say_ready(
+    settings: Settings, config: Config, listening: Sequence[Listening], start: Start
+) -> None:
     metrics = metrics_address_of(config)
-    for notice in preflight_notices(settings, listening):
+    for notice in (*preflight_notices(settings, listening), *start.notices):
         say(f"synproxyd: warning: {notice}", sys.stderr)
     say(
         f"ready: clients {settings.client_port.device}, servers {settings.server_port.device},"
         f" workers on {','.join(map(str, settings.worker_lcores))},"
-        f" services {len(config.services)}, API {', '.join(one.address for one in listening)}"
+        f" services {len(start.live.services)}, API {', '.join(one.address for one in listening)}"
         + (f", metrics {metrics}" if metrics else ""),
         sys.stderr,
     )

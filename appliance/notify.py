@@ -2,17 +2,29 @@
 
 import os
 import socket
+import time
 from contextlib import suppress
 from typing import TextIO
 
 
 def notify(state: str) -> None:
-    """`state` is "READY=1" or "STOPPING=1"; without systemd nothing happens."""
+    """`state` is a line of sd_notify(3), or several; without systemd nothing happens."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.sendto(state.encode(), address.replace("@", "\0", 1))
+
+
+def notify_reloading() -> None:
+    """`systemctl reload` of a service with Type=notify-reload waits from here on ..."""
+    notify(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+
+def notify_running(reason: str) -> None:
+    """... until this; `systemctl status` shows the reason, where it failed."""
+    shown = " ".join(reason.split()) if reason else "running"
+    notify(f"READY=1\nSTATUS={f'reload failed: {shown}' if reason else shown}")
 
 
 def say(text: str, output: TextIO) -> None:

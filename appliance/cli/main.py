@@ -12,6 +12,7 @@ from appliance.exit_codes import ExitCode
 
 # Name → (module, what its help says).  Kept here so that --help imports none of them.
 COMMANDS = {
+    "config": ("appliance.cli.config", "Show, compare, apply and roll back what runs."),
     "doctor": ("appliance.cli.doctor", "Find what is wrong with this host, and say what to do."),
     "drain": ("appliance.cli.drain", "Take no new connections; those there are go on."),
     "explain": ("appliance.cli.explain", "Say what a setting, message or method means."),

@@ -61,7 +61,8 @@ def create_service(
     """Protect more addresses and ports, as a new service.
 
     For example: service create mail --prefix 192.0.2.25 --port 25 --port 587 early_data=false.
-    It lasts until the daemon ends, unless the configuration has it as well.
+    Where the daemon has a state_folder, it survives a restart; else it lasts until the daemon ends,
+    unless the configuration file has it as well.
     """
     wanted = Service(name=name, prefixes=prefixes, ports=ports)
     _assign(assignments, wanted)

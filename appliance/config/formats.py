@@ -141,6 +141,7 @@ PARSERS: dict[rule_pb2.Format, Callable[[str], object]] = {
     rule_pb2.FORMAT_LISTENER_ADDRESS: listener_address_parse,
     rule_pb2.FORMAT_GROUP: _matches(_GROUP, "the name of a group, 1..32 characters"),
     rule_pb2.FORMAT_FILE: _matches(re.compile(r"/[^\0]{1,4094}"), "a file's absolute path"),
+    rule_pb2.FORMAT_FOLDER: _matches(re.compile(r"/[^\0]{1,4094}"), "a folder's absolute path"),
     rule_pb2.FORMAT_CERTIFICATE_NAME: _matches(
         re.compile(r"[!-~]([ -~]{0,253}[!-~])?"), "a name as in a certificate, 1..255 characters"),
 }

@@ -42,6 +42,13 @@ def metrics_address_of(config: Config) -> str:
     return config.management.metrics_address
 
 
+def reload_on_change(config: Config) -> bool:
+    whole = Config()
+    whole.CopyFrom(config)
+    complete(whole)
+    return whole.management.reload_on_change
+
+
 def service_spec(slot: int, service: Service, defaults: ServiceOptions) -> ServiceSpec:
     return ServiceSpec(
         slot=slot,

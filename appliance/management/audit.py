@@ -12,7 +12,8 @@ collector of logs read it as it is.  Other lines of the daemon don't begin with 
     request     where nothing was changed: what was asked for
     code, message, took_ms
 
-Calls of methods for viewers leave no line unless they are denied.
+Calls of methods for viewers leave no line unless they are denied.  What the daemon does by itself
+has no role; `by` is the file that it has read, or "daemon".
 """
 
 import json
@@ -63,7 +64,7 @@ class AuditLog:
             line["peer"] = caller.peer
         line["method"] = method.removeprefix("/")
         if changes.resources:
-            line["resources"] = changes.resources
+            line["resources"] = _named(changes)
         elif request is not None and not denied:
             line["request"] = _bounded(fields_set(request))
         line["code"] = code.name
@@ -79,6 +80,15 @@ class AuditLog:
             self._unlogged = 0
         self.event(verdict, line)
 
+    def own(self, changes: Changes, message: str = "") -> None:
+        """What the daemon did by itself, or didn't: `message` says why."""
+        line: Line = {"by": changes.by, "method": changes.action}
+        if changes.resources:
+            line["resources"] = _named(changes)
+        if message:
+            line["message"] = _shortened(message)
+        self.event("changed" if changes.resources else "failed" if message else "called", line)
+
     def event(self, verdict: str, line: Line) -> None:
         """Without a bound: for what callers can't repeat at will.  `line` is the rest of it."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -90,6 +100,11 @@ class AuditLog:
             self._second, self._idle_lines = second, 0
         self._idle_lines += 1
         return self._idle_lines <= IDLE_LINES_PER_S
+
+
+def _named(changes: Changes) -> dict[str, Any]:
+    more = {"...": f"{changes.unnamed} more"} if changes.unnamed else {}
+    return changes.resources | more
 
 
 def _bounded(fields: dict[str, str | None]) -> dict[str, str | None]:

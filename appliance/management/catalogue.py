@@ -1,7 +1,8 @@
 """The services that run, and the only way to change them.
 
-A change is made to a copy, checked, compiled and published by the data plane, and counts once
-every worker has acknowledged the snapshot's generation.  One change at a time.
+A change is made to a copy, checked, compiled, kept as a revision and published by the data plane,
+and counts once every worker has acknowledged the snapshot's generation.  One change at a time.
+What can't be kept isn't published, and what can't be published isn't kept.
 
 A service has a slot of the data plane as long as it is there, and behind its end as long as it has
 connections: it leaves.
@@ -11,20 +12,30 @@ import asyncio
 import hashlib
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from synproxy.v1.revision_pb2 import Revision
 from synproxy.v1.service_pb2 import Service, ServiceOptions
 
 from appliance.config.constraints import constraint_violations
+from appliance.config.live import Live, live_make, live_violations, service_own
 from appliance.config.options import effective_options
 from appliance.config.rules import service_violations
 from appliance.config.settings import service_spec
 from appliance.config.violation import Violation
-from appliance.management.changes import change_note
+from appliance.management.changes import Fields, change_note, changes_now, fields_changed
 from appliance.management.claims import Claims
+from appliance.management.differences import (
+    changed_resources,
+    differences_of,
+    service_resource,
+)
+from appliance.management.uncut import uncut
 from appliance.management.watchers import Kind, Watchers
+from appliance.state.history import History, Origin, unconfirmed
+from appliance.state.record import Record
 from cython_core.dataplane import ServiceSpec
 
 # A worker's turn takes microseconds; one that takes seconds is stuck.
@@ -83,27 +94,57 @@ class Change:
     elapsed_ns: int
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is to run in place of all that does."""
+
+    live: Live
+    file: Live | None = None        # the configuration file, where it was taken with it
+    confirm_within_s: float = 0     # 0: no confirmation is needed
+    must_be_kept: bool = True
+    ends_wait: bool = False         # it may take the place of a revision that isn't confirmed
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """`revision` is unset and `generation` 0 where the same runs already, or where the change was
+    only checked."""
+
+    changed: Mapping[str, Fields]
+    revision: Revision | None
+    generation: int
+    elapsed_ns: int
+
+
+@dataclass(frozen=True)
+class _State:
+    """What runs.  A change makes another one."""
+
+    live: Live
+    slots: Mapping[str, int]
+    specs: Mapping[str, ServiceSpec]
+
+
 class Catalogue:
     def __init__(
         self, services: Sequence[Service], defaults: ServiceOptions, plane: Plane,
-        slots: int = 4096,
+        slots: int = 4096, history: History | None = None,
     ) -> None:
         """Publishes the first snapshot.  `slots` is how many services there may be."""
-        self._services = {service.name: service for service in services}
-        self._slots = {service.name: slot for slot, service in enumerate(services)}
+        live = live_make(defaults, services)
+        self._slots: Mapping[str, int] = {name: slot for slot, name in enumerate(live.services)}
         self._left: dict[int, str] = {}     # slots that are being left, by whom
         self._limit = slots
-        self._defaults = defaults
+        self._live = live
         self._plane = plane
         self._changing = asyncio.Lock()
-        self._claims = Claims()
-        for service in services:
-            self._claims.add(service)
-        self._specs = {
-            service.name: service_spec(slot, service, defaults)
-            for slot, service in enumerate(services)
+        self._claims = _claims(live)
+        self._specs: Mapping[str, ServiceSpec] = {
+            name: service_spec(self._slots[name], service, defaults)
+            for name, service in live.services.items()
         }
         self.watchers = Watchers()
+        self.history = history or History(Record(Revision(), live, live))
         self.generation = plane.publish(list(self._specs.values()))
 
     def names(self) -> dict[int, str]:
@@ -115,7 +156,7 @@ class Catalogue:
         return list(self._specs.values())
 
     def services(self) -> list[Service]:
-        return [self._shown(service) for service in self._services.values()]
+        return [self._shown(service) for service in self._live.services.values()]
 
     def service(self, name: str) -> Service:
         """A copy, with its effective options.  Raises UnknownServiceError."""
@@ -131,56 +172,96 @@ class Catalogue:
         return [(self._name_of(slot), connections)
                 for slot, connections in self._plane.leaving().items()]
 
+    @property
+    def live(self) -> Live:
+        return self._live
+
+    async def begin(self, file: Live, origin: Origin) -> None:
+        """A revision of what was published first, unless the newest is just that."""
+        newest = self.history.newest
+        changed = changed_resources(newest.live, self._live)
+        if newest.revision.number and not changed and not unconfirmed(newest.revision):
+            self.history.file_taken(file)
+            return
+        await self.history.add(
+            self._live, file, origin, differences_of(changed), must_be_kept=False)
+        for resource, fields in changed.items():
+            change_note(resource, fields)
+        await self.history.prune()
+
     async def create(self, wanted: Service, validate_only: bool = False) -> Change:
-        """Raises what this module defines, and DataplaneError."""
+        """Raises what this module and the history define, and DataplaneError."""
         began_ns = time.monotonic_ns()
         async with self._changing:
-            if wanted.name in self._services:
+            if wanted.name in self._live.services:
                 raise ServiceExistsError(f"{wanted.name} exists already")
-            service = _own(wanted)
+            service = service_own(wanted)
             self._check(service)
-            slot = self._free_slot()
+            slot = next(self._free_slots(1, self._plane.leaving()))
+            self.history.check_confirmed()
             if validate_only:
                 return Change(None, self._shown(service), 0, 0)
-            self._publish({**self._specs, service.name: self._spec(slot, service)})
-            self._services[service.name] = service
-            self._slots[service.name] = slot
-            self._claims.add(service)
-            return await self._made(Kind.CREATED, None, service, began_ns)
+            return await self._change(Kind.CREATED, None, service, slot, began_ns)
 
     async def update(
         self, name: str, edit: Callable[[Service], None], validate_only: bool = False,
         etag: str = "",
     ) -> Change:
-        """`edit` changes a copy.  Raises what this module defines, and DataplaneError."""
+        """`edit` changes a copy.  Raises what this module and the history define, and
+        DataplaneError."""
         began_ns = time.monotonic_ns()
         async with self._changing:
             before = self._known(name)
             _check_etag(before, etag)
-            wanted = _own(before)
+            wanted = service_own(before)
             edit(wanted)
             self._check(wanted)
+            self.history.check_confirmed()
             if validate_only:
                 return Change(self._shown(before), self._shown(wanted), 0, 0)
-            self._publish({**self._specs, name: self._spec(self._slots[name], wanted)})
-            self._services[name] = wanted
-            self._claims.remove(before)
-            self._claims.add(wanted)
-            return await self._made(Kind.UPDATED, before, wanted, began_ns)
+            return await self._change(Kind.UPDATED, before, wanted, self._slots[name], began_ns)
 
     async def delete(self, name: str, validate_only: bool = False, etag: str = "") -> Change:
-        """Raises what this module defines, and DataplaneError."""
+        """Raises what this module and the history define, and DataplaneError."""
         began_ns = time.monotonic_ns()
         async with self._changing:
             before = self._known(name)
             _check_etag(before, etag)
+            self.history.check_confirmed()
             if validate_only:
                 return Change(self._shown(before), None, 0, 0)
-            self._publish({kept: spec for kept, spec in self._specs.items() if kept != name})
-            del self._services[name]
-            self._left[self._slots.pop(name)] = name
-            self._claims.remove(before)
-            return await self._made(Kind.DELETED, before, None, began_ns)
+            return await self._change(Kind.DELETED, before, None, self._slots[name], began_ns)
+
+    async def replace(
+        self, edit: Callable[[Record], Wanted], validate_only: bool = False, etag: str = "",
+    ) -> Replacement:
+        """All services and the defaults at once; `edit` is given the newest revision.  Raises what
+        this module and the history define, what `edit` does, and DataplaneError."""
+        began_ns = time.monotonic_ns()
+        async with self._changing:
+            self._check_revision(etag)
+            wanted = edit(self.history.newest)
+            # For thousands of services it takes a while, which others needn't wait for.
+            leaving = self._plane.leaving()
+            state, changed = await asyncio.to_thread(self._compiled, wanted.live, leaving)
+            if not wanted.ends_wait:
+                self.history.check_confirmed()
+            if validate_only or not (changed or self.history.waiting):
+                if wanted.file is not None and not validate_only:
+                    self.history.file_taken(wanted.file)
+                return Replacement(changed, None, 0, 0)
+            revision = await uncut(self._replace(state, wanted, changed))
+            generation = self.generation
+            await self.acknowledged()
+            elapsed_ns = time.monotonic_ns() - began_ns
+            return Replacement(changed, revision, generation, elapsed_ns)
+
+    async def confirm(self, number: int, by: str) -> Revision:
+        """Raises what the history defines."""
+        async with self._changing:
+            revision = await uncut(self.history.confirm(number, by))
+            change_note(f"revisions/{revision.number}", {"confirmed_by": (None, by)})
+            return revision
 
     async def republish(self, change: Callable[[], None]) -> None:
         """The same services in another snapshot, for what else it carries: `change` is made right
@@ -210,18 +291,98 @@ class Catalogue:
                 async with self._changing:
                     self._publish(self._specs)
 
-    async def _made(
-        self, kind: Kind, before: Service | None, after: Service | None, began_ns: int
+    async def _change(
+        self, kind: Kind, before: Service | None, after: Service | None, slot: int, began_ns: int
     ) -> Change:
-        """The change is published; tell of it, and wait for the workers."""
-        shown = [None if service is None else self._shown(service) for service in (before, after)]
-        generation = self.generation
-        told = shown[1] or shown[0]
-        assert told is not None
-        change_note(f"services/{told.name}", before, after)
-        self.watchers.tell(kind, told, generation)
+        """Of one service; returns once the workers run it."""
+        generation = await uncut(self._change_one(kind, before, after, slot))
         await self.acknowledged()
+        shown = [service and self._shown(service) for service in (before, after)]
         return Change(shown[0], shown[1], generation, time.monotonic_ns() - began_ns)
+
+    async def _change_one(
+        self, kind: Kind, before: Service | None, after: Service | None, slot: int
+    ) -> int:
+        told = after or before
+        assert told is not None
+        name = told.name
+        services, slots, specs = dict(self._live.services), dict(self._slots), dict(self._specs)
+        if after is None:
+            del services[name], slots[name], specs[name]
+        else:
+            services[name], slots[name] = after, slot
+            specs[name] = service_spec(slot, after, self._live.defaults)
+        fields = fields_changed(before, after)
+        state = _State(Live(self._live.defaults, services), slots, specs)
+        await self._make(state, Wanted(state.live), {service_resource(name): fields})
+        if before is not None:
+            self._claims.remove(before)
+        if after is not None:
+            self._claims.add(after)
+        generation = self.generation
+        self.watchers.tell(kind, self._shown(told), generation)
+        await self.history.prune()
+        return generation
+
+    async def _replace(
+        self, state: _State, wanted: Wanted, changed: Mapping[str, Fields]
+    ) -> Revision:
+        before, after = self._live, state.live
+        gone = [self._shown(one) for name, one in before.services.items()
+                if name not in after.services]
+        revision = await self._make(state, wanted, changed)
+        self._claims = _claims(after)
+        for service in gone:
+            self.watchers.tell(Kind.DELETED, service, self.generation)
+        for name, service in after.services.items():
+            former = before.services.get(name)
+            if former is None:
+                self.watchers.tell(Kind.CREATED, self._shown(service), self.generation)
+            elif former != service or before.defaults != after.defaults:
+                self.watchers.tell(Kind.UPDATED, self._shown(service), self.generation)
+        await self.history.prune()
+        return revision
+
+    async def _make(
+        self, state: _State, wanted: Wanted, changed: Mapping[str, Fields]
+    ) -> Revision:
+        """Keep it, publish it, remember it.  The caller runs it uncut, under the lock."""
+        former, waiting = self.history.newest, self.history.waiting
+        changes = changes_now()
+        revision = await self.history.add(
+            state.live, wanted.file or former.file, Origin(changes.by, changes.action),
+            differences_of(changed), wanted.confirm_within_s, wanted.must_be_kept)
+        try:
+            self._publish(state.specs)
+        except BaseException:
+            await self.history.take_back(former, waiting)
+            raise
+        self._left |= {
+            slot: name for name, slot in self._slots.items() if name not in state.slots}
+        self._live, self._slots = state.live, state.slots
+        for resource, fields in changed.items():
+            change_note(resource, fields)
+        return revision
+
+    def _compiled(
+        self, live: Live, leaving: Collection[int]
+    ) -> tuple[_State, Mapping[str, Fields]]:
+        """What doesn't change keeps its slot and its spec."""
+        violations = live_violations(live, self._limit)
+        if violations:
+            raise InvalidServiceError(violations)
+        changed = changed_resources(self._live, live)
+        slots = {name: self._slots[name] for name in live.services if name in self._slots}
+        free = self._free_slots(len(live.services) - len(slots), leaving)
+        slots = {name: slots[name] if name in slots else next(free) for name in live.services}
+        keeps = live.defaults == self._live.defaults
+        specs = {
+            name: self._specs[name]
+            if keeps and name in self._specs and service_resource(name) not in changed
+            else service_spec(slots[name], service, live.defaults)
+            for name, service in live.services.items()
+        }
+        return _State(live, slots, specs), changed
 
     def _check(self, service: Service) -> None:
         violations = list(constraint_violations(service, "service"))
@@ -235,53 +396,55 @@ class Catalogue:
             raise InvalidServiceError(violations)
 
     def _known(self, name: str) -> Service:
-        if name not in self._services:
+        if name not in self._live.services:
             shown = name if len(name) <= NAME_SHOWN else f"{name[:NAME_SHOWN]}..."
             raise UnknownServiceError(f"no service is called {shown}")
-        return self._services[name]
+        return self._live.services[name]
 
-    def _free_slot(self) -> int:
-        taken = {*self._slots.values(), *self._plane.leaving()}
-        if len(taken) >= self._limit:
+    def _check_revision(self, etag: str) -> None:
+        if etag and etag != self.history.etag():
+            raise StaleEtagError(
+                f"revision {self.history.newest.revision.number} runs, which has not the etag"
+                f" {etag[:NAME_SHOWN]}; read it again")
+
+    def _free_slots(self, count: int, leaving: Collection[int]) -> Iterator[int]:
+        """At least so many.  Raises NoSlotError."""
+        taken = {*self._slots.values(), *leaving}
+        if len(taken) + count > self._limit:
             raise NoSlotError(
                 f"limits.services is {self._limit}: {len(self._slots)} services and"
                 f" {len(taken) - len(self._slots)} whose connections go on"
             )
-        return next(slot for slot in itertools.count() if slot not in taken)
+        return (slot for slot in itertools.count() if slot not in taken)
 
     def _name_of(self, slot: int) -> str:
         return self._left.get(slot) or self.names()[slot]
 
-    def _spec(self, slot: int, service: Service) -> ServiceSpec:
-        return service_spec(slot, service, self._defaults)
-
-    def _publish(self, specs: dict[str, ServiceSpec]) -> None:
-        """Nothing is awaited between this and what remembers it: a caller that goes away can't
-        part the two, and neither can a data plane that refuses."""
+    def _publish(self, specs: Mapping[str, ServiceSpec]) -> None:
+        """Nothing is awaited between this and what remembers it, so that nobody meets one without
+        the other."""
         self.generation = self._plane.publish(list(specs.values()))
         self._specs = specs
         leaving = self._plane.leaving()
         self._left = {slot: name for slot, name in self._left.items() if slot in leaving}
 
     def _shown(self, service: Service) -> Service:
-        shown = _own(service)
-        effective = effective_options(self._defaults, service.options)
+        shown = service_own(service)
+        effective = effective_options(self._live.defaults, service.options)
         shown.effective_options.CopyFrom(effective)
         shown.etag = _etag(service)
         return shown
 
 
-def _own(service: Service) -> Service:
-    """What is set, without what the daemon says of it."""
-    own = Service()
-    own.CopyFrom(service)
-    own.ClearField("effective_options")
-    own.ClearField("etag")
-    return own
+def _claims(live: Live) -> Claims:
+    claims = Claims()
+    for service in live.services.values():
+        claims.add(service)
+    return claims
 
 
 def _etag(service: Service) -> str:
-    said = _own(service).SerializeToString(deterministic=True)
+    said = service_own(service).SerializeToString(deterministic=True)
     return hashlib.sha256(said).hexdigest()[:2 * ETAG_BYTES]
 
 

@@ -15,33 +15,45 @@ from appliance.config.values import value_text
 from appliance.config.violation import join
 
 SECRET = "(secret)"
+RESOURCES_MAX = 50      # of one call, in its line of the log
 # Field's path → before and after, None where it is not there.
 Fields = dict[str, tuple[str | None, str | None]]
 
 
 @dataclass
 class Changes:
-    """Of one call."""
+    """Of one call, or of what the daemon does by itself."""
 
+    by: str = "daemon"      # as whom the caller was seen
+    action: str = ""        # "ServicesService/UpdateService"
     resources: dict[str, Fields] = field(default_factory=dict)
+    unnamed: int = 0        # more resources
 
 
 _current: ContextVar[Changes | None] = ContextVar("changes", default=None)
 
 
-def changes_begin() -> Changes:
+def changes_begin(by: str = "daemon", action: str = "") -> Changes:
     """From now on what this task does is noted in the result."""
-    changes = Changes()
+    changes = Changes(by, action)
     _current.set(changes)
     return changes
 
 
-def change_note(resource: str, before: Message | None, after: Message | None) -> None:
-    """`resource` is "services/web"; None stands for one that isn't there.  What is done outside
-    of a call, at the start of the daemon, is noted nowhere."""
-    changes, fields = _current.get(), fields_changed(before, after)
-    if changes is not None and fields:
+def changes_now() -> Changes:
+    """Of the call that this task is of."""
+    return _current.get() or Changes()
+
+
+def change_note(resource: str, fields: Fields) -> None:
+    """`resource` is "services/web".  What is done outside of a call is noted nowhere."""
+    changes = _current.get()
+    if changes is None or not fields:
+        return
+    if len(changes.resources) < RESOURCES_MAX:
         changes.resources[resource] = fields
+    else:
+        changes.unnamed += 1
 
 
 def fields_changed(before: Message | None, after: Message | None) -> Fields:

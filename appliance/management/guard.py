@@ -73,7 +73,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     ) -> AsyncIterator[None]:
         began_ns = time.monotonic_ns()
         caller = caller_of(self._listening, context)
-        changes = changes_begin()
+        changes = changes_begin(caller.seen, _short(method))
         cancelled = False
         try:
             await _check_role(caller, method, context)
@@ -89,6 +89,11 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
                 caller, method, request if isinstance(request, Message) else None, changes,
                 context, took_ns, cancelled,
             )
+
+
+def _short(method: str) -> str:
+    """ "ServicesService/UpdateService" """
+    return method.removeprefix("/").rpartition(".")[2]
 
 
 class _NoMessage:

@@ -8,19 +8,23 @@ from grpc_health.v1 import health, health_pb2
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 from synproxy.v1 import (
+    config_service_pb2,
     servers_service_pb2,
     services_service_pb2,
     stats_service_pb2,
     system_service_pb2,
 )
+from synproxy.v1.config_service_pb2_grpc import add_ConfigServiceServicer_to_server
 from synproxy.v1.servers_service_pb2_grpc import add_ServersServiceServicer_to_server
 from synproxy.v1.services_service_pb2_grpc import add_ServicesServiceServicer_to_server
 from synproxy.v1.stats_service_pb2_grpc import add_StatsServiceServicer_to_server
 from synproxy.v1.system_service_pb2_grpc import add_SystemServiceServicer_to_server
 
 from appliance.config.listening import Listening
+from appliance.config_file import ConfigFile
 from appliance.management.audit import AuditLog
 from appliance.management.catalogue import Catalogue
+from appliance.management.config import ConfigServicer
 from appliance.management.door import Door
 from appliance.management.samples import Samples
 from appliance.management.servers import ServersServicer
@@ -33,19 +37,24 @@ from cython_core.dataplane import Dataplane
 SERVICE_NAMES = tuple(
     file.services_by_name[name].full_name
     for file in (services_service_pb2.DESCRIPTOR, servers_service_pb2.DESCRIPTOR,
-                 stats_service_pb2.DESCRIPTOR, system_service_pb2.DESCRIPTOR)
+                 config_service_pb2.DESCRIPTOR, stats_service_pb2.DESCRIPTOR,
+                 system_service_pb2.DESCRIPTOR)
     for name in file.services_by_name
 )
+# NOT_SERVING where the configuration file as it is now wasn't taken, or changes are not kept that
+# should be.  The daemon serves on, and so it is no part of the readiness.
+CONFIGURATION = "synproxy.configuration"
 
 
 class ManagementServer:
     def __init__(
         self, listening: Sequence[Listening], catalogue: Catalogue, dataplane: Dataplane,
-        log: AuditLog | None = None,
+        file: ConfigFile, log: AuditLog | None = None,
     ) -> None:
         self._health = health.aio.HealthServicer()
         self._services = ServicesServicer(catalogue)
         self._servers = ServersServicer(catalogue, dataplane)
+        self._config = ConfigServicer(catalogue, file)
         self._stats = StatsServicer(catalogue, dataplane)
         self._samples = Samples(dataplane)
         self._system = SystemServicer(catalogue, dataplane, self._samples)
@@ -60,6 +69,7 @@ class ManagementServer:
         add_HealthServicer_to_server(self._health, server)
         add_ServicesServiceServicer_to_server(self._services, server)
         add_ServersServiceServicer_to_server(self._servers, server)
+        add_ConfigServiceServicer_to_server(self._config, server)
         add_StatsServiceServicer_to_server(self._stats, server)
         add_SystemServiceServicer_to_server(self._system, server)
         # So that clients without the schema, such as grpcurl, can do all of this.
@@ -68,7 +78,7 @@ class ManagementServer:
 
     async def start(self) -> None:
         """Alive, but not ready.  Raises Refusal where an address can't be had."""
-        for name in SERVICE_NAMES:
+        for name in (*SERVICE_NAMES, CONFIGURATION):
             await self._health.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
         for door in self._doors:
@@ -78,6 +88,12 @@ class ManagementServer:
         self._sampling = asyncio.create_task(self._samples.run())
         for name in SERVICE_NAMES:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def set_configuration(self, well: bool) -> None:
+        """Whoever watches hears of it only where it changes."""
+        await self._health.set(
+            CONFIGURATION, health_pb2.HealthCheckResponse.SERVING if well
+            else health_pb2.HealthCheckResponse.NOT_SERVING)
 
     async def stop(self) -> None:
         """Leaves no socket behind."""

@@ -1,7 +1,6 @@
 """synproxy.v1.ServicesService."""
 
-from collections.abc import AsyncIterator, Awaitable
-from typing import NoReturn
+from collections.abc import AsyncIterator
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -9,31 +8,14 @@ from synproxy.v1 import services_service_pb2 as api
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceServicer
 
 from appliance.config.violation import Violation
-from appliance.management.catalogue import (
-    Catalogue,
-    Change,
-    InvalidServiceError,
-    NoSlotError,
-    NotAcknowledgedError,
-    ServiceExistsError,
-    StaleEtagError,
-    UnknownServiceError,
-)
+from appliance.management.catalogue import Catalogue, Change, UnknownServiceError
 from appliance.management.errors import abort_invalid
 from appliance.management.masks import mask_apply, mask_violations
+from appliance.management.refusals import answered, refuse
 from appliance.management.watchers import Kind
-from cython_core.dataplane import DataplaneError
 
 WATCHERS_MAX = 64
 
-_CODES: dict[type[Exception], grpc.StatusCode] = {
-    UnknownServiceError: grpc.StatusCode.NOT_FOUND,
-    ServiceExistsError: grpc.StatusCode.ALREADY_EXISTS,
-    NoSlotError: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    StaleEtagError: grpc.StatusCode.ABORTED,
-    NotAcknowledgedError: grpc.StatusCode.UNAVAILABLE,
-    DataplaneError: grpc.StatusCode.UNAVAILABLE,
-}
 _KINDS = {
     Kind.CREATED: api.WatchServicesResponse.KIND_CREATED,
     Kind.UPDATED: api.WatchServicesResponse.KIND_UPDATED,
@@ -64,13 +46,13 @@ class ServicesServicer(ServicesServiceServicer):
         try:
             service = self._catalogue.service(request.name)
         except UnknownServiceError as error:
-            await _abort(error, context)
+            await refuse(error, context)
         return api.GetServiceResponse(service=service, generation=self._catalogue.generation)
 
     async def CreateService(
         self, request: api.CreateServiceRequest, context: grpc.aio.ServicerContext
     ) -> api.CreateServiceResponse:
-        change = await _changed(
+        change = await answered(
             self._catalogue.create(request.service, request.validate_only), context
         )
         return api.CreateServiceResponse(
@@ -85,7 +67,7 @@ class ServicesServicer(ServicesServiceServicer):
             violations.append(Violation("service.name", "is required"))
         if violations:
             await abort_invalid(context, violations)
-        change = await _changed(
+        change = await answered(
             self._catalogue.update(
                 request.service.name,
                 lambda service: mask_apply(request, service),
@@ -105,7 +87,7 @@ class ServicesServicer(ServicesServiceServicer):
         self, request: api.DeleteServiceRequest, context: grpc.aio.ServicerContext
     ) -> api.DeleteServiceResponse:
         await _named(request.name, "name", context)
-        change = await _changed(
+        change = await answered(
             self._catalogue.delete(request.name, request.validate_only, request.etag), context
         )
         return api.DeleteServiceResponse(
@@ -140,20 +122,6 @@ class ServicesServicer(ServicesServiceServicer):
 async def _named(name: str, path: str, context: grpc.aio.ServicerContext) -> None:
     if not name:
         await abort_invalid(context, [Violation(path, "is required")])
-
-
-async def _changed(change: Awaitable[Change], context: grpc.aio.ServicerContext) -> Change:
-    try:
-        return await change
-    except InvalidServiceError as error:
-        await abort_invalid(context, error.violations)
-    except tuple(_CODES) as error:
-        await _abort(error, context)
-
-
-async def _abort(error: Exception, context: grpc.aio.ServicerContext) -> NoReturn:
-    await context.abort(_CODES[type(error)], str(error))
-    raise AssertionError("abort returns never")
 
 
 def _took(change: Change) -> Duration:

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from appliance.management.standing import Standing
 from appliance.metrics.reading import Reading, ServiceReading
 from cython_core.dataplane import (
     COUNTER_HELP,
@@ -72,6 +73,7 @@ class ReadingCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         reading = self._reading
         yield from _daemon(reading)
+        yield from _configuration(reading.configuration)
         yield from _workers(reading.workers)
         yield from _services(reading.services)
         yield _gauge("leaving_connections", "Connections that outlive their service.", "service",
@@ -97,6 +99,24 @@ def _daemon(reading: Reading) -> Iterator[Metric]:
         ("services", "Protected services.", len(reading.services)),
     ):
         yield GaugeMetricFamily(f"synproxy_{name}", meaning, value=float(value))
+
+
+def _configuration(standing: Standing) -> Iterator[Metric]:
+    for name, meaning, value in (
+        ("file_taken", "Whether the file was, when it was last read; else the former runs.",
+         standing.file_taken),
+        ("file_taken_time_seconds", "When it was last taken, since 1970.", standing.file_taken_s),
+        ("revision", "The newest, which runs.", standing.revision),
+        ("unconfirmed", "Whether it waits for its confirmation.", standing.waits),
+        ("persistent", "Whether it survives a restart.", standing.persistent),
+        ("kept", "Whether it does or need not, and the last write went well.", standing.kept),
+    ):
+        yield GaugeMetricFamily(f"synproxy_config_{name}", meaning, value=float(value))
+    for name, meaning, value in (
+        ("reloads", "How often the file was taken since start.", standing.taken_total),
+        ("reloads_refused", "How often it wasn't.", standing.refused_total),
+    ):
+        yield CounterMetricFamily(f"synproxy_config_{name}", meaning, value=float(value))
 
 
 def _workers(workers: Iterable[WorkerStats]) -> Iterator[Metric]:

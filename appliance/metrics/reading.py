@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from appliance.config_file import FileState
 from appliance.management.catalogue import Catalogue
+from appliance.management.standing import Standing, standing_of
 from cython_core.dataplane import (
     CookieSwitch,
     MempoolStats,
@@ -67,11 +69,13 @@ class Reading:
     leaving: Counter[str]              # connections of what has left, by the name that it had
     ports: Sequence[PortStats]
     mempools: Sequence[MempoolStats]
+    configuration: Standing
 
 
 class Reader:
-    def __init__(self, catalogue: Catalogue, plane: Plane) -> None:
+    def __init__(self, catalogue: Catalogue, plane: Plane, file: FileState) -> None:
         self.ready = False
+        self._file = file
         self._catalogue = catalogue
         self._plane = plane
         self._began_s = time.monotonic()
@@ -102,6 +106,7 @@ class Reader:
             leaving=self._leaving(),
             ports=self._plane.port_stats(),
             mempools=self._plane.mempool_stats(),
+            configuration=standing_of(self._catalogue.history, self._file),
         )
 
     async def _services(self) -> list[ServiceReading]:

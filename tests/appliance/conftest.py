@@ -17,7 +17,8 @@ import pytest
 from synproxy.v1.rule_pb2 import Role
 
 from appliance.config.listening import Listening
-from appliance.config.load import ConfigError, config_parse
+from appliance.config.load import ConfigError, config_load, config_parse
+from appliance.config_file import ConfigFile
 from appliance.management.audit import AuditLog
 from appliance.management.catalogue import Catalogue
 from appliance.management.server import ManagementServer
@@ -83,6 +84,7 @@ class Daemon:
         """Listens to admins at `path`, and where `listening` says."""
         self.plane = Plane()
         self.address = f"unix:{path}"
+        self.path = path.with_suffix(".yaml")       # the configuration
         self.listening = [Listening("management", self.address), *listening]
         self.logged: list[str] = []     # the lines of the audit log
         self._said = threading.Condition()
@@ -123,15 +125,18 @@ class Daemon:
             self._said.notify_all()
 
     async def _start(self) -> None:
-        config = config_parse(SERVICES.encode(), "f")
+        self.path.write_text(SERVICES)
+        config = config_load(self.path)
+        self.file = ConfigFile(self.path, config)
         dataplane = cast(Dataplane, self.plane)
         self.catalogue = Catalogue(config.services, config.defaults, dataplane, SLOTS)
         self.server = ManagementServer(
-            self.listening, self.catalogue, dataplane, AuditLog(self._log)
+            self.listening, self.catalogue, dataplane, self.file, AuditLog(self._log)
         )
         await self.server.start()
         await self.catalogue.acknowledged()
         await self.server.set_ready()
+        await self.server.set_configuration(True)
 
 
 @pytest.fixture

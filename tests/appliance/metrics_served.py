@@ -5,9 +5,11 @@ import http.client
 import socket
 import threading
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import TypeVar, cast
 
 from appliance.config.load import config_parse
+from appliance.config_file import FileState
 from appliance.management.catalogue import Catalogue
 from appliance.metrics.documents import Documents
 from appliance.metrics.reading import Reader
@@ -63,7 +65,8 @@ class Served:
     async def _start(self) -> None:
         self.catalogue = Catalogue(
             self._config.services, self._config.defaults, cast(Dataplane, self.plane))
-        self.reader = Reader(self.catalogue, self.plane)
+        self.file = FileState(Path("f"))
+        self.reader = Reader(self.catalogue, self.plane, self.file)
         self.documents = Documents(self.reader)
         self.server = MetricsServer(f"127.0.0.1:{self.port}", self.documents)
         await self.server.start()

@@ -299,7 +299,8 @@ def started(daemon, listening):
     """The server's state while it runs, then it ends."""
 
     async def start_and_stop():
-        server = ManagementServer([listening], daemon.catalogue, daemon.plane)
+        server = ManagementServer(
+            [listening], daemon.catalogue, daemon.plane, daemon.file)
         try:
             await server.start()
             path = listening.socket

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from appliance.management.standing import Standing
 from appliance.metrics.collector import ReadingCollector
 from appliance.metrics.reading import Reading, ServiceReading
 from cython_core.dataplane import COUNTERS
@@ -66,6 +67,11 @@ CASES = {
     "SynproxyDown": Case({of("up"): "0x40"}, {of("up"): "1x40"}, "2m", {}),
     "SynproxyNotReady": Case(
         {of("synproxy_ready"): "0x40"}, {of("synproxy_ready"): "1x40"}, "2m", {}),
+    "SynproxyFileNotTaken": Case(
+        {of("synproxy_config_file_taken"): "0x40"}, {of("synproxy_config_file_taken"): "0x10 1x30"},
+        "6m", {}),
+    "SynproxyChangesNotKept": Case(
+        {of("synproxy_config_kept"): "0x40"}, {of("synproxy_config_kept"): "0x10 1x30"}, "6m", {}),
     "SynproxyRestarted": Case(
         {of("synproxy_start_time_seconds"): "100x10 400x30"},
         {of("synproxy_start_time_seconds"): "100x40"}, "5m", {}),
@@ -183,7 +189,8 @@ def known_metrics() -> dict[str, set[str]]:
     plane.counters = dict.fromkeys(COUNTERS, 1)
     busy = ServiceReading("web", "auto", True, 1, Counter(dict.fromkeys(COUNTERS, 1)))
     reading = Reading(1.0, 1.0, 1, True, plane.worker_stats(), [busy], Counter(gone=1),
-                      plane.port_stats(), plane.mempool_stats())
+                      plane.port_stats(), plane.mempool_stats(),
+                      Standing(True, 1.0, 1, 0, 1, False, True, True))
     return {
         sample.name: {*sample.labels, "instance", "job"}
         for family in ReadingCollector(reading).collect() for sample in family.samples

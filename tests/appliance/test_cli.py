@@ -234,7 +234,7 @@ def test_what_is_no_address_is_a_usage_error(synproxy, address):
 def test_health_is_told_by_name(synproxy):
     result = synproxy("health")
     assert result.exit_code == 0
-    assert result.stdout.count("SERVING") == 5
+    assert result.stdout.count("SERVING") == 7
 
 
 @pytest.mark.parametrize(

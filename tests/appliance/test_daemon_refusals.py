@@ -74,7 +74,7 @@ def refused_beside(first: Running, config: Path) -> tuple[int, str]:
     """The same beside a running daemon, which doesn't feel it."""
     result = finished("run", config)
     assert result.stderr.count("\n") == 1
-    assert first.synproxy("health").count("SERVING") == 5
+    assert first.synproxy("health").count("SERVING") == 7
     return result.returncode, result.stderr
 
 

@@ -240,7 +240,7 @@ def test_before_the_workers_run_it_is_alive_but_not_ready(daemon, tmp_path):
 
     async def start():
         listening = [Listening("management", address)]
-        server = ManagementServer(listening, daemon.catalogue, daemon.plane)
+        server = ManagementServer(listening, daemon.catalogue, daemon.plane, daemon.file)
         await server.start()
         return server
 
@@ -259,7 +259,7 @@ def test_the_socket_is_its_owners_alone_and_goes_with_the_server(daemon, tmp_pat
 
     async def start_and_stop():
         server = ManagementServer(
-            [Listening("management", f"unix:{path}")], daemon.catalogue, daemon.plane
+            [Listening("management", f"unix:{path}")], daemon.catalogue, daemon.plane, daemon.file
         )
         await server.start()
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -273,7 +273,7 @@ def test_the_socket_is_its_owners_alone_and_goes_with_the_server(daemon, tmp_pat
 def test_an_address_that_cannot_be_had_is_refused_and_left_alone(daemon, tmp_path):
     async def start(address):
         listening = [Listening("management", address)]
-        server = ManagementServer(listening, daemon.catalogue, daemon.plane)
+        server = ManagementServer(listening, daemon.catalogue, daemon.plane, daemon.file)
         try:
             await server.start()
         finally:

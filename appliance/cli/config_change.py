@@ -1,0 +1,136 @@
+"""synproxy config apply | confirm | rollback."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from google.protobuf.duration_pb2 import Duration
+from synproxy.v1 import config_service_pb2 as api
+from synproxy.v1.config_pb2 import Config
+from synproxy.v1.config_service_pb2_grpc import ConfigServiceStub
+
+from appliance.cli.connection import connected
+from appliance.cli.differences import differences_text
+from appliance.cli.output import format_option, message_text
+from appliance.config.duration import duration_ns, duration_parse, duration_text
+from appliance.exit_codes import ExitCode
+
+# As long as the daemon gives a call: thousands of services are compiled meanwhile.
+TIMEOUT_S = 30.0
+
+
+def _duration(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> Duration | None:
+    try:
+        return duration_parse(value) if value is not None else None
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--confirm-within", callback=_duration, metavar="DURATION",
+        help="Roll back by itself unless `config confirm` is called in this time, such as 60s."),
+    click.option(
+        "--etag", default="", metavar="ETAG",
+        help="Only while what runs has this etag (see `config show -o json`)."),
+    click.option("--validate-only", is_flag=True, help="Check and show, change nothing."),
+    format_option,
+    click.pass_obj,
+)
+
+
+def _with_options(function: Any) -> Any:
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+@click.command("apply")
+@click.argument(
+    "file", type=click.Path(exists=True, dir_okay=False, readable=False, path_type=Path))
+@_with_options
+def apply_config(
+    address: str | None, file: Path, confirm_within: Duration | None, etag: str,
+    validate_only: bool, output: str,
+) -> None:
+    """Run the services and defaults of a configuration file, all at once.
+
+    What else is in the file must be as it runs. Connections go on untouched. The daemon's own file
+    stays as it is.
+    """
+    request = api.ApplyConfigRequest(
+        config=_loaded(file), etag=etag, validate_only=validate_only,
+        confirm_within=confirm_within)
+    with connected(address) as channel:
+        answer = ConfigServiceStub(channel).ApplyConfig(request, timeout=TIMEOUT_S)
+    click.echo(_text(answer, output))
+
+
+@click.command("rollback")
+@click.argument("revision", type=click.IntRange(min=1))
+@_with_options
+def rollback_config(
+    address: str | None, revision: int, confirm_within: Duration | None, etag: str,
+    validate_only: bool, output: str,
+) -> None:
+    """Run what a former revision was, as a new one.
+
+    `config history` has the numbers, `config diff --revision` what would change.
+    """
+    request = api.RollbackConfigRequest(
+        revision=revision, etag=etag, validate_only=validate_only, confirm_within=confirm_within)
+    with connected(address) as channel:
+        answer = ConfigServiceStub(channel).RollbackConfig(request, timeout=TIMEOUT_S)
+    click.echo(_text(answer, output))
+
+
+@click.command("confirm")
+@click.argument("revision", type=click.IntRange(min=1), required=False)
+@format_option
+@click.pass_obj
+def confirm_config(address: str | None, revision: int | None, output: str) -> None:
+    """Keep the revision that waits for it; REVISION makes sure that it is the one meant."""
+    with connected(address) as channel:
+        answer = ConfigServiceStub(channel).ConfirmConfig(
+            api.ConfirmConfigRequest(revision=revision or 0), timeout=TIMEOUT_S)
+    click.echo(
+        message_text(answer, output) if output != "table"
+        else f"revision {answer.revision.number} is confirmed")
+
+
+def _loaded(path: Path) -> Config:
+    """Ends the program where it is no configuration."""
+    # Its rules are the data plane's in part, which other commands start without.
+    from appliance.config.load import ConfigError, config_load
+
+    try:
+        return config_load(path)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(ExitCode.INVALID)
+    except OSError as error:
+        click.echo(f"synproxy: {path}: can't be read: {error.strerror}", err=True)
+        denied = isinstance(error, PermissionError)
+        sys.exit(ExitCode.DENIED if denied else ExitCode.FAILED)
+
+
+def _text(answer: api.ApplyConfigResponse | api.RollbackConfigResponse, output: str) -> str:
+    if output != "table":
+        return message_text(answer, output)
+    lines = [differences_text(answer.differences, "BEFORE", "AFTER")]
+    if not answer.generation:
+        lines.append("nothing was changed")
+        return "\n".join(lines)
+    took_ms = answer.apply_time.ToNanoseconds() / 1e6
+    number = answer.revision.number
+    lines.append(f"revision {number}: all workers run generation {answer.generation}"
+                 f" after {took_ms:.1f} ms")
+    if answer.revision.HasField("confirm_within"):
+        within = duration_text(duration_ns(answer.revision.confirm_within))
+        lines.append(f"`synproxy config confirm {number}` within {within}, or revision"
+                     f" {answer.revision.rollback_revision} comes back")
+    return "\n".join(lines)
