@@ -89,7 +89,8 @@ class Dataplane:
 
         A spec that is the same object as before is not compiled again; one with other options
         costs a copy of all services' options, other prefixes or ports their routes anew.  The
-        connections of a service that is gone, or gave up their prefix, go on: see leaving()."""
+        connections of a service that is gone, or gave up their prefix, go on: see leaving().  Its
+        slot is its own until then: it may come back to it, and no other may have it."""
 
     def drain(self, policy: str) -> None:
         """Take no new connections, by one of DRAINS, from the next publish() on.  Handshakes that

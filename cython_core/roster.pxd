@@ -26,7 +26,7 @@ cdef class Roster:
     cdef list order             # the specs as they were published last
     cdef dict wscales           # by slot: see wscale_announced
     cdef list rules             # of the live ones, as rules_sorted has them
-    cdef readonly dict given_up     # by slot: the rules of what leaves
+    cdef readonly dict given_up     # by slot: the name and the rules of what leaves
     cdef readonly list opened       # slots whose service is another since the last snapshot
 
     # A snapshot of these services.  ValueError where they can't be, before anything changes.

@@ -61,7 +61,7 @@ cdef class Roster:
         return snapshot
 
     cdef int forget(self, slots) except -1:
-        cdef dict given_up = {slot: rules for slot, rules in self.given_up.items()
+        cdef dict given_up = {slot: left for slot, left in self.given_up.items()
                               if slot not in slots}
         cdef Routes *leaving = leaving_routes(given_up)
         for slot in slots:
@@ -183,17 +183,19 @@ def rules_of(spec, slots):
 
 
 def given_up_by(given_up, changes):
-    """What leaves after these changes: by slot, its rules."""
+    """What leaves after these changes: by slot, whose it is and its rules.  A service that comes
+    back before all of it has left has its slot again, as one that takes a prefix back."""
     given_up = dict(given_up)
     for before, after in changes:
         if before is None:
-            if after.slot in given_up:
+            if after.slot in given_up and given_up[after.slot][0] != after.name:
                 raise ValueError(f"service {after.name}: slot {after.slot} is still being left")
             continue
         kept = set() if after is None else set(rules_of(after, after.slot + 1))
         left = [rule for rule in rules_of(before, before.slot + 1) if rule not in kept]
         if left:
-            given_up[before.slot] = sorted({*given_up.get(before.slot, ()), *left})
+            former = given_up[before.slot][1] if before.slot in given_up else ()
+            given_up[before.slot] = before.name, sorted({*former, *left})
     return given_up
 
 
@@ -203,7 +205,7 @@ cdef Routes *leaving_routes(dict given_up) except? NULL:
         return NULL
     # Of two that left the same port, one after the other, either will do.
     return routes_of(sorted((*rule[:4], leaving_at(rule[4]))
-                            for rules in given_up.values() for rule in rules))
+                            for _, rules in given_up.values() for rule in rules))
 
 
 cdef Routes *routes_of(list rules) except NULL:

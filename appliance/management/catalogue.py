@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import itertools
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -197,7 +197,7 @@ class Catalogue:
                 raise ServiceExistsError(f"{wanted.name} exists already")
             service = service_own(wanted)
             self._check(service)
-            slot = next(self._free_slots(1, self._plane.leaving()))
+            slot = self._slots_for((service.name,), self._plane.leaving())[service.name]
             self.history.check_confirmed()
             if validate_only:
                 return Change(None, self._shown(service), 0, 0)
@@ -372,9 +372,7 @@ class Catalogue:
         if violations:
             raise InvalidServiceError(violations)
         changed = changed_resources(self._live, live)
-        slots = {name: self._slots[name] for name in live.services if name in self._slots}
-        free = self._free_slots(len(live.services) - len(slots), leaving)
-        slots = {name: slots[name] if name in slots else next(free) for name in live.services}
+        slots = self._slots_for(live.services, leaving)
         keeps = live.defaults == self._live.defaults
         specs = {
             name: self._specs[name]
@@ -407,15 +405,19 @@ class Catalogue:
                 f"revision {self.history.newest.revision.number} runs, which has not the etag"
                 f" {etag[:NAME_SHOWN]}; read it again")
 
-    def _free_slots(self, count: int, leaving: Collection[int]) -> Iterator[int]:
-        """At least so many.  Raises NoSlotError."""
+    def _slots_for(self, names: Collection[str], leaving: Collection[int]) -> dict[str, int]:
+        """A service has the slot that it has, or had and hasn't left yet.  Raises NoSlotError."""
+        left = {name: slot for slot, name in self._left.items() if slot in leaving}
+        known = {**left, **self._slots}
         taken = {*self._slots.values(), *leaving}
-        if len(taken) + count > self._limit:
+        new = sum(name not in known for name in names)
+        if len(taken) + new > self._limit:
             raise NoSlotError(
                 f"limits.services is {self._limit}: {len(self._slots)} services and"
                 f" {len(taken) - len(self._slots)} whose connections go on"
             )
-        return (slot for slot in itertools.count() if slot not in taken)
+        free = (slot for slot in itertools.count() if slot not in taken)
+        return {name: known[name] if name in known else next(free) for name in names}
 
     def _name_of(self, slot: int) -> str:
         return self._left.get(slot) or self.names()[slot]

@@ -6,13 +6,19 @@ from contextlib import suppress
 
 from appliance.config.duration import NS_PER_S, duration_text
 from appliance.management.audit import AuditLog
-from appliance.management.catalogue import Catalogue, NotAcknowledgedError, Wanted
+from appliance.management.catalogue import (
+    Catalogue,
+    InvalidServiceError,
+    NoSlotError,
+    NotAcknowledgedError,
+    Wanted,
+)
 from appliance.management.changes import changes_begin
 from appliance.state.history import UnconfirmedError, Waiting
 from appliance.state.record import Record
 from cython_core.dataplane import DataplaneError
 
-# Until it is tried again where the data plane refuses it.
+# Until it is tried again where it is refused.
 RETRY_S = 1.0
 
 
@@ -54,7 +60,7 @@ class Confirmation:
             return
         except NotAcknowledgedError as error:
             reason = str(error)
-        except DataplaneError as error:
+        except (DataplaneError, NoSlotError, InvalidServiceError) as error:
             reason = str(error)
             await asyncio.sleep(RETRY_S)
         self._log.own(changes, reason)

@@ -21,11 +21,15 @@ from appliance.config.load import ConfigError, config_load, config_parse
 from appliance.config_file import ConfigFile
 from appliance.management.audit import AuditLog
 from appliance.management.catalogue import Catalogue
+from appliance.management.confirmation import Confirmation
 from appliance.management.server import ManagementServer
+from appliance.reload import Reloader
+from appliance.state.start import start_from
 from cython_core.dataplane import Dataplane
 
 from .certificates import Authority
 from .daemon_process import CONFIGURATION, LCORES, Running
+from .disks import small
 from .doors import ROLES, all_listening, install, socket_of
 from .plane import Plane
 
@@ -80,8 +84,14 @@ def config_file(tmp_path: Path) -> Callable[[str], Path]:
 class Daemon:
     """A management server in a thread of its own, over a plane without packets."""
 
-    def __init__(self, path: Path, listening: Sequence[Listening] = ()) -> None:
-        """Listens to admins at `path`, and where `listening` says."""
+    def __init__(
+        self, path: Path, listening: Sequence[Listening] = (), state: Path | None = None,
+        text: str = SERVICES,
+    ) -> None:
+        """Listens to admins at `path`, and where `listening` says.  `state` is a folder of
+        revisions, `text` the configuration file beside the socket."""
+        self._state = state
+        self._text = text
         self.plane = Plane()
         self.address = f"unix:{path}"
         self.path = path.with_suffix(".yaml")       # the configuration
@@ -99,7 +109,7 @@ class Daemon:
 
     def __exit__(self, *reason: object) -> None:
         self.channel.close()
-        self.call(self.server.stop())
+        self.call(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -125,24 +135,49 @@ class Daemon:
             self._said.notify_all()
 
     async def _start(self) -> None:
-        self.path.write_text(SERVICES)
+        management = f"management: {{state_folder: {self._state}}}\n" if self._state else ""
+        self.path.write_text(management + self._text)
         config = config_load(self.path)
         self.file = ConfigFile(self.path, config)
-        dataplane = cast(Dataplane, self.plane)
-        self.catalogue = Catalogue(config.services, config.defaults, dataplane, SLOTS)
+        dataplane, log = cast(Dataplane, self.plane), AuditLog(self._log)
+        self.begun = start_from(config, self.path)
+        live = self.begun.live
+        self.catalogue = Catalogue(
+            list(live.services.values()), live.defaults, dataplane, SLOTS, self.begun.history)
         self.server = ManagementServer(
-            self.listening, self.catalogue, dataplane, self.file, AuditLog(self._log)
+            self.listening, self.catalogue, dataplane, self.file, log
         )
+        self.reloader = Reloader(self.file, self.catalogue, log)
+        await self.catalogue.begin(self.begun.file, self.begun.origin)
+        self._confirming = asyncio.create_task(Confirmation(self.catalogue, log).run())
         await self.server.start()
         await self.catalogue.acknowledged()
         await self.server.set_ready()
         await self.server.set_configuration(True)
+
+    async def _stop(self) -> None:
+        self._confirming.cancel()
+        await self.server.stop()
+        self.begun.history.close()
 
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     with Daemon(tmp_path / "api.sock") as running:
         yield running
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """A folder of revisions, which isn't there yet."""
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def small_disk(state: Path) -> Iterator[Path]:
+    """The same, with a disk of its own."""
+    with small(state):
+        yield state
 
 
 @pytest.fixture(scope="session")

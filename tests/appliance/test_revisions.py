@@ -9,7 +9,6 @@ import signal
 import stat
 import subprocess
 import time
-from contextlib import suppress
 
 import pytest
 from synproxy.v1.config_service_pb2 import GetConfigResponse
@@ -31,6 +30,7 @@ from appliance.state.record import (
 )
 
 from .daemon_process import as_root
+from .disks import fill
 
 WEB = Service(name="web", prefixes=["192.0.2.0/24"], ports=["443"])
 ORIGIN = Origin("unix:/run/api.sock", "ServicesService/UpdateService")
@@ -46,11 +46,6 @@ def live(mss=1400, **services):
 def record(number=1, running=None, file=None):
     running = running or live()
     return Record(Revision(number=number, by="somebody"), running, file or running)
-
-
-@pytest.fixture
-def state(tmp_path):
-    return tmp_path / "state"
 
 
 @pytest.fixture
@@ -410,22 +405,6 @@ def test_killed_at_any_time_it_comes_back_with_what_was_answered(state, opened, 
 
 
 # Disks.
-
-@pytest.fixture
-def small_disk(state):
-    """A disk of 128 KiB behind the folder."""
-    state.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=128k,nr_inodes=100,mode=700", "tmpfs", str(state)]
-    subprocess.run(mount, check=True)
-    yield state
-    subprocess.run(["umount", "--lazy", str(state)], check=True)
-
-
-def fill(path):
-    with (path / "ballast").open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(b"x" * 4096)
-
 
 @as_root
 def test_what_a_full_disk_does_not_take_is_refused_and_leaves_nothing(small_disk, opened):

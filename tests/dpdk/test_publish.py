@@ -85,16 +85,26 @@ def test_what_a_service_gives_up_is_left_rule_by_rule():
     before = web(prefixes=["10.0.0.0/24", "10.1.0.0/24"], ports=[(80, 80), (443, 443)])
     after = web(prefixes=["10.0.0.0/24"], ports=[(80, 80), (443, 443)])
     left = roster.given_up_by({}, [(before, after)])
-    assert [(rule[1][-4:], rule[2]) for rule in left[0]] == [
+    name, rules = left[0]
+    assert name == "web"
+    assert [(rule[1][-4:], rule[2]) for rule in rules] == [
         (bytes([10, 1, 0, 0]), 80), (bytes([10, 1, 0, 0]), 443)]
     gone = roster.given_up_by(left, [(after, None)])
-    assert len(gone[0]) == 4
+    assert len(gone[0][1]) == 4
 
 
 def test_a_slot_that_is_being_left_takes_no_other_service():
     left = roster.given_up_by({}, [(web(), None)])
     with pytest.raises(ValueError, match="slot 0 is still being left"):
         roster.given_up_by(left, [(None, web(name="mail"))])
+
+
+def test_a_service_that_comes_back_has_its_slot_again():
+    left = roster.given_up_by({}, [(web(), None)])
+    back = roster.given_up_by(left, [(None, web(prefixes=["10.2.0.0/24"]))])
+    assert back == left
+    again = roster.given_up_by(back, [(web(prefixes=["10.2.0.0/24"]), None)])
+    assert len(again[0][1]) == 2
 
 
 def test_a_changed_wscale_is_remembered_until_its_epoch_has_passed():
