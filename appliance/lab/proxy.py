@@ -56,8 +56,8 @@ class Proxy(AbstractContextManager["Proxy"]):
         self._lab = lab
         self._log = lab.directory / f"{name}.log"
         self.address = f"unix:{lab.directory / name}.sock"
-        self._file = lab.directory / f"{name}.yaml"
-        self._file.write_text(HEAD.format(
+        self.file = lab.directory / f"{name}.yaml"
+        self.file.write_text(HEAD.format(
             driver=driver, id=lab.id, address=self.address, worker=WORKER_LCORE,
             metrics=f', metrics_address: "{metrics_address}"' if metrics_address else "")
             + services)
@@ -65,7 +65,7 @@ class Proxy(AbstractContextManager["Proxy"]):
     def __enter__(self) -> "Proxy":
         with self._log.open("wb") as log:
             self.process = self._lab.start(
-                self._lab.proxy, [*SYNPROXYD, "run", "--config", str(self._file)],
+                self._lab.proxy, [*SYNPROXYD, "run", "--config", str(self.file)],
                 stdout=log, stderr=log)
         try:
             until(lambda: self._is_ready() or self.process.poll() is not None,
