@@ -18,6 +18,7 @@ from appliance.config.load import ConfigError, config_load
 from appliance.management.differences import restart_differences
 
 DIFFERENCES_SHOWN = 10
+REASON_LINES_MAX = 50
 
 Stamp = tuple[int, int, int, int] | None
 
@@ -48,7 +49,9 @@ class FileState:
 
     def refused(self, reason: str) -> None:
         self.read_s = time.time()
-        self.reason = reason
+        lines = reason.splitlines()
+        more = len(lines) - REASON_LINES_MAX
+        self.reason = "\n".join(lines[:REASON_LINES_MAX] + ([f"{more} more"] if more > 0 else []))
         self.refused_total += 1
 
 

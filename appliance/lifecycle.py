@@ -9,8 +9,10 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from synproxy.v1.config_pb2 import Config
@@ -41,6 +43,7 @@ from cython_core.dataplane import Dataplane, DataplaneError, Settings
 
 HEALTH_S = 0.5      # until health says how it stands with the configuration
 STOP_S = 5.0
+AGAIN_S = 1.0
 
 
 def daemon_run(config: Config, path: Path) -> None:
@@ -98,9 +101,9 @@ async def _serve(config: Config, path: Path, settings: Settings, dataplane: Data
         gc.collect()
         gc.freeze()
         _say_ready(settings, config, listening, start)
-        tasks = [asyncio.create_task(work) for work in (
-            catalogue.tidy(), reloader.run(), Confirmation(catalogue, log).run(),
-            _tell_health(server, catalogue, file))]
+        tasks = [asyncio.create_task(_going(work)) for work in (
+            catalogue.tidy, reloader.run, Confirmation(catalogue, log).run,
+            partial(_tell_health, server, catalogue, file))]
         await stop.wait()
         for task in tasks:
             task.cancel()
@@ -114,6 +117,16 @@ async def _serve(config: Config, path: Path, settings: Settings, dataplane: Data
         await metrics.stop()
         await server.stop()
         start.history.close()
+
+
+async def _going(work: Callable[[], Awaitable[None]]) -> None:
+    """A mistake of ours in it is told, and ends neither it nor the proxy."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            say(f"synproxyd: begins again after:\n{traceback.format_exc()}", sys.stderr)
+            await asyncio.sleep(AGAIN_S)
 
 
 async def _begin(start: Start, catalogue: Catalogue, log: AuditLog) -> None:

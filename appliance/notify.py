@@ -6,6 +6,8 @@ import time
 from contextlib import suppress
 from typing import TextIO
 
+STATUS_CHARACTERS_MAX = 200      # a line of `systemctl status`
+
 
 def notify(state: str) -> None:
     """`state` is a line of sd_notify(3), or several; without systemd nothing happens."""
@@ -18,13 +20,16 @@ def notify(state: str) -> None:
 
 def notify_reloading() -> None:
     """`systemctl reload` of a service with Type=notify-reload waits from here on ..."""
-    notify(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+    with suppress(OSError):
+        now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        notify(f"RELOADING=1\nMONOTONIC_USEC={now_us}")
 
 
 def notify_running(reason: str) -> None:
     """... until this; `systemctl status` shows the reason, where it failed."""
-    shown = " ".join(reason.split()) if reason else "running"
-    notify(f"READY=1\nSTATUS={f'reload failed: {shown}' if reason else shown}")
+    shown = f"reload failed: {' '.join(reason.split())}" if reason else "running"
+    with suppress(OSError):
+        notify(f"READY=1\nSTATUS={shown[:STATUS_CHARACTERS_MAX]}")
 
 
 def say(text: str, output: TextIO) -> None:

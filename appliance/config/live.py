@@ -39,6 +39,14 @@ def service_own(service: Service) -> Service:
     return own
 
 
+def live_shared(live: Live, other: Live) -> Live:
+    """The same as `live`, with the services of `other` where they are equal."""
+    return Live(live.defaults, {
+        name: kept if (kept := other.services.get(name)) == service else service
+        for name, service in live.services.items()
+    })
+
+
 def restart_part(config: Config) -> Config:
     """The rest, with every default: what is written as its default is as if it weren't."""
     rest = Config()

@@ -20,7 +20,7 @@ from synproxy.v1.revision_pb2 import Revision
 from synproxy.v1.service_pb2 import Service, ServiceOptions
 
 from appliance.config.constraints import constraint_violations
-from appliance.config.live import Live, live_make, live_violations, service_own
+from appliance.config.live import Live, live_make, live_shared, live_violations, service_own
 from appliance.config.options import effective_options
 from appliance.config.rules import service_violations
 from appliance.config.settings import service_spec
@@ -178,7 +178,7 @@ class Catalogue:
 
     async def begin(self, file: Live, origin: Origin) -> None:
         """A revision of what was published first, unless the newest is just that."""
-        newest = self.history.newest
+        newest, file = self.history.newest, live_shared(file, self._live)
         changed = changed_resources(newest.live, self._live)
         if newest.revision.number and not changed and not unconfirmed(newest.revision):
             self.history.file_taken(file)
@@ -306,11 +306,13 @@ class Catalogue:
         told = after or before
         assert told is not None
         name = told.name
-        services, slots, specs = dict(self._live.services), dict(self._slots), dict(self._specs)
+        services, slots, specs = dict(self._live.services), self._slots, dict(self._specs)
         if after is None:
-            del services[name], slots[name], specs[name]
+            slots = {kept: slot for kept, slot in slots.items() if kept != name}
+            del services[name], specs[name]
         else:
-            services[name], slots[name] = after, slot
+            slots = slots if before else {**slots, name: slot}
+            services[name] = after
             specs[name] = service_spec(slot, after, self._live.defaults)
         fields = fields_changed(before, after)
         state = _State(Live(self._live.defaults, services), slots, specs)
@@ -348,9 +350,10 @@ class Catalogue:
     ) -> Revision:
         """Keep it, publish it, remember it.  The caller runs it uncut, under the lock."""
         former, waiting = self.history.newest, self.history.waiting
+        file = live_shared(wanted.file, state.live) if wanted.file else former.file
         changes = changes_now()
         revision = await self.history.add(
-            state.live, wanted.file or former.file, Origin(changes.by, changes.action),
+            state.live, file, Origin(changes.by, changes.action),
             differences_of(changed), wanted.confirm_within_s, wanted.must_be_kept)
         try:
             self._publish(state.specs)

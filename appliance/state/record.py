@@ -36,7 +36,8 @@ def record_encode(record: Record) -> bytes:
         revision=record.revision, defaults=running.defaults, services=running.services.values(),
         file_services=[
             service for name, service in file.services.items()
-            if running.services.get(name) != service
+            # Most are the same object (live_shared), and quick to tell.
+            if (other := running.services.get(name)) is not service and other != service
         ],
         file_lacks=[name for name in running.services if name not in file.services],
     )

@@ -1,5 +1,6 @@
 """One line for each change: who, what, from what to what, and how it ended."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -15,7 +16,12 @@ from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 from appliance.config.duration import duration_parse
 from appliance.config.listening import Listening
 from appliance.management import audit, catalogue
-from appliance.management.changes import fields_changed, fields_set
+from appliance.management.changes import (
+    change_note,
+    changes_begin,
+    fields_changed,
+    fields_set,
+)
 
 from .conftest import Daemon
 
@@ -185,6 +191,19 @@ def test_a_long_request_makes_no_long_line(daemon):
         update(daemon.channel, paths=["y" * 1000] * 1000)
     daemon.lines(2)
     assert max(map(len, daemon.logged)) < 2000
+
+
+def test_a_change_of_very_much_names_some_and_counts_the_rest():
+    changes = changes_begin("file f", "reload: SIGHUP")
+    for number in range(60):
+        change_note(f"services/s{number}", {"options.mss": (None, "1300")})
+    lines: list[str] = []
+    audit.AuditLog(lines.append).own(changes)
+    line = json.loads(lines[0])
+    assert (line["audit"], line["by"], line["method"]) == (
+        "changed", "file f", "reload: SIGHUP")
+    assert len(line["resources"]) == 51
+    assert line["resources"]["..."] == "10 more"
 
 
 @pytest.fixture(scope="module")

@@ -182,8 +182,16 @@ def test_systemd_is_told(configure, start, tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind(str(tmp_path / "notify"))
         channel.settimeout(READY_S)
-        daemon = start(configure(), env={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        config = configure()
+        daemon = start(config, env={"NOTIFY_SOCKET": str(tmp_path / "notify")})
         assert channel.recv(64) == b"READY=1"
+        daemon.process.send_signal(signal.SIGHUP)
+        assert re.fullmatch(rb"RELOADING=1\nMONOTONIC_USEC=[0-9]+", channel.recv(64))
+        assert channel.recv(64) == b"READY=1\nSTATUS=running"
+        config.write_text("x" * 100_000)
+        daemon.process.send_signal(signal.SIGHUP)
+        assert channel.recv(64).startswith(b"RELOADING=1")
+        assert channel.recv(1024).startswith(f"READY=1\nSTATUS=reload failed: {config}".encode())
         daemon.stop()
         assert channel.recv(64) == b"STOPPING=1"
 

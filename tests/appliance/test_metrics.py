@@ -13,8 +13,10 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as text_parse
 from synproxy.v1.service_pb2 import Service
 
+from appliance.config.live import Live
 from appliance.exit_codes import ExitCode
 from appliance.lab.waiting import until
+from appliance.management.catalogue import Wanted
 from appliance.metrics.collector import ALWAYS_TOLD
 from appliance.metrics.reading import FRESH_S
 from cython_core.dataplane import COUNTER_HELP, COUNTERS, DROP_REASONS, CookieSwitch
@@ -271,3 +273,23 @@ def test_a_port_for_metrics_that_is_taken_is_refused_by_name(configure_metrics, 
     assert refused.returncode == ExitCode.UNAVAILABLE
     assert "management.metrics_address: can't listen at 127.0.0.1" in refused.stderr
     assert scrape(port)
+
+
+def test_the_configuration_is_told(served):
+    found = samples(served)
+    assert (found["synproxy_config_file_taken",], found["synproxy_config_kept",]) == (1, 1)
+    assert (found["synproxy_config_persistent",], found["synproxy_config_unconfirmed",]) == (0, 0)
+    assert (found["synproxy_config_reloads_total",],
+            found["synproxy_config_reloads_refused_total",]) == (0, 0)
+    assert found["synproxy_config_file_taken_time_seconds",] <= time.time()
+
+
+def test_a_file_that_was_not_taken_and_a_revision_that_waits_are_told(served):
+    served.file.refused("a mistake")
+    live = served.catalogue.live
+    served.call(served.catalogue.replace(lambda newest: Wanted(
+        Live(live.defaults, {"web": live.services["web"]}), confirm_within_s=60)))
+    found = samples_anew(served)
+    assert (found["synproxy_config_file_taken",], found["synproxy_config_unconfirmed",]) == (0, 1)
+    assert found["synproxy_config_revision",] == 1
+    assert found["synproxy_config_reloads_refused_total",] == 1

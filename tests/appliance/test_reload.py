@@ -337,6 +337,13 @@ def test_the_reason_of_a_state_is_gone_with_it(tmp_path):
     assert (state.taken, state.reason, state.taken_total) == (True, "", 1)
 
 
+def test_a_long_reason_is_told_in_part(tmp_path):
+    state = FileState(tmp_path)
+    state.refused("\n".join(map(str, range(1000))))
+    assert len(state.reason.splitlines()) == 51
+    assert state.reason.endswith("\n950 more")
+
+
 def health(daemon):
     with grpc.insecure_channel(daemon.address) as channel:
         return HealthStub(channel).Check(

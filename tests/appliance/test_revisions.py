@@ -295,7 +295,7 @@ def test_in_memory_no_more_are_kept_either():
 
 @pytest.mark.parametrize("on_disk", [True, False])
 def test_nor_more_bytes_than_they_may_take(opened, monkeypatch, on_disk):
-    monkeypatch.setattr(histories, "BYTES_MAX", 2500 if on_disk else 200)
+    monkeypatch.setattr(histories, "BYTES_MAX", 2500 if on_disk else 2000)
     history = opened() if on_disk else History()
     for number in range(20):
         add(history, live(600 + number))
