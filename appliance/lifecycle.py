@@ -24,7 +24,7 @@ from appliance.host.claim import claimed
 from appliance.host.dumps import dumps_forbid
 from appliance.log import log_start
 from appliance.management.audit import AuditLog
-from appliance.management.catalogue import Catalogue, NotAcknowledgedError
+from appliance.management.catalogue import Catalogue, NotAcknowledgedError, Plane
 from appliance.management.changes import changes_begin
 from appliance.management.confirmation import Confirmation
 from appliance.management.server import ManagementServer
@@ -75,12 +75,7 @@ async def _serve(config: Config, path: Path, settings: Settings, dataplane: Data
     file = ConfigFile(path, config)
     start = start_from(config, path)
     log = AuditLog()
-    try:
-        catalogue = Catalogue(
-            list(start.live.services.values()), start.live.defaults, dataplane, settings.services,
-            start.history)
-    except DataplaneError as error:
-        raise Refusal(str(error)) from None
+    catalogue = catalogue_make(start, dataplane, settings.services)
     reloader = Reloader(file, catalogue, log, reload_on_change(config))
     stop = asyncio.Event()
     signals_await(asyncio.get_running_loop(), stop, reloader.ask)
@@ -117,6 +112,21 @@ async def _serve(config: Config, path: Path, settings: Settings, dataplane: Data
         await metrics.stop()
         await server.stop()
         start.history.close()
+
+
+def catalogue_make(start: Start, plane: Plane, services_max: int) -> Catalogue:
+    """Runs what `start` says, or the file alone where the data plane has no room for it.  Raises
+    Refusal."""
+    live = start.live
+    try:
+        return Catalogue(
+            list(live.services.values()), live.defaults, plane, services_max, start.history)
+    except DataplaneError as error:
+        if live == start.file:
+            raise Refusal(str(error)) from None
+        start.notices.append(f"{error}: the file runs alone, without what was changed over gRPC")
+        start.live = start.file
+        return catalogue_make(start, plane, services_max)
 
 
 async def _going(work: Callable[[], Awaitable[None]]) -> None:
