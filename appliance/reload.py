@@ -28,6 +28,7 @@ from cython_core.dataplane import DataplaneError
 LOOK_S = 1.0
 # Until what waits is tried again.
 RETRY_S = 5.0
+SIGHUP = "SIGHUP"
 
 
 class Reloader:
@@ -55,13 +56,13 @@ class Reloader:
             self._asked.clear()
             changed = self._on_change and await asyncio.to_thread(self._file.changed)
             if asked or changed or self._waits:
-                await self.reload("SIGHUP" if asked else "changed")
+                await self.reload(SIGHUP if asked else "changed")
 
     async def reload(self, why: str) -> None:
         state = self._file.state
         changes = changes_begin(f"file {state.path}", f"reload: {why}")
-        former, waited, self._waits = state.reason, self._waits, False
-        if not waited:
+        former, again, self._waits = state.reason, self._waits and why != SIGHUP, False
+        if not again:
             notify_reloading()
         try:
             overridden = await self._take()
@@ -80,7 +81,7 @@ class Reloader:
             state.refused("\n".join(
                 f"{state.path}: with changes over gRPC: {one.path}: {one.reason}"
                 for one in error.violations))
-        if self._waits and state.reason == former:
+        if again and self._waits and state.reason == former:
             return
         notify_running(state.reason)
         for line in state.reason.splitlines():

@@ -241,11 +241,11 @@ class Catalogue:
         async with self._changing:
             self._check_revision(etag)
             wanted = edit(self.history.newest)
+            if not wanted.ends_wait:
+                self.history.check_confirmed()
             # For thousands of services it takes a while, which others needn't wait for.
             leaving = self._plane.leaving()
             state, changed = await asyncio.to_thread(self._compiled, wanted.live, leaving)
-            if not wanted.ends_wait:
-                self.history.check_confirmed()
             if validate_only or not (changed or self.history.waiting):
                 if wanted.file is not None and not validate_only:
                     self.history.file_taken(wanted.file)

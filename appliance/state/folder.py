@@ -37,9 +37,7 @@ class Folder:
         """Makes it where it is missing.  Raises FolderError."""
         self.path = path
         try:
-            with suppress(FileExistsError):
-                path.mkdir(mode=FOLDER_MODE)
-            self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._fd = _made(path)
         except OSError as error:
             raise FolderError(f"{path}: {error.strerror}") from None
         try:
@@ -128,6 +126,19 @@ class Folder:
             if not stat.S_ISREG(status.st_mode) or status.st_size > FILE_BYTES_MAX:
                 raise DamagedError("is no revision of synproxy")
             return file.read(FILE_BYTES_MAX)
+
+
+def _made(path: Path) -> int:
+    """An open descriptor of it."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    with suppress(FileExistsError):
+        path.mkdir(mode=FOLDER_MODE)
+        parent = os.open(path.parent, flags)
+        try:
+            os.fsync(parent)        # that it is there is to last as well
+        finally:
+            os.close(parent)
+    return os.open(path, flags)
 
 
 def file_name(number: int) -> str:

@@ -182,6 +182,22 @@ def test_a_confirmation_comes_first(daemon, client, running):
     assert names(client) == ["web", "mail", "dns", "a"]
 
 
+def test_who_asks_meanwhile_is_told_and_who_waits_is_not_told_again(daemon, client, monkeypatch):
+    """`systemctl reload` waits for an answer to each SIGHUP."""
+    told = []
+    monkeypatch.setattr(reload, "notify_reloading", lambda: told.append("reloading"))
+    monkeypatch.setattr(reload, "notify_running", told.append)
+    client.apply([*client.running(), service("a", 1)], mss=1400, within_s=60)
+    write(daemon, SERVICES + DNS)
+    for why in ("changed", "changed", "SIGHUP", "changed"):
+        daemon.call(daemon.reloader.reload(why))
+    waits = client.get().file.reason
+    assert told == ["reloading", waits, "reloading", waits]
+    client.confirm()
+    daemon.call(daemon.reloader.reload("changed"))
+    assert told[4:] == [""]
+
+
 @as_root
 def test_a_full_disk_is_waited_for(tmp_path, small_disk, running):
     with Daemon(tmp_path / "api.sock", state=small_disk) as daemon:
