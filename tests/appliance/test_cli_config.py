@@ -148,6 +148,21 @@ def test_history_says_who_when_how_and_what(daemon, synproxy, config):
     assert [one["number"] for one in listed["revisions"]] == ["2", "1"]
 
 
+def test_history_may_be_longer_than_a_page(synproxy, config, monkeypatch):
+    monkeypatch.setattr("appliance.cli.config.PAGE_SIZE", 2)
+    for mss in range(1000, 1004):
+        synproxy("service", "set", "web", f"mss={mss}")
+    for count in (3, 4, 20):
+        assert [line.split()[0] for line in config("history", "-n", str(count)).splitlines()][
+            1:] == ["5", "4", "3", "2", "1"][:count]
+
+
+def test_programs_get_the_message(config, file):
+    applied = json.loads(config("apply", file, "-o", "json"))
+    assert (applied["revision"]["number"], applied["generation"]) == ("2", "2")
+    assert json.loads(config("rollback", "1", "-o", "json"))["revision"]["number"] == "3"
+
+
 def test_rollback_goes_to_a_number(synproxy, config, file):
     config("apply", file)
     lines = config("rollback", "1").splitlines()

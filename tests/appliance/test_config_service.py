@@ -439,6 +439,27 @@ def test_a_caller_that_goes_away_leaves_the_wait_and_its_end(daemon, client):
     assert [one.name for one in client.running()] == ["web", "mail"]
 
 
+def test_what_is_confirmed_at_the_last_moment_stays(daemon, client):
+    client.apply([service("a", 1)], within_s=60)
+    waiting = daemon.catalogue.history.waiting
+    client.confirm()
+    daemon.call(daemon.confirmation._bring_back(waiting))
+    assert [one.name for one in client.running()] == ["a"]
+    assert len(daemon.lines(2)) == 2
+
+
+def test_a_stuck_worker_does_not_keep_the_former_revision_from_coming_back(
+    daemon, client, monkeypatch
+):
+    client.apply([service("a", 1)], within_s=1)
+    monkeypatch.setattr(catalogues, "ACKNOWLEDGE_TIMEOUT_S", 0.05)
+    daemon.plane.stuck = True
+    line = daemon.lines(2)[1]
+    assert (line["audit"], line["by"]) == ("changed", "daemon")
+    assert "generation 3 is published" in line["message"]
+    assert [one.name for one in client.running()] == ["web", "mail"]
+
+
 def test_a_data_plane_that_refuses_the_way_back_is_asked_again(daemon, client):
     client.apply([service("a", 1)], within_s=1)
     daemon.plane.failing = True

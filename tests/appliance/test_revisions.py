@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -113,6 +114,13 @@ def test_with_any_byte_changed_it_is_no_revision():
 def test_what_it_is_instead_is_said(content, reason):
     with pytest.raises(DamagedError, match=reason):
         stored_decode(content)
+
+
+def test_what_has_a_right_checksum_and_no_sense_is_no_revision():
+    body = b"\x0a\xff"
+    head = f"synproxy revision 1 {hashlib.sha256(body).hexdigest()}\n".encode()
+    with pytest.raises(DamagedError, match="is no revision of synproxy"):
+        stored_decode(head + body)
 
 
 @pytest.mark.parametrize("message", [Revision, StoredRevision, GetConfigResponse, Difference])
