@@ -17,7 +17,7 @@ from synproxy.v1.system_service_pb2 import (
 )
 
 from appliance.management.catalogue import Catalogue
-from appliance.management.changes import change_note
+from appliance.management.changes import change_note, fields_changed
 from cython_core.dataplane import COOKIE_LIFE_S, Dataplane, WorkerState
 
 _WORDS: Mapping[DrainPolicy, str] = {
@@ -74,13 +74,13 @@ class Draining:
             self._began = _Began(
                 time.time_ns(), sum(map(_needing, workers)), self._syns(),
                 [worker.sweep for worker in workers])
-        change_note("system/drain", before, self._said())
+        change_note("system/drain", fields_changed(before, self._said()))
 
     def _end(self) -> None:
         before = self._said()
         self._dataplane.drain("none")
         self._policy, self._began = DRAIN_POLICY_UNSPECIFIED, None
-        change_note("system/drain", before, self._said())
+        change_note("system/drain", fields_changed(before, self._said()))
 
     def _said(self) -> DrainState:
         return DrainState(draining=self._began is not None, policy=self._policy)

@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from synproxy.v1.system_service_pb2 import SecretState
 
 from appliance.management.catalogue import Catalogue
-from appliance.management.changes import change_note
+from appliance.management.changes import change_note, fields_changed
 from cython_core.dataplane import Dataplane
 
 
@@ -33,4 +33,4 @@ class Secret:
             effective_time=Timestamp(seconds=rotation.since_s),
             former_expire_time=Timestamp(seconds=rotation.former_until_s),
         )
-        change_note("system/secret", former, self._state)
+        change_note("system/secret", fields_changed(former, self._state))

@@ -19,7 +19,7 @@ from appliance.config.constraints import constraint_violations
 from appliance.config.violation import Violation
 from appliance.log import LEVEL_AT_START, log_level_set
 from appliance.management.catalogue import Catalogue, NotAcknowledgedError
-from appliance.management.changes import change_note
+from appliance.management.changes import change_note, fields_changed
 from appliance.management.draining import Draining
 from appliance.management.errors import abort_invalid
 from appliance.management.samples import Load, Samples
@@ -132,7 +132,7 @@ class SystemServicer(SystemServiceServicer):
             self._log_level = request.daemon
         if request.HasField("dpdk"):
             self._dataplane.log_level_set(request.dpdk)
-        change_note("system/log_levels", previous, self._levels())
+        change_note("system/log_levels", fields_changed(previous, self._levels()))
         return api.SetLogLevelResponse(levels=self._levels(), previous=previous)
 
     def _levels(self) -> api.LogLevels:
