@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -55,8 +55,11 @@ def default_address() -> str:
 
 
 @contextmanager
-def connected(address: str | None) -> Iterator[grpc.Channel]:
-    """Ends the program with a line on stderr and its exit code where a call fails."""
+def connected(
+    address: str | None, options: Sequence[tuple[str, int]] = ()
+) -> Iterator[grpc.Channel]:
+    """Ends the program with a line on stderr and its exit code where a call fails.  `options` are
+    gRPC's, of the channel."""
     address = address or default_address()
     if not _ADDRESS.fullmatch(address):
         raise click.UsageError(
@@ -64,8 +67,8 @@ def connected(address: str | None) -> Iterator[grpc.Channel]:
         )
     credentials = None if address.startswith("unix:") else _credentials()
     with (
-        grpc.secure_channel(address, credentials, _OPTIONS) if credentials
-        else grpc.insecure_channel(address, _OPTIONS)
+        grpc.secure_channel(address, credentials, (*_OPTIONS, *options)) if credentials
+        else grpc.insecure_channel(address, (*_OPTIONS, *options))
     ) as channel:
         try:
             yield channel

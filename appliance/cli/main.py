@@ -26,9 +26,11 @@ COMMANDS = {
     "service": ("appliance.cli.service", "List, show and change the protected services."),
     "stats": ("appliance.cli.stats", "Show what the workers count."),
     "system": ("appliance.cli.system", "Show what the daemon runs on."),
+    "top": ("appliance.cli.top", "Watch the proxy at work, on the whole screen."),
     "undrain": ("appliance.cli.undrain", "Take new connections again."),
     "worker": ("appliance.cli.worker", "Show the workers."),
 }
+
 
 class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:

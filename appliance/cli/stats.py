@@ -4,31 +4,22 @@ import sys
 import time
 from collections import Counter
 from contextlib import suppress
-from math import isnan
 
 import click
 from synproxy.v1 import stats_service_pb2 as api
 from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 
 from appliance.cli.connection import TIMEOUT_S, connected
+from appliance.cli.interval import interval_option
 from appliance.cli.output import format_option, message_text, table_text
 from appliance.config.duration import NS_PER_S, duration_text
 
 _CLEAR = "\033[H\033[2J"    # ECMA-48 CUP and ED: home, erase
 
 
-def _seconds(ctx: click.Context, parameter: click.Parameter, value: float) -> float:
-    if isnan(value):
-        raise click.BadParameter("nan is no number of seconds")
-    return value
-
-
 @click.command("stats")
 @click.option("--watch", is_flag=True, help="Show again and again, with rates, until Ctrl-C.")
-@click.option(
-    "--interval", type=click.FloatRange(min=0.1, max=86400), default=1.0, show_default=True,
-    callback=_seconds, help="Seconds between two looks of --watch.",
-)
+@interval_option("Seconds between two looks of --watch.")
 @click.option("--all", "zeros", is_flag=True, help="Show what was never counted, too.")
 @format_option
 @click.pass_obj
