@@ -45,10 +45,10 @@ def _rates(plots: Plots) -> Iterator[Statement]:
     unproved = last["synack_sent"] - last["cookie_valid"]
     if unproved > FLOOD_PPS:
         yield Statement(
-            Level.BAD, f"SYN flood: {short(unproved)} cookies a second go to clients that prove"
-            f" nothing; {short(last['cookie_valid'])} a second prove their address.")
+            Level.BAD, f"SYN flood: {short(unproved)} cookies/s unproved,"
+            f" {short(last['cookie_valid'])}/s proved.")
     if last["dropped"] > DROPS_PPS:
-        yield Statement(Level.WARN, f"{short(last['dropped'])} frames a second are dropped.")
+        yield Statement(Level.WARN, f"{short(last['dropped'])} frames/s are dropped.")
 
 
 def _states(now: Sample, workers: list[WorkerRow]) -> Iterator[Statement]:

@@ -1,6 +1,10 @@
 """Keys out of the bytes that a terminal sends, as xterm and its kin write them (ECMA-48 §5.4)."""
 
 import re
+import time
+
+# Longer than the bytes of one key are apart, shorter than anyone waits for Esc.
+_KEY_S = 0.1
 
 ESCAPE = b"\x1b"
 
@@ -18,13 +22,16 @@ class Keys:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._fed_s = 0.0
 
     @property
-    def waiting(self) -> bool:
-        return bool(self._rest)
+    def patience_s(self) -> float | None:
+        """How long to wait for the rest of a sequence; None where none is under way."""
+        return max(self._fed_s + _KEY_S - time.monotonic(), 0.0) if self._rest else None
 
     def feed(self, some: bytes) -> list[str]:
         """The keys that are complete; unknown ones are left out."""
+        self._fed_s = time.monotonic()
         text, at, found = self._rest + some, 0, []
         while at < len(text):
             match = _KEY.match(text, at)
@@ -44,6 +51,8 @@ class Keys:
         return found
 
     def settle(self) -> list[str]:
-        """Nothing more came in time."""
+        """Those that are complete because nothing more came in time."""
+        if self.patience_s != 0:
+            return []
         alone, self._rest = self._rest == ESCAPE, b""
         return ["escape"] if alone else []

@@ -134,13 +134,19 @@ def worker_rows(now: Sample, then: Sample | None) -> Iterator[WorkerRow]:
         former = then.workers.get(lcore) if then and seconds else None
         since = former or api.WorkerStats()     # since start
         yield WorkerRow(
-            lcore, share(one.busy_cycles - since.busy_cycles, one.cycles - since.cycles),
+            lcore, _busy(one, since),
             share(one.connections, one.connections_max), share(one.half_open, one.half_open_max),
             rate(one.counters.get("received", 0), since.counters.get("received", 0), seconds),
             rate(one.turns, since.turns, seconds),
             one.counters.get("tx_full", 0) + one.drops.get("tx_full", 0),
             one.generation < now.generation,
         )
+
+
+def _busy(one: api.WorkerStats, since: api.WorkerStats) -> float:
+    if one.cycles <= since.cycles:
+        return share(one.busy_cycles, one.cycles)
+    return share(one.busy_cycles - since.busy_cycles, one.cycles - since.cycles)
 
 
 def port_rows(now: Sample, then: Sample | None) -> Iterator[PortRow]:

@@ -125,7 +125,7 @@ def _workers(plain: bool) -> list[Cells]:
         Cells("connections", lambda row: _filled(row.connections, plain), 16),
         Cells("half open", lambda row: _filled(row.half_open, plain), 16, least=70),
         Cells("frames/s", lambda row: _rate(row.frames), 8, True),
-        Cells("turns/s", lambda row: _rate(row.turns), 8, True, least=80),
+        Cells("turns/s", lambda row: _rate(row.turns), 8, True, least=100),
         Cells("not sent", lambda row: _lost(row.unsent), 8, True, least=90),
         Cells("", lambda row: Text("behind" if row.behind else "", STYLES[Level.WARN])),
     ]

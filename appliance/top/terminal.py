@@ -17,8 +17,6 @@ from rich.console import Console
 
 from appliance.top.keys import Keys
 
-# Longer than the bytes of one key are apart, shorter than anyone waits for Esc.
-_KEY_S = 0.1
 _ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _SIGNALS = (signal.SIGINT, *_ENDS, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
 _WOKEN = b"\0"      # no signal's number
@@ -64,10 +62,9 @@ class Terminal:
 
     def events(self) -> list[str | signal.Signals]:
         """What has happened since; waits for something."""
-        patience_s = _KEY_S if self._keys.waiting else None
         ends: list[int | socket.socket] = [self._keyboard, self._wakes]
-        ready, _, _ = select.select(ends, [], [], patience_s)
-        found: list[str | signal.Signals] = [] if ready else [*self._keys.settle()]
+        ready, _, _ = select.select(ends, [], [], self._keys.patience_s)
+        found: list[str | signal.Signals] = []
         if self._wakes in ready:
             numbers = set(self._wakes.recv(4096)) - set(_WOKEN)
             found += sorted(signal.Signals(number) for number in numbers)
@@ -75,6 +72,7 @@ class Terminal:
             some = os.read(self._keyboard, 4096)
             # Nothing to read, and yet ready: the terminal has gone.
             found += self._keys.feed(some) if some else [signal.SIGHUP]
+        found += self._keys.settle()
         return self._kept(found)
 
     def _kept(self, found: list[str | signal.Signals]) -> list[str | signal.Signals]:
