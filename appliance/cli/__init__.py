@@ -6,3 +6,6 @@ Results go to stdout, everything else to stderr; how a command ends is in exit_c
 # Where cli.connection finds the files of the --tls options: click.Context.meta, which a command's
 # context shares.
 TLS_FILES = "synproxy.tls_files"
+
+# Set by the shells' scripts, as click calls it for a program of this name.
+COMPLETE_VARIABLE = "_SYNPROXY_COMPLETE"

@@ -17,8 +17,13 @@ from appliance.management.roles import declared_role, role_word
 _INDENT = "  "
 
 
+def _settings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    paths = [*dict(settings_paths()), *dict(settings_paths(service_pb2.ServiceOptions.DESCRIPTOR))]
+    return [path for path in paths if path.startswith(incomplete)]
+
+
 @click.command("explain")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=_settings)
 def command(name: str | None) -> None:
     """Say what a setting, message or method means.
 

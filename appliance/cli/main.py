@@ -4,14 +4,19 @@ import errno
 import importlib
 import os
 import sys
+from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from appliance.cli import TLS_FILES
+from appliance.cli import COMPLETE_VARIABLE, TLS_FILES
 from appliance.exit_codes import ExitCode
 
 # Name → (module, what its help says).  Kept here so that --help imports none of them.
 COMMANDS = {
+    "completion": (
+        "appliance.cli.completion", "Print the script that lets a shell complete synproxy's words."
+    ),
     "config": ("appliance.cli.config", "Show, compare, apply and roll back what runs."),
     "doctor": ("appliance.cli.doctor", "Find what is wrong with this host, and say what to do."),
     "drain": ("appliance.cli.drain", "Take no new connections; those there are go on."),
@@ -42,6 +47,23 @@ class LazyGroup(click.Group):
         module = importlib.import_module(COMMANDS[cmd_name][0])
         command: click.Command = module.command
         return command
+
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> "list[CompletionItem[str]]":
+        """Of the table; click would import every command to ask whether it is hidden."""
+        return [
+            *(CompletionItem(name, help=words) for name, (_, words) in COMMANDS.items()
+              if name.startswith(incomplete)),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        if COMPLETE_VARIABLE in os.environ:
+            from appliance.cli.shells import be_silent
+
+            be_silent()
+        return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
         try:

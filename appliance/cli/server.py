@@ -4,6 +4,7 @@ import click
 from synproxy.v1 import servers_service_pb2 as api
 from synproxy.v1.servers_service_pb2_grpc import ServersServiceStub
 
+from appliance.cli.complete import service_names
 from appliance.cli.connection import TIMEOUT_S, connected
 from appliance.cli.output import format_option, message_text, table_text
 from appliance.config.duration import duration_ns, duration_text
@@ -17,7 +18,9 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--service", default="", metavar="NAME", help="Only the servers of this service.")
+@click.option(
+    "--service", default="", metavar="NAME", shell_complete=service_names,
+    help="Only the servers of this service.")
 @format_option
 @click.pass_obj
 def list_servers(address: str | None, service: str, output: str) -> None:

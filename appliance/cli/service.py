@@ -5,6 +5,7 @@ from synproxy.v1 import services_service_pb2 as api
 from synproxy.v1.service_pb2 import Service
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 
+from appliance.cli.complete import service_names
 from appliance.cli.connection import TIMEOUT_S, connected
 from appliance.cli.options import option_texts
 from appliance.cli.output import format_option, message_text, table_text
@@ -43,7 +44,7 @@ def row_of(service: Service) -> tuple[str, str, str, str]:
 
 
 @command.command("get")
-@click.argument("name")
+@click.argument("name", shell_complete=service_names)
 @format_option
 @click.pass_obj
 def get_service(address: str | None, name: str, output: str) -> None:

@@ -11,6 +11,7 @@ from synproxy.v1 import services_service_pb2 as api
 from synproxy.v1.service_pb2 import Service
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 
+from appliance.cli.complete import assignments, service_names
 from appliance.cli.connection import TIMEOUT_S, connected
 from appliance.cli.options import assignments_apply, option_fields, option_texts
 from appliance.cli.output import applied_text, format_option, message_text, table_text
@@ -26,6 +27,8 @@ _PORTS = click.option(
 _ETAG = click.option(
     "--etag", default="", metavar="ETAG",
     help="Change it only if it still has this etag (see `service get`).")
+_ASSIGNMENTS = click.argument(
+    "assignments", nargs=-1, metavar="[OPTION=VALUE]...", shell_complete=assignments)
 _VALIDATE = click.option("--validate-only", is_flag=True, help="Check and show, change nothing.")
 
 
@@ -42,7 +45,9 @@ def _command(name: str, *options: Callable[[Any], Any]) -> Callable[[Any], click
 
     def decorate(function: Any) -> click.Command:
         function = click.pass_obj(function)
-        for option in reversed([click.argument("name"), *options, _VALIDATE, format_option]):
+        # A new service has a name that isn't there yet.
+        named = click.argument("name", shell_complete=None if name == "create" else service_names)
+        for option in reversed([named, *options, _VALIDATE, format_option]):
             function = option(function)
         kind = click.Command if name == "delete" else _WithOptions
         made: click.Command = click.command(name, cls=kind)(function)
@@ -52,8 +57,7 @@ def _command(name: str, *options: Callable[[Any], Any]) -> Callable[[Any], click
 
 
 @_command(
-    "create", _PREFIXES, _PORTS,
-    click.argument("assignments", nargs=-1, metavar="[OPTION=VALUE]..."))
+    "create", _PREFIXES, _PORTS, _ASSIGNMENTS)
 def create_service(
     address: str | None, name: str, prefixes: Sequence[str], ports: Sequence[str],
     assignments: Sequence[str], validate_only: bool, output: str,
@@ -78,8 +82,7 @@ def create_service(
 
 
 @_command(
-    "set", _PREFIXES, _PORTS, _ETAG,
-    click.argument("assignments", nargs=-1, metavar="[OPTION=VALUE]..."))
+    "set", _PREFIXES, _PORTS, _ETAG, _ASSIGNMENTS)
 def set_service(
     address: str | None, name: str, prefixes: Sequence[str], ports: Sequence[str], etag: str,
     assignments: Sequence[str], validate_only: bool, output: str,

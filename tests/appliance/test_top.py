@@ -205,7 +205,7 @@ def test_an_error_gives_the_terminal_back(tmp_path):
     handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     with os.fdopen(slave, "w") as file, os.fdopen(master, "rb"):
         console = Console(file=file, force_terminal=True)
-        with pytest.raises(termios.error, match="^taken"), Terminal(console, slave).taken():
+        with pytest.raises(termios.error, match=r"^taken"), Terminal(console, slave).taken():
             raise termios.error("taken" if termios.tcgetattr(slave) != before else "not taken")
         assert termios.tcgetattr(slave) == before
         assert os.read(master, 4096).endswith(LEFT[0] + LEFT[1])
