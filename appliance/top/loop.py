@@ -77,6 +77,9 @@ def top_run(channel: grpc.Channel, first: api.GetStatsResponse, interval_s: floa
 
 
 def _reason(error: grpc.RpcError) -> str:
-    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return "it takes longer than ever"
-    return str(error.details())
+    """On half a line; gRPC's own words for the first two would fill several."""
+    words = {
+        grpc.StatusCode.UNAVAILABLE: "it isn't there",
+        grpc.StatusCode.DEADLINE_EXCEEDED: "it takes too long",
+    }
+    return words.get(error.code()) or str(error.details())

@@ -57,7 +57,7 @@ class Terminal:
 
     def size(self) -> tuple[int, int]:
         """Columns and lines."""
-        size = os.get_terminal_size(self._keyboard)
+        size = os.get_terminal_size(self._console.file.fileno())
         return size.columns, size.lines
 
     def events(self) -> list[str | signal.Signals]:
@@ -69,11 +69,16 @@ class Terminal:
             numbers = set(self._wakes.recv(4096)) - set(_WOKEN)
             found += sorted(signal.Signals(number) for number in numbers)
         if self._keyboard in ready:
-            some = os.read(self._keyboard, 4096)
-            # Nothing to read, and yet ready: the terminal has gone.
-            found += self._keys.feed(some) if some else [signal.SIGHUP]
+            found += self._typed()
         found += self._keys.settle()
         return self._kept(found)
+
+    def _typed(self) -> list[str | signal.Signals]:
+        with suppress(OSError):
+            some = os.read(self._keyboard, 4096)
+            if some:
+                return [*self._keys.feed(some)]
+        return [signal.SIGHUP]      # the terminal has gone, if the signal didn't say so
 
     def _kept(self, found: list[str | signal.Signals]) -> list[str | signal.Signals]:
         """Deals with a stop and its end, of which the loop need only know to draw."""
@@ -97,15 +102,19 @@ class Terminal:
         if not self._own:
             return
         self._own = False
-        # First what can't wait for a reader.
-        termios.tcsetattr(self._keyboard, termios.TCSANOW, self._before)
-        self._console.show_cursor(True)
-        self._console.set_alt_screen(False)
+        with suppress(OSError, termios.error):      # the terminal has gone, its state with it
+            # First what can't wait for a reader.
+            termios.tcsetattr(self._keyboard, termios.TCSANOW, self._before)
+            self._console.show_cursor(True)
+            self._console.set_alt_screen(False)
 
 
 def fatal(event: str | signal.Signals) -> bool:
     return event in _ENDS
 
 
-def _noted(_number: int, _frame: FrameType | None) -> None:
-    """Python writes the number where set_wakeup_fd says, if there is a handler."""
+def _noted(number: int, _frame: FrameType | None) -> None:
+    """Python writes the number where set_wakeup_fd says, if there is a handler.  Where nobody reads
+    what is written, nothing notes the first; so the second ends the program."""
+    if number in _ENDS:
+        signal.signal(number, signal.SIG_DFL)

@@ -23,7 +23,7 @@ class PtyScreen:
         self, command: Sequence[str], columns: int = 80, lines: int = 24,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        self._master, self.terminal = os.openpty()
+        self._master, self.terminal = self._open = list(os.openpty())
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self.written = b""
@@ -45,8 +45,7 @@ class PtyScreen:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        os.close(self._master)
-        os.close(self.terminal)
+        self.hang_up()
 
     @property
     def lines(self) -> list[str]:
@@ -58,6 +57,11 @@ class PtyScreen:
     def resize(self, columns: int, lines: int) -> None:
         self._screen.resize(lines, columns)
         self._set_size(columns, lines)
+
+    def hang_up(self) -> None:
+        """As a terminal that is closed."""
+        while self._open:
+            os.close(self._open.pop())
 
     def until(self, what: str | Callable[[list[str]], bool]) -> list[str]:
         """Reads on until it holds, or a line has the text."""

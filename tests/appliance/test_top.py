@@ -167,6 +167,22 @@ def assert_left(screen):
     assert b"Traceback" not in screen.written
 
 
+def test_it_ends_with_its_terminal(screen):
+    screen.until(drawn)
+    screen.hang_up()
+    screen.process.wait(10)
+
+
+def test_a_second_signal_ends_it_where_nobody_reads(screen):
+    screen.until(drawn)
+    screen.resize(250, 80)
+    time.sleep(1)       # for more pictures than a terminal's buffer holds
+    for _ in range(2):
+        screen.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+    assert screen.process.wait(10) == -signal.SIGTERM
+
+
 def hanging():
     time.sleep(2)
     return []
