@@ -133,10 +133,10 @@ def _lists(
 
 
 def _name_part(here: Table, part: range, rows: int, chosen: bool) -> None:
-    """In the list's head: which of its rows are shown, where not all are."""
+    """In the list's head: from which of its rows on it is shown, where not all are."""
     head = f"{here.columns[0].header}"
     if len(part) < rows:
-        head += f" {part.start + 1}-{part.stop}/{rows}"
+        head += f" {part.start + 1}/{rows}"
     here.columns[0].header = Text(head, style="reverse" if chosen else "")
 
 

@@ -16,6 +16,7 @@ from appliance.cli.main import COMMANDS, main
 from appliance.cli.options import option_fields
 from appliance.exit_codes import ExitCode
 
+from . import conftest
 from .pty_screen import PtyScreen
 
 SHELLS = ("bash", "zsh", "fish")
@@ -23,6 +24,7 @@ BIN = Path(sys.executable).parent
 FIRST_WORD_S = 0.15     # as --help
 ASKING_S = 0.4 + DEADLINE_S
 ATTEMPTS = 7
+MANY = 10_000
 TAB, REPLACE_LINE = "\t", "\x15"    # Ctrl-U
 
 # What is typed, and what the line is then; "·" for a space at its end.
@@ -135,8 +137,7 @@ def test_fish_completes_the_line(script, daemon, words, line):
 
 def test_fish_says_what_words_mean(script, daemon):
     assert dict(fish(script, daemon.address, ""))["stats"] == COMMANDS["stats"][1]
-    assert dict(fish(script, daemon.address, "service get ")) == {
-        "web": "192.0.2.0/24", "mail": "192.0.2.25"}
+    assert fish(script, daemon.address, "service get ") == [["mail"], ["web"]]
     assert "default" in dict(fish(script, daemon.address, "service set web mss"))["mss="]
 
 
@@ -186,6 +187,18 @@ def test_a_daemon_that_does_not_answer_is_not_waited_for(tmp_path):
         assert fastest(f"unix:{path}", "service get w") <= ASKING_S
         run = asked(f"unix:{path}", "service get w")
     assert (run.stdout.strip(), run.stderr) == ("", "")
+
+
+def test_thousands_of_services_are_told_in_time(monkeypatch, tmp_path):
+    services = "".join(
+        f"  - {{name: s{number:05}, prefixes: [10.0.{number >> 8}.{number & 255}], ports: [80]}}\n"
+        for number in range(MANY))
+    monkeypatch.setattr(conftest, "SLOTS", MANY)
+    monkeypatch.setattr(conftest, "SERVICES", (
+        f"{conftest.MINIMAL}limits: {{services: {MANY}}}\nservices:\n{services}"))
+    with conftest.Daemon(tmp_path / "api.sock") as daemon:
+        words = asked(daemon.address, "service get s0012").stdout.splitlines()
+    assert words == [f"plain,s0012{digit}" for digit in range(10)]
 
 
 @pytest.mark.parametrize("address", ["unix:/nonexistent/api.sock", "127.0.0.1:1", "nonsense"])
