@@ -11,7 +11,7 @@ from rich.console import Console
 from synproxy.v1 import stats_service_pb2 as api
 
 from appliance.top.asking import Answer, Asker
-from appliance.top.look import Look, Looking
+from appliance.top.look import Looking
 from appliance.top.screen import Silence, Size, picture
 from appliance.top.terminal import Terminal, fatal
 from appliance.top.view import View
@@ -43,10 +43,6 @@ class Top:
         size = Size(columns, lines, plain=console.options.ascii_only)
         console.size = (columns, lines)     # rich would believe $COLUMNS and $LINES
         console.update_screen(picture(self._shown, self.view, self._silence, size))
-
-    @property
-    def shown(self) -> Look:
-        return self._shown
 
 
 def top_run(channel: grpc.Channel, first: api.GetStatsResponse, interval_s: float) -> None:

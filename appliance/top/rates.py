@@ -138,8 +138,7 @@ def worker_rows(now: Sample, then: Sample | None) -> Iterator[WorkerRow]:
             share(one.connections, one.connections_max), share(one.half_open, one.half_open_max),
             rate(one.counters.get("received", 0), since.counters.get("received", 0), seconds),
             rate(one.turns, since.turns, seconds),
-            one.counters.get("tx_full", 0) + one.drops.get("tx_full", 0),
-            one.generation < now.generation,
+            one.counters.get("tx_full", 0), one.generation < now.generation,
         )
 
 

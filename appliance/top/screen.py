@@ -15,7 +15,7 @@ from appliance.top.history import PLOTS
 from appliance.top.look import Look
 from appliance.top.room import lines_shared
 from appliance.top.tables import STYLES, columns_of, rows_of, table
-from appliance.top.view import HELP, SECTIONS, View
+from appliance.top.view import HELP, ORDERS, SECTIONS, View
 from appliance.top.words import short
 
 LEAST_COLUMNS, LEAST_LINES = 60, 15
@@ -56,7 +56,7 @@ def picture(look: Look, view: View, silence: Silence | None, size: Size) -> Rend
     room = size.lines - len(above) - 1      # the foot
     lists, lines = _lists(look, view, size, room)
     filling = [Text("")] * (room - lines)
-    return Group(*above, *lists, *filling, _foot(view))
+    return Group(*above, *lists, *filling, _foot(view, size.plain))
 
 
 def _line(*parts: tuple[str, str]) -> Text:
@@ -140,9 +140,10 @@ def _name_part(here: Table, part: range, rows: int, chosen: bool) -> None:
     here.columns[0].header = Text(head, style="reverse" if chosen else "")
 
 
-def _foot(view: View) -> Text:
-    return _line((f"q quit  space {'go on' if view.paused else 'pause'}  s sort  Tab list "
-                  " ↑↓ scroll  h keys", "dim"))
+def _foot(view: View, plain: bool) -> Text:
+    """Names the column that is sorted by, which a narrow terminal may not show."""
+    return _line((f"q quit  space {'go on' if view.paused else 'pause'}"
+                  f"  s sort: {ORDERS[view.order]}{view.arrow(plain)}  Tab list  h keys", "dim"))
 
 
 def _help() -> Iterator[Text]:

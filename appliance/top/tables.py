@@ -52,17 +52,17 @@ def rows_of(section: str, look: Look, view: View) -> Sequence[Any]:
 
 def columns_of(section: str, view: View, plain: bool) -> list[Cells]:
     if section == "services":
-        return [_marked(one, view) for one in _SERVICES]
+        return [_marked(one, view, plain) for one in _SERVICES]
     if section == "workers":
         return _workers(plain)
     return {"drops": _DROPS, "ports": _PORTS, "mempools": _mempools(plain)}[section]
 
 
-def _marked(column: Cells, view: View) -> Cells:
+def _marked(column: Cells, view: View, plain: bool) -> Cells:
     """Says in the head of the column that is sorted by which way it is."""
     if ORDERS[view.order] != ("name" if column.head == "SERVICE" else column.head):
         return column
-    return replace(column, head=f"{column.head}{'↓' if view.descending else '↑'}")
+    return replace(column, head=f"{column.head}{view.arrow(plain)}")
 
 
 def _rate(value: float, style: str = "") -> Text:

@@ -60,6 +60,10 @@ class View:
     def descending(self) -> bool:
         return (self.order != "name") is not self.reverse
 
+    def arrow(self, plain: bool) -> str:
+        """Which way it is sorted; `plain` for terminals that know ASCII alone."""
+        return ("v" if plain else "↓") if self.descending else ("^" if plain else "↑")
+
     def sorted(self, look: Look) -> list[ServiceRow]:
         """Those alike are by name, as the look has them."""
         return sorted(look.services, key=lambda row: getattr(row, self.order),

@@ -29,7 +29,7 @@ class PtyScreen:
         self.written = b""
         self._set_size(columns, lines)
         self.before = termios.tcgetattr(self.terminal)
-        # setsid makes it the session's terminal, whose Ctrl-C and new size are signals.
+        # setsid makes it the controlling terminal, whose Ctrl-C and new size are signals.
         self.process = subprocess.Popen(
             ["setsid", "--ctty", *command], stdin=self.terminal, stdout=self.terminal,
             stderr=self.terminal, env={**os.environ, "TERM": "xterm-256color", **(env or {})},

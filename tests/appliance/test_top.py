@@ -139,6 +139,7 @@ def test_a_terminal_without_utf8_gets_ascii(daemon, plane):
         screen.settle(0.3)
         assert screen.written.isascii()
         screen.until("##......")
+        screen.until("SYNs/sv")
 
 
 @pytest.mark.parametrize(
