@@ -5,6 +5,7 @@ import json
 import re
 import socket
 import threading
+import time
 
 import pytest
 from synproxy.v1.service_pb2 import Service
@@ -188,8 +189,12 @@ def test_connections_are_bounded_in_all(served, monkeypatch):
             connection.close()
 
 
-def test_a_reader_that_stops_is_left_and_has_made_nothing_pile_up(hurried):
+def test_a_reader_that_stops_is_left_and_has_made_nothing_pile_up(monkeypatch):
     with Served(Plane(), BIG_TEXT) as served:
+        began = time.monotonic()
+        assert served.ask("/metrics").status == 200
+        # To make so long an answer takes its own time, and more of it on a busy machine.
+        monkeypatch.setattr(http, "ANSWER_S", 0.3 + 5 * (time.monotonic() - began))
         with socket.socket() as slow:
             slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             slow.settimeout(PATIENCE_S)
