@@ -4,12 +4,10 @@ import sys
 from pathlib import Path
 
 import click
-from synproxy.v1.config_pb2 import Config
 
 from appliance.config.listening import listening_of
-from appliance.config.load import ConfigError, config_load
 from appliance.config.settings import settings_of
-from appliance.exit_codes import ExitCode
+from appliance.config_given import config_given
 from appliance.lifecycle import daemon_run
 from appliance.preflight import preflight_refusals
 from appliance.refusal import Refusal
@@ -31,7 +29,7 @@ def main() -> None:
 @_CONFIG
 def check(path: Path) -> None:
     """Check a configuration; start nothing.  Exit code 5 where anything is wrong."""
-    config = _load(path)
+    config = config_given(path, "synproxyd")
     prefixes = sum(len(service.prefixes) for service in config.services)
     workers = len(settings_of(config).worker_lcores)
     click.echo(
@@ -43,7 +41,7 @@ def check(path: Path) -> None:
 @_CONFIG
 def run(path: Path) -> None:
     """Run until SIGTERM or SIGINT; take the configuration again on SIGHUP and when it changes."""
-    config = _load(path)
+    config = config_given(path, "synproxyd")
     refusals = list(preflight_refusals(settings_of(config), listening_of(config)))
     if refusals:
         _exit(refusals)
@@ -51,18 +49,6 @@ def run(path: Path) -> None:
         daemon_run(config, path)
     except Refusal as refusal:
         _exit([refusal])
-
-
-def _load(path: Path) -> Config:
-    try:
-        return config_load(path)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(ExitCode.INVALID)
-    except OSError as error:
-        denied = isinstance(error, PermissionError)
-        click.echo(f"synproxyd: {path}: can't be read: {error.strerror}", err=True)
-        sys.exit(ExitCode.DENIED if denied else ExitCode.FAILED)
 
 
 def _exit(refusals: list[Refusal]) -> None:

@@ -11,7 +11,7 @@ from synproxy.v1.revision_pb2 import Difference, Revision
 from appliance.cli.config_change import apply_config, confirm_config, rollback_config
 from appliance.cli.connection import TIMEOUT_S, connected
 from appliance.cli.differences import difference_words, differences_text
-from appliance.cli.output import format_option, message_text, table_text
+from appliance.cli.output import format_option, message_text, moment_text, table_text
 from appliance.config.writer import config_text
 from appliance.exit_codes import ExitCode
 
@@ -53,8 +53,9 @@ def show_config(address: str | None, revision: int | None, output: str) -> None:
 
 def _about(answer: api.GetConfigResponse) -> Iterator[str]:
     """Who made the revision, and what an operator should know."""
-    if answer.revision.number:
-        yield f"revision {answer.revision.number}, {_time(answer.revision)}, {answer.revision.by}"
+    revision = answer.revision
+    if revision.number:
+        yield f"revision {revision.number}, {moment_text(revision.create_time)}, {revision.by}"
     if not answer.file.taken:
         yield f"{answer.file.path} was not taken:"
         yield from (f"  {line}" for line in answer.file.reason.splitlines())
@@ -120,16 +121,12 @@ def list_revisions(address: str | None, number: int, output: str) -> None:
         click.echo(message_text(listed, output))
         return
     rows = [
-        (one.number, _time(one), one.by, one.action, _state(one, at == 0), _changed(one))
+        (one.number, moment_text(one.create_time), one.by, one.action, _state(one, at == 0),
+         _changed(one))
         for at, one in enumerate(listed.revisions)
     ]
     head = ("REVISION", "TIME", "BY", "HOW", "STATE", "CHANGED")
     click.echo(table_text(head, rows, numbers=(0,), prose=True))
-
-
-def _time(revision: Revision) -> str:
-    """In UTC, as the log has it."""
-    return revision.create_time.ToDatetime().strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _state(revision: Revision, newest: bool) -> str:

@@ -1,6 +1,5 @@
 """synproxy config apply | confirm | rollback."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,31 +7,21 @@ from typing import Any
 import click
 from google.protobuf.duration_pb2 import Duration
 from synproxy.v1 import config_service_pb2 as api
-from synproxy.v1.config_pb2 import Config
 from synproxy.v1.config_service_pb2_grpc import ConfigServiceStub
 
 from appliance.cli.connection import connected
 from appliance.cli.differences import differences_text
-from appliance.cli.output import format_option, message_text
-from appliance.config.duration import duration_ns, duration_parse, duration_text
-from appliance.exit_codes import ExitCode
+from appliance.cli.duration_value import duration_value
+from appliance.cli.output import applied_text, format_option, message_text
+from appliance.config.duration import duration_ns, duration_text
 
 # As long as the daemon gives a call: thousands of services are compiled meanwhile.
 TIMEOUT_S = 30.0
 
 
-def _duration(
-    ctx: click.Context, parameter: click.Parameter, value: str | None
-) -> Duration | None:
-    try:
-        return duration_parse(value) if value is not None else None
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
-        "--confirm-within", callback=_duration, metavar="DURATION",
+        "--confirm-within", callback=duration_value, metavar="DURATION",
         help="Roll back by itself unless `config confirm` is called in this time, such as 60s."),
     click.option(
         "--etag", default="", metavar="ETAG",
@@ -62,8 +51,11 @@ def apply_config(
     What else is in the file must be as it runs. Connections go on untouched. The daemon's own file
     stays as it is.
     """
+    # Its rules are the data plane's in part, which other commands start without.
+    from appliance.config_given import config_given
+
     request = api.ApplyConfigRequest(
-        config=_loaded(file), etag=etag, validate_only=validate_only,
+        config=config_given(file, "synproxy"), etag=etag, validate_only=validate_only,
         confirm_within=confirm_within)
     with connected(address) as channel:
         answer = ConfigServiceStub(channel).ApplyConfig(request, timeout=TIMEOUT_S)
@@ -102,22 +94,6 @@ def confirm_config(address: str | None, revision: int | None, output: str) -> No
         else f"revision {answer.revision.number} is confirmed")
 
 
-def _loaded(path: Path) -> Config:
-    """Ends the program where it is no configuration."""
-    # Its rules are the data plane's in part, which other commands start without.
-    from appliance.config.load import ConfigError, config_load
-
-    try:
-        return config_load(path)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(ExitCode.INVALID)
-    except OSError as error:
-        click.echo(f"synproxy: {path}: can't be read: {error.strerror}", err=True)
-        denied = isinstance(error, PermissionError)
-        sys.exit(ExitCode.DENIED if denied else ExitCode.FAILED)
-
-
 def _text(answer: api.ApplyConfigResponse | api.RollbackConfigResponse, output: str) -> str:
     if output != "table":
         return message_text(answer, output)
@@ -125,10 +101,8 @@ def _text(answer: api.ApplyConfigResponse | api.RollbackConfigResponse, output: 
     if not answer.generation:
         lines.append("nothing was changed")
         return "\n".join(lines)
-    took_ms = answer.apply_time.ToNanoseconds() / 1e6
     number = answer.revision.number
-    lines.append(f"revision {number}: all workers run generation {answer.generation}"
-                 f" after {took_ms:.1f} ms")
+    lines.append(f"revision {number}: {applied_text(answer.generation, answer.apply_time)}")
     if answer.revision.HasField("confirm_within"):
         within = duration_text(duration_ns(answer.revision.confirm_within))
         lines.append(f"`synproxy config confirm {number}` within {within}, or revision"

@@ -1,26 +1,23 @@
 """synproxy doctor: what is wrong with this host, and what to do about it."""
 
-import json
 import sys
 from pathlib import Path
 
 import click
-import yaml
 
-from appliance.cli.output import format_option, table_text
+from appliance.cli.output import fields_text, format_option, table_text
 from appliance.config.listening import listening_of
-from appliance.config.load import ConfigError, config_load
 from appliance.config.settings import settings_of
+from appliance.config_given import config_given
 from appliance.doctor.configured import configured_findings
 from appliance.doctor.finding import Finding, State
 from appliance.doctor.host import host_findings
-from appliance.exit_codes import ExitCode
 
 
 @click.command("doctor")
 @click.option(
     "--config", "path", metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(exists=True, dir_okay=False, readable=False, path_type=Path),
     help="Look at what this configuration needs, too; its daemon must not run.")
 @format_option
 def command(path: Path | None, output: str) -> None:
@@ -35,11 +32,7 @@ def command(path: Path | None, output: str) -> None:
 
 
 def _configured(path: Path) -> list[Finding]:
-    try:
-        config = config_load(path)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(ExitCode.INVALID)
+    config = config_given(path, "synproxy")
     return list(configured_findings(settings_of(config), listening_of(config)))
 
 
@@ -54,6 +47,4 @@ def _text(findings: list[Finding], output: str) -> str:
         {"state": str(one.state), "subject": one.subject, "found": one.found, "advice": one.advice}
         for one in findings
     ]
-    if output == "json":
-        return json.dumps(fields)
-    return str(yaml.safe_dump(fields, sort_keys=False, explicit_start=True)).rstrip("\n")
+    return fields_text(fields, output)

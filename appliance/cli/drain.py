@@ -4,25 +4,18 @@ import sys
 import time
 
 import click
+from google.protobuf.duration_pb2 import Duration
 from synproxy.v1 import system_service_pb2 as api
 from synproxy.v1.system_service_pb2_grpc import SystemServiceStub
 
 from appliance.cli.connection import TIMEOUT_S, connected
+from appliance.cli.duration_value import duration_value
 from appliance.cli.output import applied_text, format_option, message_text
 from appliance.cli.system import drain_text
-from appliance.config.duration import duration_ns, duration_parse
+from appliance.config.duration import NS_PER_S, duration_ns
 from appliance.exit_codes import ExitCode
 
 LOOK_S = 1.0        # between two looks at how far it is
-
-
-def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
-    if value is None:
-        return None
-    try:
-        return duration_ns(duration_parse(value)) / 1e9
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 @click.command("drain")
@@ -31,12 +24,12 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) 
     help="What becomes of SYNs: they pass to the server, or are dropped.")
 @click.option("--wait", is_flag=True, help="Wait until no connection needs the proxy any more.")
 @click.option(
-    "--timeout", "timeout_s", callback=_seconds, metavar="DURATION",
+    "--timeout", callback=duration_value, metavar="DURATION",
     help="Wait so long at most, such as 10m; then exit code 1, and it drains on.")
 @format_option
 @click.pass_obj
 def command(
-    address: str | None, policy: str, wait: bool, timeout_s: float | None, output: str
+    address: str | None, policy: str, wait: bool, timeout: Duration | None, output: str
 ) -> None:
     """Take no new connections; those there are go on.
 
@@ -50,7 +43,7 @@ def command(
         if wait:
             applied = applied_text(answer.generation, answer.apply_time)
             click.echo(f"draining; {applied}", err=True)
-            answer.drain.CopyFrom(_awaited(stub, timeout_s))
+            answer.drain.CopyFrom(_awaited(stub, timeout))
     if output != "table":
         click.echo(message_text(answer, output))
     elif wait:
@@ -60,9 +53,11 @@ def command(
         click.echo(f"{drain_text(answer.drain)}; {applied}")
 
 
-def _awaited(stub: SystemServiceStub, timeout_s: float | None) -> api.DrainState:
+def _awaited(stub: SystemServiceStub, timeout: Duration | None) -> api.DrainState:
     """Its state once it is done.  Ends the program where that doesn't come."""
-    deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+    deadline_s = None
+    if timeout is not None:
+        deadline_s = time.monotonic() + duration_ns(timeout) / NS_PER_S
     shown = ""
     while True:
         drain: api.DrainState = stub.GetDrain(api.GetDrainRequest(), timeout=TIMEOUT_S).drain

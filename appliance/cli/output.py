@@ -4,12 +4,14 @@ import json
 import sys
 from collections.abc import Collection, Sequence
 from shutil import get_terminal_size
+from typing import Any
 
 import click
 import yaml
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 format_option = click.option(
     "-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table",
@@ -22,9 +24,19 @@ def message_text(message: Message, output: str) -> str:
     fields = MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
+    return fields_text(fields, output)
+
+
+def fields_text(fields: Any, output: str) -> str:
+    """The same of what is no message."""
     if output == "json":
         return json.dumps(fields)
-    return yaml.safe_dump(fields, sort_keys=False, explicit_start=True).rstrip("\n")
+    return str(yaml.safe_dump(fields, sort_keys=False, explicit_start=True)).rstrip("\n")
+
+
+def moment_text(time: Timestamp) -> str:
+    """Whole seconds, in UTC: RFC 3339."""
+    return f"{time.ToDatetime():%Y-%m-%dT%H:%M:%SZ}"
 
 
 def applied_text(generation: int, apply_time: Duration) -> str:

@@ -1,23 +1,14 @@
 """synproxy pmd list: the poll-mode drivers that DPDK finds on this host."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
-from appliance.cli.output import format_option, table_text
+from appliance.cli.output import fields_text, format_option, table_text
 from appliance.exit_codes import ExitCode
-from appliance.host.pmds import (
-    Pmd,
-    drives,
-    loaded_library,
-    pci_devices,
-    plugin_folder,
-    pmds_in,
-)
+from appliance.host.pmds import Pmd, dpdk_folder, drives, pci_devices, pmds_in
 
 
 @click.group("pmd")
@@ -42,7 +33,7 @@ def list_pmds(every: bool, ids: bool, folder: Path | None, output: str) -> None:
     pmds = [pmd for pmd in pmds_in(folder or _folder()) if every or pmd.name.startswith("net_")]
     here = {pmd.name: _devices(pmd) for pmd in pmds}
     if output != "table":
-        click.echo(_text([_fields(pmd, here[pmd.name]) for pmd in pmds], output))
+        click.echo(fields_text([_fields(pmd, here[pmd.name]) for pmd in pmds], output))
         return
     rows = [
         (pmd.name, pmd.kernel_modules or "-", len(pmd.pci_ids), " ".join(here[pmd.name]) or "-",
@@ -54,16 +45,9 @@ def list_pmds(every: bool, ids: bool, folder: Path | None, output: str) -> None:
 
 
 def _folder() -> Path:
-    """Where the DPDK that the worker is linked with looks."""
-    # What is loaded says more than any search path; nothing of it is started.
-    import cython_core.dataplane  # noqa: F401
-
-    eal = loaded_library("librte_eal.so")
-    folder = plugin_folder(eal) if eal else None
-    if folder is None or not folder.is_dir():
-        click.echo(
-            f"synproxy: {eal or 'DPDK'} names no folder of drivers; give it with --folder",
-            err=True)
+    folder = dpdk_folder()
+    if folder is None:
+        click.echo("synproxy: DPDK names no folder of drivers; give it with --folder", err=True)
         sys.exit(ExitCode.UNAVAILABLE)
     return folder
 
@@ -77,9 +61,3 @@ def _fields(pmd: Pmd, here: list[str]) -> dict[str, Any]:
         "name": pmd.name, "library": pmd.file, "kernel_modules": pmd.kernel_modules,
         "parameters": pmd.parameters, "pci_ids": [str(one) for one in pmd.pci_ids], "here": here,
     }
-
-
-def _text(fields: list[dict[str, Any]], output: str) -> str:
-    if output == "json":
-        return json.dumps(fields)
-    return str(yaml.safe_dump(fields, sort_keys=False, explicit_start=True)).rstrip("\n")

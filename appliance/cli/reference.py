@@ -3,7 +3,7 @@
     python -P -m appliance.cli.reference > proto/README.md
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from google.protobuf.descriptor_pool import Default
@@ -27,8 +27,7 @@ def reference() -> str:
     blocks = [HEAD]
     for file in schema_files().values():
         blocks += [f"## {file.name.removeprefix('synproxy/v1/')}\n"]
-        if file.name in schema_comments():
-            blocks.append(_prose(schema_comments()[file.name]) + "\n")
+        blocks += _comment(file.name)
         pool: Any = Default()
         descriptor = pool.FindFileByName(file.name)
         for service in descriptor.services_by_name.values():
@@ -49,33 +48,34 @@ def _service(service: Any) -> Iterator[str]:
             f"{_link(method.input_type)} → {stream}{_link(method.output_type)};"
             f" for the role **{role_word(declared_role(method))}**\n"
         )
-        if method.full_name in schema_comments():
-            yield _prose(schema_comments()[method.full_name]) + "\n"
+        yield from _comment(method.full_name)
 
 
 def _message(message: Any) -> Iterator[str]:
     yield f"### {message.name}\n"
-    if message.full_name in schema_comments():
-        yield _prose(schema_comments()[message.full_name]) + "\n"
+    yield from _comment(message.full_name)
     rows = [
-        f"| `{field.name}` | {_type(field)} | {_cell(schema_comments().get(field.full_name, ''))} |"
-        for field in fields_of(message)
-    ]
-    if rows:
-        yield "\n".join(["| field | type | meaning |", "|---|---|---|", *rows]) + "\n"
+        (f"`{field.name}`", _type(field), _cell(field.full_name)) for field in fields_of(message)]
+    yield from _table(("field", "type", "meaning"), rows)
     for enum in message.enum_types:
         yield from _enum(enum)
 
 
 def _enum(enum: Any) -> Iterator[str]:
     yield f"### {enum.name}\n"
-    if enum.full_name in schema_comments():
-        yield _prose(schema_comments()[enum.full_name]) + "\n"
+    yield from _comment(enum.full_name)
     rows = [
-        f"| `{value.name}` | {_cell(schema_comments().get(f'{enum.full_name}.{value.name}', ''))} |"
+        (f"`{value.name}`", _cell(f"{enum.full_name}.{value.name}"))
         for value in enum.values if value.number
     ]
-    yield "\n".join(["| value | meaning |", "|---|---|", *rows]) + "\n"
+    yield from _table(("value", "meaning"), rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    if rows:
+        lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
+        lines.insert(1, "|---" * len(head) + "|")
+        yield "\n".join(lines) + "\n"
 
 
 def _type(field: Any) -> str:
@@ -91,15 +91,17 @@ def _link(kind: Any) -> str:
     return f"[{kind.name}](#{kind.name.lower()})"
 
 
-def _prose(comment: str) -> str:
-    """A comment's lines as paragraphs; each "CODE: when" a line of its own."""
-    return "\n".join(
-        f"- {line}" if line.split(":")[0].isupper() and ":" in line else line
-        for line in comment.replace("<", "&lt;").splitlines()
-    )
+def _comment(name: str) -> Iterator[str]:
+    """Its lines as paragraphs; each "CODE: when" a line of its own."""
+    comment = schema_comments().get(name)
+    if comment:
+        yield "\n".join(
+            f"- {line}" if line.split(":")[0].isupper() and ":" in line else line
+            for line in comment.replace("<", "&lt;").splitlines()) + "\n"
 
 
-def _cell(comment: str) -> str:
+def _cell(name: str) -> str:
+    comment = schema_comments().get(name, "")
     return " ".join(comment.split()).replace("|", "\\|").replace("<", "&lt;")
 
 

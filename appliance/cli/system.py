@@ -1,12 +1,11 @@
 """synproxy system show."""
 
 import click
-from google.protobuf.timestamp_pb2 import Timestamp
 from synproxy.v1 import system_service_pb2 as api
 from synproxy.v1.system_service_pb2_grpc import SystemServiceStub
 
 from appliance.cli.connection import TIMEOUT_S, connected
-from appliance.cli.output import format_option, message_text, table_text
+from appliance.cli.output import format_option, message_text, moment_text, table_text
 from appliance.config.duration import NS_PER_S, duration_text
 
 _KINDS = ("opening", "open", "passing", "time_wait", "tombstones")
@@ -38,7 +37,7 @@ def _properties(system: api.GetSystemResponse) -> str:
     rows = [(field.name, version) for field, version in system.versions.ListFields()]
     uptime = duration_text(system.uptime.seconds * NS_PER_S)
     rows += [
-        ("uptime", f"{uptime}, since {moment(system.start_time)}"),
+        ("uptime", f"{uptime}, since {moment_text(system.start_time)}"),
         ("pid", str(system.pid)),
         ("generation", str(system.generation)),
         ("log levels", f"daemon {system.log_levels.daemon}, dpdk {system.log_levels.dpdk}"),
@@ -63,16 +62,11 @@ def _kinds(fill: api.TableFill) -> str:
     return table_text(("ENTRIES", "COUNT"), rows, numbers=(1,))
 
 
-def moment(time: Timestamp) -> str:
-    """Whole seconds, in UTC: RFC 3339."""
-    return f"{time.ToDatetime():%Y-%m-%dT%H:%M:%SZ}"
-
-
 def secret_text(secret: api.SecretState) -> str:
     if not secret.HasField("effective_time"):
         return f"number {secret.number}, from the start"
-    return (f"number {secret.number}, from {moment(secret.effective_time)};"
-            f" cookies of the former one until {moment(secret.former_expire_time)}")
+    return (f"number {secret.number}, from {moment_text(secret.effective_time)};"
+            f" cookies of the former one until {moment_text(secret.former_expire_time)}")
 
 
 def drain_text(drain: api.DrainState) -> str:
@@ -81,5 +75,5 @@ def drain_text(drain: api.DrainState) -> str:
         return "no"
     policy = api.DrainPolicy.Name(drain.policy).removeprefix("DRAIN_POLICY_").lower()
     left = f"{drain.connections}" if drain.HasField("connections") else "?"
-    return (f"{policy} since {moment(drain.start_time)}: {left} of {drain.connections_at_start}"
-            f" connections left, SYNs {drain.syns}")
+    return (f"{policy} since {moment_text(drain.start_time)}:"
+            f" {left} of {drain.connections_at_start} connections left, SYNs {drain.syns}")

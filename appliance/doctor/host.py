@@ -12,7 +12,7 @@ from appliance.host.capabilities import capability_refusals
 from appliance.host.hugepages import hugepages_free
 from appliance.host.link import link_read
 from appliance.host.pci import SHARING_DRIVERS, USER_SPACE_DRIVERS, bound_driver
-from appliance.host.pmds import Pmd, drives, loaded_library, pci_devices, plugin_folder, pmds_in
+from appliance.host.pmds import Pmd, dpdk_folder, drives, pci_devices, pmds_in
 from appliance.host.processors import core_ranges
 from appliance.host.topology import isolated_cores
 
@@ -22,7 +22,8 @@ NEEDED_DRIVERS = ("net_af_xdp", "net_af_packet")
 
 
 def host_findings() -> Iterator[Finding]:
-    drivers = _drivers()
+    folder = dpdk_folder()
+    drivers = pmds_in(folder) if folder else None
     yield _kernel()
     yield _cores()
     yield _hugepages()
@@ -74,15 +75,6 @@ def _rights() -> Iterator[Finding]:
         for refusal in refusals:
             found, _, advice = str(refusal).partition("; ")
             yield note(subject, found.removeprefix("a port: "), advice)
-
-
-def _drivers() -> list[Pmd] | None:
-    # What is loaded says more than any search path; nothing of it is started.
-    import cython_core.dataplane  # noqa: F401
-
-    eal = loaded_library("librte_eal.so")
-    folder = plugin_folder(eal) if eal else None
-    return pmds_in(folder) if folder and folder.is_dir() else None
 
 
 def _pmds(drivers: Sequence[Pmd] | None) -> Iterator[Finding]:

@@ -75,6 +75,16 @@ def plugin_folder(eal: Path) -> Path | None:
     return Path(found[1].decode()) if found and found[1] else None
 
 
+def dpdk_folder() -> Path | None:
+    """Where the DPDK that the worker is linked with looks; None where it names no folder."""
+    # What is loaded says more than any search path; nothing of it is started.
+    import cython_core.dataplane  # noqa: F401
+
+    eal = loaded_library("librte_eal.so")
+    folder = plugin_folder(eal) if eal else None
+    return folder if folder and folder.is_dir() else None
+
+
 def loaded_library(prefix: str, maps: Path = Path("/proc/self/maps")) -> Path | None:
     """A library that this process has loaded, by how its file's name begins."""
     for line in maps.read_text().splitlines():

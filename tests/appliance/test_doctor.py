@@ -104,6 +104,9 @@ def test_a_bad_configuration_is_told_as_by_check(tmp_path):
     assert result.exit_code == ExitCode.INVALID
     assert "ports.client" in result.stderr
     assert run("--config", str(tmp_path / "missing")).exit_code == ExitCode.USAGE
+    unreadable = run("--config", "/proc/self/mem")
+    assert (unreadable.exit_code, unreadable.stderr) == (
+        ExitCode.FAILED, "synproxy: /proc/self/mem: can't be read: Input/output error\n")
 
 
 @pytest.mark.parametrize(("usable", "isolated", "state"), [

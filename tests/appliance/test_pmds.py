@@ -14,8 +14,8 @@ from appliance.exit_codes import ExitCode
 from appliance.host.pmds import (
     PciId,
     Pmd,
+    dpdk_folder,
     drives,
-    loaded_library,
     pci_devices,
     plugin_folder,
     pmds_in,
@@ -31,11 +31,7 @@ def run(*arguments):
 
 @pytest.fixture(scope="module")
 def folder():
-    import cython_core.dataplane  # noqa: F401
-
-    eal = loaded_library("librte_eal.so")
-    assert eal is not None
-    found = plugin_folder(eal)
+    found = dpdk_folder()
     assert found is not None
     return found
 

@@ -1,0 +1,24 @@
+"""A configuration file that the command line names, for both commands."""
+
+import sys
+from pathlib import Path
+
+import click
+from synproxy.v1.config_pb2 import Config
+
+from appliance.config.load import ConfigError, config_load
+from appliance.exit_codes import ExitCode
+
+
+def config_given(path: Path, program: str) -> Config:
+    """Ends the program, with all that is wrong on stderr, where it is no configuration or can't be
+    read."""
+    try:
+        return config_load(path)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        sys.exit(ExitCode.INVALID)
+    except OSError as error:
+        click.echo(f"{program}: {path}: can't be read: {error.strerror}", err=True)
+        denied = isinstance(error, PermissionError)
+        sys.exit(ExitCode.DENIED if denied else ExitCode.FAILED)
