@@ -24,7 +24,8 @@ from appliance.host.claim import claimed
 from appliance.host.dumps import dumps_forbid
 from appliance.log import log_start
 from appliance.management.audit import AuditLog
-from appliance.management.catalogue import Catalogue, NotAcknowledgedError, Plane
+from appliance.management.catalogue import Catalogue, Plane
+from appliance.management.change_errors import NotAcknowledgedError
 from appliance.management.changes import changes_begin
 from appliance.management.confirmation import Confirmation
 from appliance.management.server import ManagementServer

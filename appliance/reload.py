@@ -11,12 +11,12 @@ from contextlib import suppress
 from appliance.config.live import live_merge, live_of
 from appliance.config_file import ConfigFile, FileRefusedError
 from appliance.management.audit import AuditLog
-from appliance.management.catalogue import (
-    Catalogue,
+from appliance.management.catalogue import Catalogue
+from appliance.management.change import Wanted
+from appliance.management.change_errors import (
     InvalidServiceError,
     NoSlotError,
     NotAcknowledgedError,
-    Wanted,
 )
 from appliance.management.changes import changes_begin
 from appliance.notify import notify_reloading, notify_running, say

@@ -6,33 +6,15 @@ import click
 import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
-from synproxy.v1 import (
-    config_service_pb2,
-    servers_service_pb2,
-    services_service_pb2,
-    stats_service_pb2,
-    system_service_pb2,
-)
 
+from appliance.api import CONFIGURATION, SERVICE_NAMES
 from appliance.cli.connection import TIMEOUT_S, connected
 from appliance.cli.output import table_text
 from appliance.exit_codes import ExitCode
 
-_NAMES = ("", *(
-    service.full_name
-    for file in (services_service_pb2.DESCRIPTOR, servers_service_pb2.DESCRIPTOR,
-                 config_service_pb2.DESCRIPTOR, stats_service_pb2.DESCRIPTOR,
-                 system_service_pb2.DESCRIPTOR)
-    for service in file.services_by_name.values()
-))
-
-# The file isn't taken, or changes are not kept: traffic is served all the same, and to start the
-# daemon again would make it worse.
-_CONFIGURATION = "synproxy.configuration"
-
 
 @click.command("health")
-@click.option("--strict", is_flag=True, help=f"Count {_CONFIGURATION}, too.")
+@click.option("--strict", is_flag=True, help=f"Count {CONFIGURATION}, too.")
 @click.pass_obj
 def command(address: str | None, strict: bool) -> None:
     """Show whether the daemon is alive and ready; exit code 6 where it isn't.
@@ -41,10 +23,10 @@ def command(address: str | None, strict: bool) -> None:
     are not kept: the daemon serves on, and `synproxy config show` says why.
     """
     with connected(address) as channel:
-        states = {name: _state(channel, name) for name in (*_NAMES, _CONFIGURATION)}
+        states = {name: _state(channel, name) for name in ("", *SERVICE_NAMES, CONFIGURATION)}
     rows = [(name or "(the daemon)", state) for name, state in states.items()]
     click.echo(table_text(("SERVICE", "STATE"), rows))
-    counted = [state for name, state in states.items() if strict or name != _CONFIGURATION]
+    counted = [state for name, state in states.items() if strict or name != CONFIGURATION]
     if set(counted) != {"SERVING"}:
         sys.exit(ExitCode.UNAVAILABLE)
 

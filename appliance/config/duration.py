@@ -27,6 +27,11 @@ def duration_parse(text: str) -> Duration:
     hours, minutes, seconds, milliseconds = match.groups(default="0")
     whole_s = int(hours) * 3600 + int(minutes) * 60
     total_ns = int((whole_s + Decimal(seconds)) * NS_PER_S) + int(milliseconds) * NS_PER_MS
+    return duration_of(total_ns)
+
+
+def duration_of(total_ns: int) -> Duration:
+    """Not below zero."""
     return Duration(seconds=total_ns // NS_PER_S, nanos=total_ns % NS_PER_S)
 
 

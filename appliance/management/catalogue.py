@@ -3,14 +3,10 @@
 A change is made to a copy, checked, compiled, kept as a revision and published by the data plane,
 and counts once every worker has acknowledged the snapshot's generation.  One change at a time.
 What can't be kept isn't published, and what can't be published isn't kept.
-
-A service has a slot of the data plane as long as it is there, and behind its end as long as it has
-connections: it leaves.
 """
 
 import asyncio
 import hashlib
-import itertools
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +21,14 @@ from appliance.config.options import effective_options
 from appliance.config.rules import service_violations
 from appliance.config.settings import service_spec
 from appliance.config.violation import Violation
+from appliance.management.change import Change, Replacement, Wanted
+from appliance.management.change_errors import (
+    InvalidServiceError,
+    NotAcknowledgedError,
+    ServiceExistsError,
+    StaleEtagError,
+    UnknownServiceError,
+)
 from appliance.management.changes import Fields, change_note, changes_now, fields_changed
 from appliance.management.claims import Claims
 from appliance.management.differences import (
@@ -32,6 +36,7 @@ from appliance.management.differences import (
     differences_of,
     service_resource,
 )
+from appliance.management.slots import Slots
 from appliance.management.uncut import uncut
 from appliance.management.watchers import Kind, Watchers
 from appliance.state.history import History, Origin, unconfirmed
@@ -55,67 +60,6 @@ class Plane(Protocol):
     def drained(self) -> list[int]: ...
 
 
-class UnknownServiceError(Exception):
-    """No service has this name."""
-
-
-class ServiceExistsError(Exception):
-    """A service has this name already."""
-
-
-class NoSlotError(Exception):
-    """There are as many services as the data plane has been told at start."""
-
-
-class StaleEtagError(Exception):
-    """The service has changed since the caller read it."""
-
-
-class InvalidServiceError(Exception):
-    """The change would break rules; nothing was changed."""
-
-    def __init__(self, violations: Sequence[Violation]) -> None:
-        super().__init__("; ".join(f"{v.path}: {v.reason}" for v in violations))
-        self.violations = violations
-
-
-class NotAcknowledgedError(Exception):
-    """The snapshot is published, but a worker hasn't run it in time."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """`before` is None of a new service, `after` of a deleted one.  `generation` is 0 where the
-    change was only checked."""
-
-    before: Service | None
-    after: Service | None
-    generation: int
-    elapsed_ns: int
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is to run in place of all that does."""
-
-    live: Live
-    file: Live | None = None        # the configuration file, where it was taken with it
-    confirm_within_s: float = 0     # 0: no confirmation is needed
-    must_be_kept: bool = True
-    ends_wait: bool = False         # it may take the place of a revision that isn't confirmed
-
-
-@dataclass(frozen=True)
-class Replacement:
-    """`revision` is unset and `generation` 0 where the same runs already, or where the change was
-    only checked."""
-
-    changed: Mapping[str, Fields]
-    revision: Revision | None
-    generation: int
-    elapsed_ns: int
-
-
 @dataclass(frozen=True)
 class _State:
     """What runs.  A change makes another one."""
@@ -132,8 +76,7 @@ class Catalogue:
     ) -> None:
         """Publishes the first snapshot.  `slots` is how many services there may be."""
         live = live_make(defaults, services)
-        self._slots: Mapping[str, int] = {name: slot for slot, name in enumerate(live.services)}
-        self._left: dict[int, str] = {}     # slots that are being left, by whom
+        self._slots = Slots(live.services, slots)
         self._limit = slots
         self._live = live
         self._plane = plane
@@ -149,7 +92,7 @@ class Catalogue:
 
     def names(self) -> dict[int, str]:
         """By slot, in the order in which the services came."""
-        return {slot: name for name, slot in self._slots.items()}
+        return self._slots.names()
 
     def specs(self) -> list[ServiceSpec]:
         """What the data plane runs, likewise."""
@@ -169,7 +112,7 @@ class Catalogue:
 
     def leaving(self) -> list[tuple[str, int]]:
         """Name and connections of what has left, wholly or in part."""
-        return [(self._name_of(slot), connections)
+        return [(self._slots.name_of(slot), connections)
                 for slot, connections in self._plane.leaving().items()]
 
     @property
@@ -197,7 +140,7 @@ class Catalogue:
                 raise ServiceExistsError(f"{wanted.name} exists already")
             service = service_own(wanted)
             self._check(service)
-            slot = self._slots_for((service.name,), self._plane.leaving())[service.name]
+            slot = self._slots.given((service.name,), self._plane.leaving())[service.name]
             self.history.check_confirmed()
             if validate_only:
                 return Change(None, self._shown(service), 0, 0)
@@ -306,12 +249,12 @@ class Catalogue:
         told = after or before
         assert told is not None
         name = told.name
-        services, slots, specs = dict(self._live.services), self._slots, dict(self._specs)
+        services, specs = dict(self._live.services), dict(self._specs)
         if after is None:
-            slots = {kept: slot for kept, slot in slots.items() if kept != name}
+            slots = self._slots.without(name)
             del services[name], specs[name]
         else:
-            slots = slots if before else {**slots, name: slot}
+            slots = self._slots.with_one(name, slot)
             services[name] = after
             specs[name] = service_spec(slot, after, self._live.defaults)
         fields = fields_changed(before, after)
@@ -360,9 +303,8 @@ class Catalogue:
         except BaseException:
             await self.history.take_back(former, waiting)
             raise
-        self._left |= {
-            slot: name for name, slot in self._slots.items() if name not in state.slots}
-        self._live, self._slots = state.live, state.slots
+        self._slots.take(state.slots)
+        self._live = state.live
         for resource, fields in changed.items():
             change_note(resource, fields)
         return revision
@@ -375,7 +317,7 @@ class Catalogue:
         if violations:
             raise InvalidServiceError(violations)
         changed = changed_resources(self._live, live)
-        slots = self._slots_for(live.services, leaving)
+        slots = self._slots.given(live.services, leaving)
         keeps = live.defaults == self._live.defaults
         specs = {
             name: self._specs[name]
@@ -408,33 +350,17 @@ class Catalogue:
                 f"revision {self.history.newest.revision.number} runs, which has not the etag"
                 f" {etag[:NAME_SHOWN]}; read it again")
 
-    def _slots_for(self, names: Collection[str], leaving: Collection[int]) -> dict[str, int]:
-        """A service has the slot that it has, or had and hasn't left yet.  Raises NoSlotError."""
-        left = {name: slot for slot, name in self._left.items() if slot in leaving}
-        known = {**left, **self._slots}
-        taken = {*self._slots.values(), *leaving}
-        new = sum(name not in known for name in names)
-        if len(taken) + new > self._limit:
-            raise NoSlotError(
-                f"limits.services is {self._limit}: {len(self._slots)} services and"
-                f" {len(taken) - len(self._slots)} whose connections go on"
-            )
-        free = (slot for slot in itertools.count() if slot not in taken)
-        return {name: known[name] if name in known else next(free) for name in names}
-
-    def _name_of(self, slot: int) -> str:
-        return self._left.get(slot) or self.names()[slot]
-
     def _publish(self, specs: Mapping[str, ServiceSpec]) -> None:
         """Nothing is awaited between this and what remembers it, so that nobody meets one without
         the other."""
         self.generation = self._plane.publish(list(specs.values()))
         self._specs = specs
-        leaving = self._plane.leaving()
-        self._left = {slot: name for slot, name in self._left.items() if slot in leaving}
+        self._slots.forget_all_but(self._plane.leaving())
 
     def _shown(self, service: Service) -> Service:
-        shown = service_own(service)
+        """`service` is one that runs, or has run: service_own has made it."""
+        shown = Service()
+        shown.CopyFrom(service)
         effective = effective_options(self._live.defaults, service.options)
         shown.effective_options.CopyFrom(effective)
         shown.etag = _etag(service)
@@ -449,7 +375,7 @@ def _claims(live: Live) -> Claims:
 
 
 def _etag(service: Service) -> str:
-    said = service_own(service).SerializeToString(deterministic=True)
+    said = service.SerializeToString(deterministic=True)
     return hashlib.sha256(said).hexdigest()[:2 * ETAG_BYTES]
 
 

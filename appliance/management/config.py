@@ -5,17 +5,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from synproxy.v1 import config_service_pb2 as api
 from synproxy.v1.config_pb2 import Config
 from synproxy.v1.config_service_pb2_grpc import ConfigServiceServicer
 
-from appliance.config.duration import NS_PER_S, duration_ns
+from appliance.config.duration import NS_PER_S, duration_ns, duration_of
 from appliance.config.live import LIVE_FIELDS, Live, live_make, live_of, restart_part
 from appliance.config.violation import Violation
 from appliance.config_file import ConfigFile, FileRefusedError, FileState, restart_reason
-from appliance.management.catalogue import Catalogue, Replacement, Wanted
+from appliance.management.catalogue import Catalogue
+from appliance.management.change import Replacement, Wanted
 from appliance.management.changes import changes_now
 from appliance.management.differences import (
     changed_resources,
@@ -23,10 +23,9 @@ from appliance.management.differences import (
     restart_differences,
 )
 from appliance.management.errors import abort_invalid
+from appliance.management.pages import page_size, page_size_violations
 from appliance.management.refusals import answered
 
-PAGE_SIZE_DEFAULT = 100
-PAGE_SIZE_MAX = 1000
 CONFIRM_S_MAX = 24 * 3600
 
 
@@ -97,7 +96,7 @@ class ConfigServicer(ConfigServiceServicer):
             revision for revision in self._history.revisions()
             if not before or revision.number < before
         ]
-        page = revisions[: min(request.page_size or PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)]
+        page = revisions[: page_size(request.page_size)]
         more = len(revisions) > len(page)
         return api.ListRevisionsResponse(
             revisions=page, next_page_token=str(page[-1].number) if more else "")
@@ -161,19 +160,16 @@ def _doubles(config: Config) -> Iterator[Violation]:
 
 
 def _page_violations(request: api.ListRevisionsRequest) -> Iterator[Violation]:
-    if request.page_size < 0:
-        yield Violation("page_size", f"must not be negative, as {request.page_size} is")
+    yield from page_size_violations(request.page_size)
     token = request.page_token
     if token and not (token.isascii() and token.isdecimal() and len(token) < 20):
         yield Violation("page_token", "is no token of a page")
 
 
 def _answer(done: Replacement) -> Mapping[str, Any]:
-    took = Duration()
-    took.FromNanoseconds(done.elapsed_ns)
     return {
         "revision": done.revision, "differences": differences_of(done.changed),
-        "generation": done.generation, "apply_time": took,
+        "generation": done.generation, "apply_time": duration_of(done.elapsed_ns),
     }
 
 

@@ -6,12 +6,12 @@ from contextlib import suppress
 
 from appliance.config.duration import NS_PER_S, duration_text
 from appliance.management.audit import AuditLog
-from appliance.management.catalogue import (
-    Catalogue,
+from appliance.management.catalogue import Catalogue
+from appliance.management.change import Wanted
+from appliance.management.change_errors import (
     InvalidServiceError,
     NoSlotError,
     NotAcknowledgedError,
-    Wanted,
 )
 from appliance.management.changes import changes_begin
 from appliance.state.history import UnconfirmedError, Waiting

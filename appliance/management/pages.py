@@ -1,12 +1,29 @@
-"""Pages of a list of servers, and the tokens that lead from one to the next (AIP-158).
+"""The pages of a list (AIP-158): how long they are, and of servers the tokens that lead from one to
+the next.
 
 A token says behind which server of which list the next page begins.  So it stays good whatever
 is learned between two calls, and no page is kept for a caller who may never come back.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
+
+from appliance.config.violation import Violation
+
+PAGE_SIZE_DEFAULT = 100
+PAGE_SIZE_MAX = 1000        # a few milliseconds in which no other call is answered
+
+
+def page_size(asked: int) -> int:
+    """`asked` is the request's page_size, and has no violations."""
+    return min(asked or PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
+
+
+def page_size_violations(asked: int) -> Iterator[Violation]:
+    if asked < 0:
+        yield Violation("page_size", f"must not be negative, as {asked} is")
 
 
 class Place(NamedTuple):

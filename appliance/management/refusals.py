@@ -6,7 +6,7 @@ from typing import NoReturn, TypeVar
 import grpc
 
 from appliance.config_file import FileRefusedError
-from appliance.management.catalogue import (
+from appliance.management.change_errors import (
     InvalidServiceError,
     NoSlotError,
     NotAcknowledgedError,

@@ -7,19 +7,13 @@ import grpc
 from grpc_health.v1 import health, health_pb2
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
-from synproxy.v1 import (
-    config_service_pb2,
-    servers_service_pb2,
-    services_service_pb2,
-    stats_service_pb2,
-    system_service_pb2,
-)
 from synproxy.v1.config_service_pb2_grpc import add_ConfigServiceServicer_to_server
 from synproxy.v1.servers_service_pb2_grpc import add_ServersServiceServicer_to_server
 from synproxy.v1.services_service_pb2_grpc import add_ServicesServiceServicer_to_server
 from synproxy.v1.stats_service_pb2_grpc import add_StatsServiceServicer_to_server
 from synproxy.v1.system_service_pb2_grpc import add_SystemServiceServicer_to_server
 
+from appliance.api import CONFIGURATION, SERVICE_NAMES
 from appliance.config.listening import Listening
 from appliance.config_file import ConfigFile
 from appliance.management.audit import AuditLog
@@ -32,18 +26,6 @@ from appliance.management.services import ServicesServicer
 from appliance.management.stats import StatsServicer
 from appliance.management.system import SystemServicer
 from cython_core.dataplane import Dataplane
-
-# What the health service answers for by name; "" is liveness, these are readiness.
-SERVICE_NAMES = tuple(
-    file.services_by_name[name].full_name
-    for file in (services_service_pb2.DESCRIPTOR, servers_service_pb2.DESCRIPTOR,
-                 config_service_pb2.DESCRIPTOR, stats_service_pb2.DESCRIPTOR,
-                 system_service_pb2.DESCRIPTOR)
-    for name in file.services_by_name
-)
-# NOT_SERVING where the configuration file as it is now wasn't taken, or changes are not kept that
-# should be.  The daemon serves on, and so it is no part of the readiness.
-CONFIGURATION = "synproxy.configuration"
 
 
 class ManagementServer:

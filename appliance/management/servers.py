@@ -8,13 +8,18 @@ from synproxy.v1 import servers_service_pb2 as api
 from synproxy.v1.servers_service_pb2_grpc import ServersServiceServicer
 
 from appliance.config.violation import Violation
-from appliance.management.catalogue import Catalogue, UnknownServiceError
+from appliance.management.catalogue import Catalogue
+from appliance.management.change_errors import UnknownServiceError
 from appliance.management.errors import abort_invalid
-from appliance.management.pages import Place, place_of, token_read, token_write
+from appliance.management.pages import (
+    Place,
+    page_size,
+    page_size_violations,
+    place_of,
+    token_read,
+    token_write,
+)
 from cython_core.dataplane import Dataplane, LearnedServer
-
-PAGE_SIZE_DEFAULT = 100
-PAGE_SIZE_MAX = 1000        # a few milliseconds in which no other call is answered
 
 
 class ServersServicer(ServersServiceServicer):
@@ -38,7 +43,7 @@ class ServersServicer(ServersServiceServicer):
             former = token_read(request.page_token, request.service)
             servers = [server for server in servers if _place(server) > former]
         servers.sort(key=_place)
-        size = min(request.page_size or PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
+        size = page_size(request.page_size)
         page = servers[:size]
         more = len(servers) > size
         names = self._catalogue.names()
@@ -49,8 +54,7 @@ class ServersServicer(ServersServiceServicer):
 
 
 def _violations(request: api.ListServersRequest) -> Iterator[Violation]:
-    if request.page_size < 0:
-        yield Violation("page_size", f"must not be negative, as {request.page_size} is")
+    yield from page_size_violations(request.page_size)
     if request.page_token:
         try:
             token_read(request.page_token, request.service)

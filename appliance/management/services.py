@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
 from synproxy.v1 import services_service_pb2 as api
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceServicer
 
+from appliance.config.duration import duration_of
 from appliance.config.violation import Violation
-from appliance.management.catalogue import Catalogue, Change, UnknownServiceError
+from appliance.management.catalogue import Catalogue
+from appliance.management.change_errors import UnknownServiceError
 from appliance.management.errors import abort_invalid
 from appliance.management.masks import mask_apply, mask_violations
 from appliance.management.refusals import answered, refuse
@@ -56,7 +57,8 @@ class ServicesServicer(ServicesServiceServicer):
             self._catalogue.create(request.service, request.validate_only), context
         )
         return api.CreateServiceResponse(
-            service=change.after, generation=change.generation, apply_time=_took(change)
+            service=change.after, generation=change.generation,
+            apply_time=duration_of(change.elapsed_ns),
         )
 
     async def UpdateService(
@@ -80,7 +82,7 @@ class ServicesServicer(ServicesServiceServicer):
             service=change.after,
             previous=change.before,
             generation=change.generation,
-            apply_time=_took(change),
+            apply_time=duration_of(change.elapsed_ns),
         )
 
     async def DeleteService(
@@ -91,7 +93,8 @@ class ServicesServicer(ServicesServiceServicer):
             self._catalogue.delete(request.name, request.validate_only, request.etag), context
         )
         return api.DeleteServiceResponse(
-            service=change.before, generation=change.generation, apply_time=_took(change)
+            service=change.before, generation=change.generation,
+            apply_time=duration_of(change.elapsed_ns),
         )
 
     async def WatchServices(
@@ -122,9 +125,3 @@ class ServicesServicer(ServicesServiceServicer):
 async def _named(name: str, path: str, context: grpc.aio.ServicerContext) -> None:
     if not name:
         await abort_invalid(context, [Violation(path, "is required")])
-
-
-def _took(change: Change) -> Duration:
-    took = Duration()
-    took.FromNanoseconds(change.elapsed_ns)
-    return took

@@ -3,11 +3,11 @@
 import time
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from synproxy.v1 import stats_service_pb2 as api
 from synproxy.v1.stats_service_pb2_grpc import StatsServiceServicer
 
+from appliance.config.duration import duration_of
 from appliance.management.catalogue import Catalogue
 from cython_core.dataplane import COUNTER_HELP, DROP_REASONS, Dataplane, WorkerStats
 
@@ -25,12 +25,11 @@ class StatsServicer(StatsServiceServicer):
     async def GetStats(
         self, request: api.GetStatsRequest, context: grpc.aio.ServicerContext
     ) -> api.GetStatsResponse:
-        now, uptime = Timestamp(), Duration()
+        now = Timestamp()
         now.GetCurrentTime()
-        uptime.FromNanoseconds(time.monotonic_ns() - self._since_ns)
         return api.GetStatsResponse(
             sample_time=now,
-            uptime=uptime,
+            uptime=duration_of(time.monotonic_ns() - self._since_ns),
             generation=self._catalogue.generation,
             workers=[_worker(worker) for worker in self._dataplane.worker_stats()],
             services=[

@@ -16,19 +16,20 @@ from synproxy.v1 import system_service_pb2 as api
 from synproxy.v1.system_service_pb2_grpc import SystemServiceServicer
 
 from appliance.config.constraints import constraint_violations
+from appliance.config.duration import NS_PER_S, duration_of
 from appliance.config.violation import Violation
 from appliance.log import LEVEL_AT_START, log_level_set
-from appliance.management.catalogue import Catalogue, NotAcknowledgedError
+from appliance.management.catalogue import Catalogue
 from appliance.management.changes import change_note, fields_changed
 from appliance.management.draining import Draining
 from appliance.management.errors import abort_invalid
+from appliance.management.refusals import answered
 from appliance.management.samples import Load, Samples
 from appliance.management.secret import Secret
 from cython_core.dataplane import (
     CYTHON_VERSION,
     DPDK_VERSION,
     Dataplane,
-    DataplaneError,
     MempoolState,
     PortState,
     TableFill,
@@ -142,17 +143,12 @@ class SystemServicer(SystemServiceServicer):
 async def _done(change: Awaitable[None], context: grpc.aio.ServicerContext) -> Duration:
     """How long it took."""
     began_ns = time.monotonic_ns()
-    try:
-        await change
-    except (NotAcknowledgedError, DataplaneError) as error:
-        await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+    await answered(change, context)
     return _since(began_ns)
 
 
 def _since(monotonic_ns: int) -> Duration:
-    passed = Duration()
-    passed.FromNanoseconds(time.monotonic_ns() - monotonic_ns)
-    return passed
+    return duration_of(time.monotonic_ns() - monotonic_ns)
 
 
 @cache
@@ -196,10 +192,9 @@ def _worker(state: WorkerState, loads: Sequence[Load]) -> api.WorkerState:
 
 
 def _load(load: Load) -> api.WorkerLoad:
-    window, span = Duration(seconds=load.window_s), Duration()
-    span.FromNanoseconds(round(load.span_s * 1e9))
     return api.WorkerLoad(
-        window=window, span=span, busy=load.busy, turns_per_second=load.turns_per_s,
+        window=Duration(seconds=load.window_s), span=duration_of(round(load.span_s * NS_PER_S)),
+        busy=load.busy, turns_per_second=load.turns_per_s,
         frames_per_second=load.frames_per_s, frames_per_burst=load.frames_per_burst)
 
 

@@ -18,12 +18,12 @@ from synproxy.v1.rule_pb2 import ROLE_VIEWER
 from synproxy.v1.service_pb2 import Service, ServiceOptions
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 
+from appliance.api import SERVICE_NAMES
 from appliance.cli.connection import TIMEOUT_S
 from appliance.config.listening import Listening
 from appliance.lab.waiting import until
 from appliance.management import bounds
 from appliance.management.catalogue import ACKNOWLEDGE_TIMEOUT_S
-from appliance.management.server import SERVICE_NAMES
 
 from .conftest import Daemon
 

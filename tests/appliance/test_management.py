@@ -18,10 +18,11 @@ from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 from synproxy.v1.stats_service_pb2 import GetStatsRequest
 from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 
+from appliance.api import SERVICE_NAMES
 from appliance.config.listening import Listening
 from appliance.config.options import effective_options
 from appliance.management import catalogue
-from appliance.management.server import SERVICE_NAMES, ManagementServer
+from appliance.management.server import ManagementServer
 from appliance.refusal import Refusal
 from cython_core.dataplane import COUNTER_HELP, COUNTERS, SERVICE_COUNTERS
 

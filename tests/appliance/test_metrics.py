@@ -16,7 +16,7 @@ from synproxy.v1.service_pb2 import Service
 from appliance.config.live import Live
 from appliance.exit_codes import ExitCode
 from appliance.lab.waiting import until
-from appliance.management.catalogue import Wanted
+from appliance.management.change import Wanted
 from appliance.metrics.collector import ALWAYS_TOLD
 from appliance.metrics.reading import FRESH_S
 from cython_core.dataplane import COUNTER_HELP, COUNTERS, DROP_REASONS, CookieSwitch

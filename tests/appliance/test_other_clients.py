@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from appliance.management.server import SERVICE_NAMES
+from appliance.api import SERVICE_NAMES
 
 from .daemon_process import two_cores
 

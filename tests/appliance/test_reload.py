@@ -11,10 +11,10 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from appliance import config_file, reload
+from appliance.api import CONFIGURATION
 from appliance.config.load import config_parse
 from appliance.config_file import ConfigFile, FileState
 from appliance.lab.waiting import until
-from appliance.management.server import CONFIGURATION
 from appliance.management.standing import standing_of
 
 from .conftest import SERVICES, Daemon

@@ -10,7 +10,7 @@ import pytest
 from google.protobuf import descriptor_pool
 from synproxy.v1.services_service_pb2 import UpdateServiceRequest
 
-from appliance.management.server import SERVICE_NAMES
+from appliance.api import SERVICE_NAMES
 
 from .daemon_process import two_cores
 from .doors import free_port

@@ -43,8 +43,8 @@ from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 from synproxy.v1.stats_service_pb2 import GetStatsRequest
 from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 
+from appliance.api import SERVICE_NAMES
 from appliance.lab.program import within
-from appliance.management.server import SERVICE_NAMES
 
 GOAL = 0.98
 STATES = ("quiet", "neighbour", "ill-treated")

@@ -1,0 +1,61 @@
+"""Which service has which slot of the data plane.
+
+A service has its slot as long as it is there, and behind its end as long as it has connections: it
+leaves.
+"""
+
+import itertools
+from collections.abc import Collection, Iterable, Mapping
+
+from appliance.management.change_errors import NoSlotError
+
+
+class Slots:
+    def __init__(self, names: Iterable[str], limit: int) -> None:
+        """`limit` is how many slots there are."""
+        self._of: Mapping[str, int] = {name: slot for slot, name in enumerate(names)}
+        self._left: dict[int, str] = {}     # by whom it is being left
+        self._limit = limit
+
+    def __getitem__(self, name: str) -> int:
+        return self._of[name]
+
+    def names(self) -> dict[int, str]:
+        """By slot, in the order in which the services came."""
+        return {slot: name for name, slot in self._of.items()}
+
+    def name_of(self, slot: int) -> str:
+        """Of who has it, or is leaving it."""
+        return self._left.get(slot) or self.names()[slot]
+
+    def given(self, names: Collection[str], leaving: Collection[int]) -> dict[str, int]:
+        """What these services are to have, of which some may be new: each the slot that it has, or
+        had and hasn't left yet.  `leaving` are the slots that are being left.  Raises
+        NoSlotError."""
+        left = {name: slot for slot, name in self._left.items() if slot in leaving}
+        known = {**left, **self._of}
+        taken = {*self._of.values(), *leaving}
+        new = sum(name not in known for name in names)
+        if len(taken) + new > self._limit:
+            raise NoSlotError(
+                f"limits.services is {self._limit}: {len(self._of)} services and"
+                f" {len(taken) - len(self._of)} whose connections go on"
+            )
+        free = (slot for slot in itertools.count() if slot not in taken)
+        return {name: known[name] if name in known else next(free) for name in names}
+
+    def with_one(self, name: str, slot: int) -> Mapping[str, int]:
+        """Those of all, once `name` is there with this slot."""
+        return self._of if name in self._of else {**self._of, name: slot}
+
+    def without(self, name: str) -> Mapping[str, int]:
+        return {kept: slot for kept, slot in self._of.items() if kept != name}
+
+    def take(self, of: Mapping[str, int]) -> None:
+        """They are published."""
+        self._left |= {slot: name for name, slot in self._of.items() if name not in of}
+        self._of = of
+
+    def forget_all_but(self, leaving: Collection[int]) -> None:
+        """What is being left; who has left the other slots is done."""
+        self._left = {slot: name for slot, name in self._left.items() if slot in leaving}
