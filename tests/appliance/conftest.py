@@ -8,6 +8,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -24,10 +25,13 @@ from appliance.management.catalogue import Catalogue
 from appliance.management.confirmation import Confirmation
 from appliance.management.server import ManagementServer
 from appliance.reload import Reloader
+from appliance.state.folder import Folder
+from appliance.state.history import History
 from appliance.state.start import start_from
 from cython_core.dataplane import Dataplane
 
 from .certificates import Authority
+from .config_client import Client
 from .daemon_process import CONFIGURATION, LCORES, Running
 from .disks import small
 from .doors import ROLES, all_listening, install, socket_of
@@ -256,3 +260,40 @@ def veth() -> Iterator[tuple[str, str]]:
     )
     yield names
     subprocess.run(["ip", "link", "delete", names[0]], check=True)
+
+
+@pytest.fixture
+def client(daemon):
+    return Client(daemon.channel)
+
+
+@pytest.fixture
+def kept(tmp_path, state):
+    """A daemon with a folder of revisions; called again, it is started again."""
+    with ExitStack() as running:
+
+        def start(meanwhile=lambda: None):
+            running.close()
+            meanwhile()
+            daemon = running.enter_context(Daemon(tmp_path / "api.sock", state=state))
+            return daemon, Client(daemon.channel)
+
+        yield start
+
+
+@pytest.fixture
+def opened(state):
+    """Opens the folder as a daemon that starts does."""
+    folders_open: list[Folder] = []
+
+    def load(limit=100):
+        while folders_open:
+            folders_open.pop().close()
+        history = History(limit=limit)
+        folders_open.append(Folder(state))
+        history.notices += history.load(folders_open[-1])
+        return history
+
+    yield load
+    while folders_open:
+        folders_open.pop().close()

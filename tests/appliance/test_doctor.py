@@ -28,16 +28,11 @@ def run(*arguments):
 
 
 @pytest.fixture
-def pair():
+def pair(veth):
     """Two ends of a cable, which are up."""
-    names = (f"doc{os.getpid() % 10_000}a", f"doc{os.getpid() % 10_000}b")
-    subprocess.run(["ip", "link", "add", names[0], "type", "veth", "peer", names[1]], check=True)
-    try:
-        for name in names:
-            subprocess.run(["ip", "link", "set", name, "up"], check=True)
-        yield names
-    finally:
-        subprocess.run(["ip", "link", "delete", names[0]], check=True)
+    for name in veth:
+        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+    return veth
 
 
 @pytest.fixture

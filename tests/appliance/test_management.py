@@ -8,10 +8,8 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
-from google.rpc.error_details_pb2 import BadRequest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
-from grpc_status import rpc_status
 from synproxy.v1 import services_service_pb2 as api
 from synproxy.v1.service_pb2 import Service, ServiceOptions, Timeouts
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
@@ -25,6 +23,8 @@ from appliance.management import catalogue
 from appliance.management.server import ManagementServer
 from appliance.refusal import Refusal
 from cython_core.dataplane import COUNTER_HELP, COUNTERS, SERVICE_COUNTERS
+
+from .refused import violations
 
 CALL_S = 10
 
@@ -49,15 +49,6 @@ def update(services):
         )
 
     return call
-
-
-def violations(error: grpc.RpcError) -> list[tuple[str, str]]:
-    found = []
-    for detail in rpc_status.from_call(error).details:
-        request = BadRequest()
-        assert detail.Unpack(request)
-        found += [(one.field, one.description) for one in request.field_violations]
-    return found
 
 
 def test_services_are_listed_in_order_with_what_is_in_effect(services):

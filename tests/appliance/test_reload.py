@@ -17,17 +17,12 @@ from appliance.config_file import ConfigFile, FileState
 from appliance.lab.waiting import until
 from appliance.management.standing import standing_of
 
+from .config_client import Client, service
 from .conftest import SERVICES, Daemon
 from .daemon_process import READY_S, as_root, two_cores
 from .disks import fill
-from .test_config_service import Client, service
 
 DNS = "  - {name: dns, prefixes: [192.0.2.53], ports: [53]}\n"
-
-
-@pytest.fixture
-def client(daemon):
-    return Client(daemon.channel)
 
 
 def write(daemon, text):

@@ -18,7 +18,7 @@ from appliance.management import services as servicer
 from appliance.management.watchers import Kind, Watcher
 
 from .conftest import SLOTS
-from .test_management import violations
+from .refused import violations
 
 CALL_S = 10
 DNS = Service(name="dns", prefixes=["192.0.2.53"], ports=["53"], options=ServiceOptions(mss=1220))

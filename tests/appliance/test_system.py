@@ -9,8 +9,6 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc.error_details_pb2 import BadRequest
-from grpc_status import rpc_status
 from synproxy.v1 import system_service_pb2 as api
 from synproxy.v1.services_service_pb2 import CreateServiceRequest
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
@@ -20,6 +18,7 @@ from appliance.management import catalogue
 from cython_core.dataplane import DPDK_VERSION
 
 from .plane import EPOCH_S, HZ, worker_state
+from .refused import violations
 
 CALL_S = 10
 
@@ -46,15 +45,6 @@ def refusal(call, method, **request):
     with pytest.raises(grpc.RpcError) as error:
         call(method, **request)
     return error.value
-
-
-def violations(error):
-    found = []
-    for detail in rpc_status.from_call(error).details:
-        request = BadRequest()
-        assert detail.Unpack(request)
-        found += [(one.field, one.description) for one in request.field_violations]
-    return found
 
 
 def table(daemon, look, **entries):

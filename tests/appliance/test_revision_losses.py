@@ -1,0 +1,217 @@
+"""Kills and disks that fail: of a revision and the one before it, one is there whole."""
+
+import asyncio
+import errno
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import time
+
+import pytest
+
+from appliance.state import folder as folders
+from appliance.state.folder import Folder, FolderError, file_name
+from appliance.state.history import NotKeptError
+from appliance.state.record import (
+    DamagedError,
+)
+
+from .daemon_process import as_root
+from .disks import fill
+from .revisions import add, live, names
+
+# Kills.
+
+def forked(act):
+    """The process that acts; it ends with it, and never as a second run of the tests."""
+    child = os.fork()
+    if child == 0:
+        try:
+            act()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return child
+
+
+def dies_at(step):
+    """Ends this process at the folder's step of that number: open, write, flush, rename, flush."""
+    steps = iter(range(1000))
+
+    def dying(name):
+        function = getattr(os, name)
+
+        def call(*arguments, **how):
+            if next(steps) == step:
+                os._exit(9)
+            return function(*arguments, **how)
+
+        return call
+
+    class Dying:
+        def __getattr__(self, name):
+            alike = ("open", "fsync", "rename", "unlink", "fdopen")
+            return dying(name) if name in alike else getattr(os, name)
+
+    vars(folders)["os"] = Dying()
+
+
+@pytest.mark.parametrize("verb", ["add", "confirm"])
+def test_killed_at_any_step_one_of_the_two_is_there_whole(state, opened, verb):
+    kept = set()
+    for step in range(12):
+        shutil.rmtree(state, ignore_errors=True)
+        history = opened()
+        add(history, live(1300))
+        if verb == "confirm":
+            add(history, live(1200), confirm_within_s=60)
+        def act(history=history, step=step):
+            dies_at(step)
+            if verb == "add":
+                add(history, live(1200))
+            else:
+                asyncio.run(history.confirm(0, "me"))
+
+        child = forked(act)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        again = opened()
+        assert again.notices == []
+        assert not [name for name in names(state) if "unfinished" in name]
+        assert again.newest.live in (live(1300), live(1200))
+        if status == 0:
+            assert again.newest.live == live(1200)
+            assert again.newest.revision.confirmed_by == ("me" if verb == "confirm" else "")
+        else:
+            assert status == 9
+        kept.add((again.newest.live.defaults.mss, again.newest.revision.confirmed_by))
+    # Neither only before nor only after: some steps end it with the former, some with the new one.
+    assert len(kept) == 2
+
+
+def test_killed_at_any_time_it_comes_back_with_what_was_answered(state, opened, tmp_path):
+    history = opened()
+    for attempt in range(10):
+        said = tmp_path / f"said{attempt}"
+
+        def act(history=history, said=said):
+            with said.open("w", buffering=1) as out:
+                while True:
+                    print(add(history, live(1300)).number, file=out)
+
+        child = forked(act)
+        time.sleep(0.03 + attempt * 0.0137)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        answered = [int(line) for line in said.read_text().splitlines()]
+        history = opened()
+        assert history.notices == []
+        assert answered[-1] <= history.newest.revision.number <= answered[-1] + 1
+
+
+# Disks.
+
+@as_root
+def test_what_a_full_disk_does_not_take_is_refused_and_leaves_nothing(small_disk, opened):
+    history = opened()
+    add(history, live(1300))
+    fill(small_disk)
+    with pytest.raises(NotKeptError, match=f"{small_disk}: No space left on device") as error:
+        add(history, live(1200))
+    assert error.value.full
+    assert history.newest.live == live(1300)
+    assert (history.persistent, history.kept) == (True, False)
+    assert names(small_disk) == [file_name(1), "ballast"]
+    assert opened().newest.live == live(1300)
+    (small_disk / "ballast").unlink()
+    assert add(history, live(1200)).number == 2
+    assert history.kept
+
+
+@as_root
+def test_what_the_daemon_must_do_it_does_on_a_full_disk_too(small_disk, opened):
+    history = opened()
+    add(history, live(1300))
+    fill(small_disk)
+    assert add(history, live(1200), must_be_kept=False).number == 2
+    assert (history.newest.live, history.persistent) == (live(1200), False)
+    assert asyncio.run(history.record(2)).live == live(1200)
+    (small_disk / "ballast").unlink()
+    assert add(history, live(1100)).number == 3
+    assert asyncio.run(history.record(2)).live == live(1200)
+
+
+@as_root
+def test_a_disk_that_is_read_only_is_told_before_anything_is_written(small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(FolderError, match=f"{small_disk}: is read-only"):
+        Folder(small_disk)
+
+
+@as_root
+def test_one_that_turns_read_only_refuses_changes_from_then_on(small_disk, opened):
+    history = opened()
+    add(history, live(1300))
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(NotKeptError, match="Read-only file system") as error:
+        add(history, live(1200))
+    assert not error.value.full
+
+
+def test_a_folder_that_is_taken_away_refuses_changes(state, opened):
+    history = opened()
+    add(history, live(1300))
+    shutil.rmtree(state)
+    with pytest.raises(NotKeptError, match="No such file or directory"):
+        add(history, live(1200))
+
+
+def test_a_rename_that_may_not_last_is_taken_back(state, opened, monkeypatch):
+    history = opened()
+    add(history, live(1300))
+    fsync = os.fsync
+
+    def failing(fd):
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(errno.EIO, "Input/output error")
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(NotKeptError):
+        add(history, live(1200))
+    monkeypatch.undo()
+    assert names(state) == [file_name(1)]
+    assert opened().newest.live == live(1300)
+
+
+def test_a_damaged_revision_is_told_when_it_is_asked_for(state, opened):
+    history = opened()
+    add(history, live(1300))
+    add(history, live(1200))
+    (state / file_name(1)).write_bytes(b"synproxy")
+    with pytest.raises(DamagedError, match="the file of revision 1 is torn"):
+        asyncio.run(history.record(1))
+    (state / file_name(1)).unlink()
+    with pytest.raises(DamagedError, match="can't be read: No such file"):
+        asyncio.run(history.record(1))
+
+
+def test_on_disk_is_the_order_in_which_it_must_be(state, opened, monkeypatch):
+    """Flushed before it is renamed, and the folder afterwards."""
+    steps = []
+    history = opened()
+    fsync, rename = os.fsync, os.rename
+
+    def noting_fsync(fd):
+        steps.append("folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file")
+        fsync(fd)
+
+    def noting_rename(*names, **how):
+        steps.append("rename")
+        rename(*names, **how)
+
+    monkeypatch.setattr(os, "fsync", noting_fsync)
+    monkeypatch.setattr(os, "rename", noting_rename)
+    add(history, live())
+    assert steps == ["file", "rename", "folder"]
