@@ -7,17 +7,15 @@ it.  Each service has an address of its own; the SYNs go to as many of them as t
 apart in the tables.  The numbers are measured in turn; the figure is the ratio of their medians.
 """
 
-import argparse
 import json
 import statistics
 import tempfile
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from arguments import arguments
 from contestants import synproxy_run
 from syn_pcap import SYNS, syn_pcap_write
-
-from appliance.lab.program import within
 
 NUMBERS = (10, 1000, 10_000, 100_000)
 FIRST_SERVER = IPv4Address("11.0.0.0")
@@ -26,32 +24,22 @@ RESULTS = Path("bench-results/services.json")
 
 
 def main() -> int:
-    arguments = parse()
+    given = arguments(__doc__.splitlines()[0], RESULTS)
+    print("SYN → SYN-ACK by services, one worker, million frames a second of its CPU time")
+    print(" " * 8 + "".join(f"{number:>10,}" for number in NUMBERS))
     mpps: dict[int, list[float]] = {number: [] for number in NUMBERS}
     with tempfile.TemporaryDirectory() as folder:
-        for at in range(arguments.rounds):
+        for at in range(given.rounds):
             for number in NUMBERS:
-                mpps[number].append(measure(Path(folder), number, arguments.seconds))
+                mpps[number].append(measure(Path(folder), number, given.seconds))
             show(f"{at + 1}", {number: rates[-1] for number, rates in mpps.items()})
     medians = {number: statistics.median(rates) for number, rates in mpps.items()}
     show("median", medians)
     show("to ten", {number: rate / medians[NUMBERS[0]] for number, rate in medians.items()})
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(
-        {"seconds": arguments.seconds, "mpps": mpps, "medians": medians}, indent=1) + "\n")
+    given.json.parent.mkdir(parents=True, exist_ok=True)
+    given.json.write_text(json.dumps(
+        {"seconds": given.seconds, "mpps": mpps, "medians": medians}, indent=1) + "\n")
     return 0
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=within(1, 1000), default=5)
-    parser.add_argument("--seconds", type=within(0.1, 60.0), default=1.0, help="of each run")
-    parser.add_argument("--json", type=Path, default=RESULTS,
-                        help="where the figures are written; default %(default)s")
-    arguments = parser.parse_args()
-    print("SYN → SYN-ACK by services, one worker, million frames a second of its CPU time")
-    print(" " * 8 + "".join(f"{number:>10,}" for number in NUMBERS))
-    return arguments
 
 
 def measure(folder: Path, number: int, seconds: float) -> float:

@@ -16,11 +16,12 @@ from appliance.lab.peers import Peer
 from appliance.lab.proxy import Proxy
 from appliance.lab.waiting import until
 
+from .echo import echo
+
 Connect = Callable[[Peer], socket.socket]
 
 CALL_S = 10
 TAKEN_S = 10
-PIECE = bytes(range(256)) * 40
 OTHER = Service(name="other", prefixes=["192.0.2.1"], ports=["80"])
 
 
@@ -64,14 +65,6 @@ def configured(proxy: Proxy) -> Iterator[Configured]:
         yield running
         running.write(text)
         running.apply(config)
-
-
-def echo(connection: socket.socket) -> None:
-    connection.sendall(PIECE)
-    heard = b""
-    while len(heard) < len(PIECE):
-        heard += connection.recv(1 << 16) or pytest.fail("the connection ended")
-    assert heard == PIECE
 
 
 def proved(proxy: Proxy, connect: Connect) -> bool:

@@ -14,12 +14,13 @@ from appliance.lab.peers import Peer
 from appliance.lab.proxy import Proxy
 from appliance.lab.waiting import until
 
+from .echo import echo
+
 Connect = Callable[[Peer], socket.socket]
 
 CALL_S = 5
 # Whole looks through the tables, of which a service that leaves needs some, take 4 s each.
 FORGOTTEN_S = 40
-PIECE = bytes(range(256)) * 40
 
 
 @pytest.fixture
@@ -32,14 +33,6 @@ def stub(proxy: Proxy) -> Iterator[ServicesServiceStub]:
         for service in services.ListServices(api.ListServicesRequest(), timeout=CALL_S).services:
             services.DeleteService(api.DeleteServiceRequest(name=service.name), timeout=CALL_S)
         services.CreateService(api.CreateServiceRequest(service=lab), timeout=CALL_S)
-
-
-def echo(connection: socket.socket) -> None:
-    connection.sendall(PIECE)
-    heard = b""
-    while len(heard) < len(PIECE):
-        heard += connection.recv(1 << 16) or pytest.fail("the connection ended")
-    assert heard == PIECE
 
 
 def leaving(stub: ServicesServiceStub) -> dict[str, int]:

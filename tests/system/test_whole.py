@@ -18,8 +18,8 @@ from appliance.lab.topology import SERVERS, Lab, Server, stop
 from appliance.lab.waiting import until
 
 from .conftest import PATIENCE_S
+from .echo import echo
 from .test_flood import FLOOD_PPS, start_flood
-from .test_service_changes import echo
 
 Connect = Callable[[Peer], socket.socket]
 Figure = Callable[[str], None]
