@@ -41,15 +41,13 @@ from cython_core.proxy.synproxy cimport (
     VERDICT_TO_SERVER, VERDICT_TRANSLATE, Proxy, proxy_clock, proxy_snapshot,
 )
 from cython_core.proxy.tend cimport proxy_tend
+from cython_core.wire.cache cimport aligned_alloc
 from cython_core.wire.segment cimport Flow
 from cython_core.wire.siphash cimport SIPHASH_WORDS, SipKey, siphash_words
 
 from cython_core.proxy import counters
 from cython_core.proxy.drain import DRAINS
 from cython_core.proxy.service import ACTIVATIONS, UNKNOWN_FLOWS
-
-cdef extern from "<stdlib.h>":
-    void *aligned_alloc(size_t alignment, size_t size) noexcept
 
 cdef enum:
     ROOM_BYTES = 2048           # a frame's buffer

@@ -19,6 +19,7 @@ from cython_core.proxy.supply cimport supply_too_big
 from cython_core.proxy.synproxy cimport (
     VERDICT_BRIDGE, VERDICT_NONE, VERDICT_TRANSLATE, pulse_of,
 )
+from cython_core.wire.cache cimport __builtin_prefetch
 from cython_core.wire.icmp cimport icmp_is_hard, icmp_parse_quote, icmp_rewrite_seq
 from cython_core.wire.seq cimport seq_within
 from cython_core.wire.segment cimport (
@@ -26,9 +27,6 @@ from cython_core.wire.segment cimport (
     TCP_FIN, TCP_RST, TCP_SYN, segment_flow, segment_parse, segment_verify,
 )
 from cython_core.wire.siphash cimport SipKey, siphash_lanes
-
-cdef extern from *:
-    void __builtin_prefetch(const void *) noexcept nogil
 
 cdef enum:
     GROUP_ADDRESS = 0x01        # in a MAC address's first byte: IEEE 802-2014 §8.2.2

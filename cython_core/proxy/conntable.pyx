@@ -1,9 +1,8 @@
 from libc.string cimport memcmp, memset
 
-cdef extern from *:
-    void __builtin_prefetch(const void *) noexcept nogil
+from cython_core.wire.cache cimport CACHE_LINE_BYTES, __builtin_prefetch
 
-if sizeof(Connection) != 64 or sizeof(ConnTable) > CONNTABLE_ALIGN:
+if sizeof(Connection) != CACHE_LINE_BYTES or sizeof(ConnTable) > CONNTABLE_ALIGN:
     raise ImportError("conntable: an entry and the header must each fit one cache line")
 
 

@@ -13,9 +13,11 @@ cdef enum:
 cdef void snapshot_drain(Snapshot *snapshot, uint8_t drain) noexcept nogil:
     cdef Service *service
     cdef uint32_t at
+    if drain == DRAIN_NONE:
+        return
     for at in range(snapshot.service_count):
         service = &snapshot.services[at]
-        if service.leaving or drain == DRAIN_NONE:
+        if service.leaving:
             continue
         if drain == DRAIN_DROP:
             service.refusing = True

@@ -15,6 +15,7 @@ not offered any, so that no SYN of theirs would.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from cython_core.wire.byteorder cimport load64_raw
+from cython_core.wire.cache cimport __builtin_prefetch
 from cython_core.wire.segment cimport Segment
 
 cdef enum:
@@ -59,7 +60,6 @@ cdef extern from *:
         return __atomic_load_n(at, __ATOMIC_ACQUIRE);
     }
     """
-    void __builtin_prefetch(const void *) noexcept nogil
     uint64_t learned_load(const uint64_t *) noexcept nogil
     uint16_t learned_state(const uint16_t *) noexcept nogil
 

@@ -2,17 +2,11 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from cython_core.wire.byteorder cimport load64_raw
+from cython_core.wire.cache cimport CACHE_LINE_BYTES, __builtin_prefetch, aligned_alloc
 from cython_core.wire.ip cimport ip_is_mapped
-
-cdef extern from "<stdlib.h>":
-    void *aligned_alloc(size_t alignment, size_t size) noexcept nogil
-
-cdef extern from *:
-    void __builtin_prefetch(const void *) noexcept nogil
 
 cdef enum:
     MAPPED_BITS = 96            # of ::ffff:0:0/96, where IPv4 lies
-    CACHE_LINE_BYTES = 64
 
 
 cdef Routes *routes_build(const Rule *rules, uint32_t rule_count) noexcept nogil:

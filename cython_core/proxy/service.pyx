@@ -4,14 +4,12 @@ from libc.string cimport memcpy
 
 from cython_core.proxy.routes cimport routes_release
 from cython_core.proxy.secrets cimport Secrets
+from cython_core.wire.cache cimport CACHE_LINE_BYTES, aligned_alloc
 
 cdef extern from "<string.h>" nogil:
     void explicit_bzero(void *, size_t)
 
-cdef extern from "<stdlib.h>":
-    void *aligned_alloc(size_t alignment, size_t size) noexcept nogil
-
-if sizeof(Service) != 64:
+if sizeof(Service) != CACHE_LINE_BYTES:
     raise ImportError("a service takes one cache line")
 
 # What people call the values of Activation and UnknownFlow, by number.
@@ -27,7 +25,7 @@ cdef Snapshot *snapshot_build(uint64_t generation, const Service *services, uint
     snapshot.generation = generation
     snapshot.service_count = service_count
     snapshot.services = <Service *>aligned_alloc(
-        sizeof(Service), (service_count + 1) * sizeof(Service))
+        CACHE_LINE_BYTES, (service_count + 1) * sizeof(Service))
     if snapshot.services == NULL:
         free(snapshot)
         return NULL
