@@ -15,6 +15,7 @@ from cython_core.dpdk.terms import PortSpec as PortSpec
 from cython_core.dpdk.terms import PortState as PortState
 from cython_core.dpdk.terms import PortStats as PortStats
 from cython_core.dpdk.terms import Rotation as Rotation
+from cython_core.dpdk.terms import Seen as Seen
 from cython_core.dpdk.terms import Settings as Settings
 from cython_core.dpdk.terms import TableFill as TableFill
 from cython_core.dpdk.terms import WorkerState as WorkerState
@@ -124,6 +125,13 @@ class Dataplane:
     def worker_stats(self) -> list[WorkerStats]: ...
     def service_counters(self, slot: int) -> dict[str, int]:
         """Summed over workers since the slot is this service's; keys SERVICE_COUNTERS."""
+
+    def service_changes(
+        self, slots: Sequence[int], seen: Seen
+    ) -> list[tuple[int, dict[str, int], dict[str, int]]]:
+        """Of each slot whose counters, connections or mode are others than `seen` has, and of those
+        that are fresh: slot, counters, and by how much which of them have grown.  10,000 services
+        that rest cost about 2 ms."""
 
     def service_connections(self, slot: int) -> int:
         """In the last whole look through the tables, which takes 4 s."""

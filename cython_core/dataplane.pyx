@@ -12,7 +12,8 @@ from cython_core.dpdk.crew cimport (
 )
 from cython_core.dpdk.states cimport states_clock_s, states_workers
 from cython_core.dpdk.tally cimport (
-    tally_connections, tally_cookies, tally_learned, tally_service, tally_sweeps, tally_workers,
+    tally_changes, tally_connections, tally_cookies, tally_learned, tally_service, tally_sweeps,
+    tally_workers,
 )
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S
 from cython_core.proxy.drain cimport snapshot_drain
@@ -30,7 +31,7 @@ from cython_core.dpdk.port import (
 )
 from cython_core.dpdk.terms import (
     CookieSwitch, DataplaneError, LearnedServer, MempoolState, MempoolStats, PortSpec, PortState,
-    PortStats, Rotation, Settings, TableFill, WorkerState, WorkerStats,
+    PortStats, Rotation, Seen, Settings, TableFill, WorkerState, WorkerStats,
 )
 from cython_core.proxy import counters
 from cython_core.proxy.drain import DRAINS
@@ -43,7 +44,7 @@ __all__ = [
     "COOKIE_LIFE_S", "COUNTERS", "COUNTER_HELP", "CYTHON_VERSION", "DPDK_VERSION", "DRAINS",
     "DROP_REASONS", "PORT_RANGES_MAX", "RULES_MAX", "SERVICE_COUNTERS", "CookieSwitch", "Dataplane",
     "DataplaneError", "LearnedServer", "MempoolState", "MempoolStats", "PortSpec", "PortState",
-    "PortStats", "Rotation", "ServiceOptions", "ServiceSpec", "Settings", "TableFill",
+    "PortStats", "Rotation", "Seen", "ServiceOptions", "ServiceSpec", "Settings", "TableFill",
     "WorkerState", "WorkerStats",
 ]
 
@@ -205,7 +206,14 @@ cdef class Dataplane:
         return tally_workers(self.workers(), 2 * self.roster.used + 1)
 
     def service_counters(self, slot):
-        counted = tally_service(self.workers(), self.row(slot))
+        return self.own_counts(slot, tally_service(self.workers(), self.row(slot)))
+
+    def service_changes(self, slots, seen):
+        return [(slot, self.own_counts(slot, counted), grown)
+                for slot, counted, grown in tally_changes(self.workers(), list(slots), seen)]
+
+    def own_counts(self, slot, counted):
+        """Without those of the services that had the slot before."""
         former = self.offsets.get(slot)
         if former is None:
             return counted

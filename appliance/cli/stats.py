@@ -1,8 +1,7 @@
 """synproxy stats."""
 
 import sys
-import time
-from collections import Counter
+from collections import defaultdict
 from contextlib import suppress
 
 import click
@@ -20,49 +19,71 @@ _CLEAR = "\033[H\033[2J"    # ECMA-48 CUP and ED: home, erase
 @click.command("stats")
 @click.option("--watch", is_flag=True, help="Show again and again, with rates, until Ctrl-C.")
 @interval_option("Seconds between two looks of --watch.")
+@click.option("--service", "services", multiple=True, metavar="NAME",
+              help="With --watch: of the services, only this one.  May be given again.")
 @click.option("--all", "zeros", is_flag=True, help="Show what was never counted, too.")
 @format_option
 @click.pass_obj
-def command(address: str | None, watch: bool, interval: float, zeros: bool, output: str) -> None:
+def command(
+    address: str | None, watch: bool, interval: float, services: tuple[str, ...], zeros: bool,
+    output: str,
+) -> None:
     """Show what the workers count: frames by fate, and the drops by their reason.
 
-    What was never counted is left out.  The drops stand with the most frequent first.
+    What was never counted is left out.  The drops stand with the most frequent first.  With
+    --watch, json and yaml are a message for each look, and tell of the services whose numbers have
+    changed.
     """
-    request = api.GetStatsRequest(meanings=output == "table")
-    former: api.GetStatsResponse | None = None
+    if services and not watch:
+        raise click.UsageError("--service goes with --watch")
     with connected(address) as channel, suppress(KeyboardInterrupt):
         stub = StatsServiceStub(channel)
-        while True:
-            stats = stub.GetStats(request, timeout=TIMEOUT_S)
-            if output == "table":
-                clear = _CLEAR if watch and sys.stdout.isatty() else ""
-                click.echo(clear + _text(stats, former, zeros))
-            else:
-                click.echo(message_text(stats, output))
-            if not watch:
-                return
-            former = stats
-            time.sleep(interval)
+        if not watch:
+            stats = stub.GetStats(api.GetStatsRequest(meanings=output == "table"),
+                                  timeout=TIMEOUT_S)
+            click.echo(_text(stats, zeros) if output == "table" else message_text(stats, output))
+            return
+        request = api.WatchStatsRequest(services=services)
+        request.interval.FromMilliseconds(round(interval * 1000))
+        if output != "table":
+            for sample in stub.WatchStats(request):
+                click.echo(message_text(sample, output))
+        else:
+            _watch(stub, request, zeros)
 
 
-def _text(
-    stats: api.GetStatsResponse, former: api.GetStatsResponse | None, zeros: bool
-) -> str:
+def _watch(stub: StatsServiceStub, request: api.WatchStatsRequest, zeros: bool) -> None:
+    meanings = stub.GetStats(api.GetStatsRequest(meanings=True), timeout=TIMEOUT_S).meanings
+    known: dict[str, api.ServiceStats] = {}
+    for sample in stub.WatchStats(request):
+        for service in known.values():
+            service.rates.clear()       # a service that rests isn't told of
+        known.update((service.name, service) for service in sample.stats.services)
+        stats = api.GetStatsResponse()
+        stats.CopyFrom(sample.stats)
+        stats.ClearField("services")
+        stats.services.extend(known.values())
+        stats.meanings.extend(meanings)
+        clear = _CLEAR if sys.stdout.isatty() else ""
+        click.echo(clear + _text(stats, zeros, sample.HasField("period")))
+        if sample.lost:
+            click.echo(f"\n{sample.lost} samples were lost: this reader is too slow")
+
+
+def _text(stats: api.GetStatsResponse, zeros: bool, rates: bool = False) -> str:
     uptime = duration_text(stats.uptime.seconds * NS_PER_S)
     tables = (
-        _totals(stats, former, zeros, "counters"), _totals(stats, former, zeros, "drops"),
-        _workers(stats), _ports(stats), _mempools(stats), _cookies(stats),
-        _services(stats),
+        _totals(stats, zeros, rates, "counters"), _totals(stats, zeros, rates, "drops"),
+        _workers(stats, rates), _ports(stats), _mempools(stats), _cookies(stats),
+        _services(stats, rates),
     )
     return "\n\n".join((f"generation {stats.generation}, up {uptime}", *filter(None, tables)))
 
 
-def _totals(
-    stats: api.GetStatsResponse, former: api.GetStatsResponse | None, zeros: bool, kind: str
-) -> str:
-    """Over all workers: the counters in the daemon's order, or the drops by their number; with
-    rates since `former`."""
-    now, then = _sums(stats, kind), _sums(former, kind) if former else Counter[str]()
+def _totals(stats: api.GetStatsResponse, zeros: bool, rates: bool, kind: str) -> str:
+    """Over all workers: the counters in the daemon's order, or the drops by their number."""
+    now = _sums(stats, kind)
+    growing = _sums(stats, "rates")
     meanings = {one.name: one.meaning for one in stats.meanings}
     order = {name: at for at, name in enumerate(meanings)}
     names = sorted(
@@ -71,46 +92,43 @@ def _totals(
     )
     if not names:
         return "nothing was dropped" if kind == "drops" else "no frame has come yet"
-    passed_s = _passed_s(stats, former)
     rows = [
         (
-            name, now[name],
-            *([f"{(now[name] - then[name]) / passed_s:.0f}"] if passed_s else []),
+            name, f"{now[name]:.0f}", *([f"{growing[name]:.0f}"] if rates else []),
             meanings.get(name, ""),
         )
         for name in names
     ]
     head = ("COUNTER" if kind == "counters" else "DROPPED", "TOTAL",
-            *(["PER SECOND"] if passed_s else []), "MEANING")
+            *(["PER SECOND"] if rates else []), "MEANING")
     return table_text(head, rows, numbers=range(1, len(head) - 1), prose=True)
 
 
-def _passed_s(stats: api.GetStatsResponse, former: api.GetStatsResponse | None) -> float:
-    """Seconds between the two; 0 where there are no two of one daemon's life."""
-    if former is None:
-        return 0.0
-    return max(stats.uptime.ToNanoseconds() - former.uptime.ToNanoseconds(), 0) / 1e9
-
-
-def _sums(stats: api.GetStatsResponse, kind: str) -> Counter[str]:
-    sums: Counter[str] = Counter()
+def _sums(stats: api.GetStatsResponse, kind: str) -> dict[str, float]:
+    sums: defaultdict[str, float] = defaultdict(float)
     for worker in stats.workers:
-        sums.update(getattr(worker, kind))
+        for name, count in getattr(worker, kind).items():
+            sums[name] += count
     return sums
 
 
-def _workers(stats: api.GetStatsResponse) -> str:
+def _workers(stats: api.GetStatsResponse, rates: bool) -> str:
     rows = [
         (
             worker.lcore, worker.generation,
             f"{worker.connections}/{worker.connections_max}",
             f"{worker.half_open}/{worker.half_open_max}",
-            f"{100 * worker.busy_cycles / max(worker.cycles, 1):.1f}%",
+            f"{100 * _busy(worker, rates):.1f}%",
         )
         for worker in stats.workers
     ]
     head = ("WORKER", "GENERATION", "CONNECTIONS", "HALF OPEN", "BUSY")
     return table_text(head, rows, numbers=range(len(head) - 4, len(head)))
+
+
+def _busy(worker: api.WorkerStats, rates: bool) -> float:
+    """Since the sample before, or since the start."""
+    return worker.busy_share if rates else worker.busy_cycles / max(worker.cycles, 1)
 
 
 def _ports(stats: api.GetStatsResponse) -> str:
@@ -143,11 +161,15 @@ def _cookies(stats: api.GetStatsResponse) -> str:
     return table_text(("SERVICE", "COOKIES", "SINCE"), rows) if rows else ""
 
 
-def _services(stats: api.GetStatsResponse) -> str:
+def _services(stats: api.GetStatsResponse, rates: bool) -> str:
     rows = [
-        (service.name, name, total)
+        (
+            service.name, name, total,
+            *([f"{service.rates.get(name, 0):.0f}"] if rates else []),
+        )
         for service in stats.services
         for name, total in sorted(service.counters.items())
         if total
     ]
-    return table_text(("SERVICE", "COUNTER", "TOTAL"), rows, numbers=(2,)) if rows else ""
+    head = ("SERVICE", "COUNTER", "TOTAL", *(["PER SECOND"] if rates else []))
+    return table_text(head, rows, numbers=range(2, len(head))) if rows else ""

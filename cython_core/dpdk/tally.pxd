@@ -22,3 +22,7 @@ cdef uint64_t tally_connections(const Crew *crew, uint32_t row)
 
 # How many sweeps of its table each worker has begun.
 cdef list tally_sweeps(const Crew *crew)
+
+# Of each slot's service what has changed since `seen` (a terms.Seen) had it last, and what is new
+# to it: (slot, counters by name, what each has grown by).
+cdef list tally_changes(const Crew *crew, list slots, seen)

@@ -7,7 +7,7 @@ only when traffic rests.  Ages are told by the workers' own clock: the wall cloc
 from ipaddress import IPv6Address
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcmp, memcpy, memset
 
 from cython_core.dpdk.worker cimport Worker
 from cython_core.proxy.activation cimport Pulse, activation_connections
@@ -23,6 +23,12 @@ from cython_core.wire.options cimport WSCALE_ABSENT
 from cython_core.dpdk import terms
 from cython_core.proxy.counters import NAMES
 
+cdef enum:
+    # Of a service: its counters, then two gauges.
+    WORD_CONNECTIONS = COUNTERS_N
+    WORD_COOKIES
+    WORDS_SEEN
+
 
 cdef list tally_workers(const Crew *crew, uint32_t rows):
     return [worker_stats(crew.worker[index], rows) for index in range(crew.count)]
@@ -35,6 +41,43 @@ cdef dict tally_service(const Crew *crew, uint32_t row):
     for index in range(crew.count):
         add_rows(sums, crew.worker[index], row, 1)
     return named(sums)
+
+
+# Thousands of services rest at a time, and cost a look at their words alone.
+cdef list tally_changes(const Crew *crew, list slots, seen):
+    cdef uint64_t[WORDS_SEEN] words
+    cdef uint64_t *former
+    cdef uint64_t *memory
+    cdef dict places = seen.places
+    seen.make_room(slots, sizeof(words))
+    memory = <uint64_t *><char *>seen.words
+    changes = []
+    for slot in slots:
+        former = memory + <uint64_t>places[slot] * WORDS_SEEN
+        words_of(words, crew, 2 * <uint32_t>slot + 1)
+        if slot in seen.fresh or memcmp(former, words, sizeof(words)) != 0:
+            changes.append((slot, named(words), grown(words, former)))
+            memcpy(former, words, sizeof(words))
+    seen.fresh.difference_update(slots)
+    return changes
+
+
+# The counters of one row over all workers, then its connections and whether cookies are on.
+cdef void words_of(uint64_t *words, const Crew *crew, uint32_t row) noexcept nogil:
+    cdef const Worker *worker
+    cdef uint32_t index
+    memset(words, 0, WORDS_SEEN * sizeof(uint64_t))
+    for index in range(crew.count):
+        worker = crew.worker[index]
+        add_rows(words, worker, row, 1)
+        words[<uint32_t>WORD_CONNECTIONS] += activation_connections(
+            &worker.proxy.pulses[row], worker.proxy.sweep)
+        words[<uint32_t>WORD_COOKIES] |= worker.proxy.pulses[row].guarded
+
+
+cdef dict grown(const uint64_t *words, const uint64_t *former):
+    return {name: words[at] - former[at] for at, name in enumerate(NAMES)
+            if words[at] != former[at]}
 
 
 cdef list tally_cookies(const Crew *crew, uint32_t row):

@@ -1,7 +1,7 @@
 """What this floor is told, and what it tells: the words of cython_core.dataplane's contract."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 
@@ -54,6 +54,22 @@ class WorkerStats:
     busy_turns: int                    # of them, with at least one frame, or a timer due
     busy_cycles: int                   # TSC cycles in turns that had work
     cycles: int                        # TSC cycles since start
+
+
+@dataclass
+class Seen:
+    """What one reader of Dataplane.service_changes() has seen last.  `fresh` are slots to tell of
+    whether anything has changed or not: those that hold another service now."""
+
+    fresh: set[int] = field(default_factory=set)
+    places: dict[int, int] = field(default_factory=dict)    # by slot: where in `words`
+    words: bytearray = field(default_factory=bytearray)
+
+    def make_room(self, slots: Sequence[int], slot_bytes: int) -> None:
+        unknown = [slot for slot in slots if slot not in self.places]
+        self.places |= {slot: at for at, slot in enumerate(unknown, len(self.places))}
+        self.words.extend(bytes(len(unknown) * slot_bytes))
+        self.fresh.update(unknown)
 
 
 @dataclass(frozen=True)

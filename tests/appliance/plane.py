@@ -13,6 +13,7 @@ from cython_core.dataplane import (
     PortState,
     PortStats,
     Rotation,
+    Seen,
     ServiceSpec,
     TableFill,
     WorkerState,
@@ -35,6 +36,7 @@ class Plane:
         self.servers: list[LearnedServer] = []
         self.left: dict[int, int] = {}
         self.connections = 0        # of each service that is deleted
+        self.grown: dict[int, int] = {}     # by slot: what its first counter has more
         self._seen = 0
         self.drains: list[str] = []     # as they were told
         self.rotations = 0
@@ -111,7 +113,23 @@ class Plane:
         ]
 
     def service_counters(self, slot: int) -> dict[str, int]:
-        return dict.fromkeys(SERVICE_COUNTERS, 0) | {SERVICE_COUNTERS[0]: 10 + slot}
+        count = 10 + slot + self.grown.get(slot, 0)
+        return dict.fromkeys(SERVICE_COUNTERS, 0) | {SERVICE_COUNTERS[0]: count}
+
+    def service_changes(
+        self, slots: Sequence[int], seen: Seen
+    ) -> list[tuple[int, dict[str, int], dict[str, int]]]:
+        seen.make_room(slots, 8)
+        changes = []
+        for slot in slots:
+            at, counted = 8 * seen.places[slot], self.service_counters(slot)
+            count = counted[SERVICE_COUNTERS[0]]
+            former = int.from_bytes(seen.words[at:at + 8], "little")
+            seen.words[at:at + 8] = count.to_bytes(8, "little")
+            if slot in seen.fresh or count != former:
+                changes.append((slot, counted, {SERVICE_COUNTERS[0]: count - former}))
+        seen.fresh.difference_update(slots)
+        return changes
 
     def service_cookies(self, slot: int) -> CookieSwitch:
         return self.cookies[slot] if slot < len(self.cookies) else CookieSwitch(True, None)

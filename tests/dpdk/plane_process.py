@@ -23,6 +23,7 @@ from cython_core.dataplane import (
     Dataplane,
     DataplaneError,
     PortSpec,
+    Seen,
     ServiceOptions,
     ServiceSpec,
     Settings,
@@ -61,6 +62,8 @@ def run_plane(plane, job):
     plane.start()
     wait(lambda: plane.generation_seen() == 1)
     print("running", flush=True)
+    seen = Seen()
+    changes = [plane.service_changes(range(4), seen)]
     before = plane.mempool_stats()
     plane.drain(job.get("drain", "none"))
     rotations = [dataclasses.asdict(plane.rotate()) for _ in range(job.get("rotate", 0))]
@@ -74,6 +77,7 @@ def run_plane(plane, job):
     time.sleep(job["seconds"])
     sys.stdin.readline()
     resting = plane.mempool_stats()
+    changes += [plane.service_changes(range(4), seen) for _ in range(2)]
     plane.rest()
     plane.rest()
     print("resting", flush=True)
@@ -93,6 +97,7 @@ def run_plane(plane, job):
         "port_states": [dataclasses.asdict(state) for state in plane.port_states()],
         "mempool_states": [dataclasses.asdict(state) for state in plane.mempool_states()],
         "eal_arguments": plane.eal_arguments,
+        "changes": changes,
     }
 
 

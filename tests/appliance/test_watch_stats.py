@@ -1,0 +1,165 @@
+"""WatchStats: samples with rates, of what has changed; what a slow reader loses."""
+
+import time
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from synproxy.v1 import stats_service_pb2 as api
+from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
+
+from appliance.lab.waiting import until
+from appliance.management import samplings
+from appliance.management.samplings import Reader
+from cython_core.dataplane import COUNTERS, SERVICE_COUNTERS
+
+CALL_S = 10
+FIRST = SERVICE_COUNTERS[0]
+SOON = Duration(nanos=100_000_000)
+
+
+@pytest.fixture
+def watch(daemon):
+    """WatchStats; the calls end with the test."""
+    calls = []
+
+    def begin(**request):
+        calls.append(StatsServiceStub(daemon.channel).WatchStats(
+            api.WatchStatsRequest(**{"interval": SOON} | request)))
+        return calls[-1]
+
+    yield begin
+    for call in calls:
+        call.cancel()
+
+
+def names(sample):
+    return [service.name for service in sample.stats.services]
+
+
+def refusal(call):
+    with pytest.raises(grpc.RpcError) as error:
+        next(call)
+    return error.value.code(), error.value.details()
+
+
+def test_the_first_sample_has_everything_and_no_rates(watch):
+    sample = next(watch())
+    assert names(sample) == ["web", "mail"]
+    assert not sample.HasField("period")
+    assert [dict(worker.rates) for worker in sample.stats.workers] == [{}, {}]
+    assert [len(sample.stats.ports), len(sample.stats.mempools)] == [2, 1]
+
+
+def test_later_ones_have_the_services_that_changed_with_their_rates(daemon, watch):
+    samples = watch()
+    next(samples)
+    assert names(next(samples)) == []
+    daemon.plane.grown[1] = 40
+    changed = next(sample for sample in samples if names(sample))
+    (mail,) = changed.stats.services
+    assert (mail.name, mail.counters[FIRST]) == ("mail", 51)
+    period_s = changed.period.ToNanoseconds() / 1e9
+    assert mail.rates[FIRST] == pytest.approx(40 / period_s)
+    assert names(next(samples)) == []
+
+
+def test_workers_rates_are_by_counter_and_by_reason(daemon, watch):
+    samples = watch()
+    next(samples)
+    reason = COUNTERS[-1]
+    daemon.plane.counters = daemon.plane.counters | {reason: 13}
+    worker = next(sample for sample in samples if sample.stats.workers[0].rates).stats.workers[0]
+    assert set(worker.rates) == {reason}
+    assert worker.drops[reason] == 13
+    assert worker.rates[reason] > 0
+
+
+def test_a_watch_of_one_service_hears_of_no_other(daemon, watch):
+    samples = watch(services=["web"])
+    assert names(next(samples)) == ["web"]
+    daemon.plane.grown.update({0: 5, 1: 5})
+    assert names(next(sample for sample in samples if names(sample))) == ["web"]
+
+
+def test_a_new_service_is_told_and_has_no_rates_of_who_had_its_slot(daemon, watch):
+    samples = watch()
+    next(samples)
+    daemon.call(daemon.catalogue.delete("mail"))
+    daemon.plane.grown[1] = 1000
+    service = daemon.catalogue.service("web")
+    service.name, service.prefixes[:] = "dns", ["198.51.100.1"]
+    daemon.call(daemon.catalogue.create(service))
+    changed = next(sample for sample in samples if names(sample))
+    assert names(changed) == ["dns"]
+
+
+@pytest.mark.parametrize(("interval", "words"), [
+    (Duration(nanos=99_000_000), "99ms"), (Duration(seconds=3601), "1h1s"),
+    (Duration(nanos=100_000_001), "steps of 1ms")])
+def test_an_interval_out_of_range_is_refused(watch, interval, words):
+    code, details = refusal(watch(interval=interval))
+    assert (code, words in details) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+
+
+def test_a_service_that_no_one_knows_is_not_found(watch):
+    assert refusal(watch(services=["web", "nope"])) == (
+        grpc.StatusCode.NOT_FOUND, "no service is called nope")
+
+
+@pytest.mark.parametrize(("bound", "requests"), [
+    ("READERS_MAX", [{}, {}]), ("SAMPLINGS_MAX", [{}, {"services": ["web"]}])])
+def test_there_is_a_bound_on_watches(watch, monkeypatch, bound, requests):
+    monkeypatch.setattr(samplings, bound, 1)
+    next(watch(**requests[0]))
+    code, _ = refusal(watch(**requests[1]))
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_who_asks_for_the_same_shares_a_sampling_that_ends_with_the_last(daemon, watch):
+    calls = [watch(), watch(), watch(services=["web"])]
+    for call in calls:
+        next(call)
+    shared = daemon.server._stats._samplings._samplings
+    assert sorted(len(sampling.readers) for sampling in shared.values()) == [1, 2]
+    for call in calls:
+        call.cancel()
+    until(lambda: not shared, seconds=CALL_S, what="the samplings to end")
+
+
+def sample(*services, period=1):
+    return api.WatchStatsResponse(
+        stats=api.GetStatsResponse(services=[
+            api.ServiceStats(name=name, counters={FIRST: count}, rates={FIRST: 1.0})
+            for name, count in services]),
+        period=Duration(seconds=period))
+
+
+def test_a_slow_reader_loses_samples_and_no_services_last_state():
+    reader, latest = Reader(), sample(("web", 3))
+    for one in (sample(("web", 1), ("mail", 7)), sample(("web", 2)), latest):
+        reader.tell(one)
+    read = reader._read()
+    assert read.lost == 2
+    assert {one.name: (one.counters[FIRST], dict(one.rates)) for one in read.stats.services} == {
+        "web": (3, {FIRST: 1.0}), "mail": (7, {})}
+    assert latest == sample(("web", 3)), "others read it, too"
+    reader.tell(sample())
+    assert reader._read() == sample()
+
+
+class TestRatesOver:
+    def test_one_call_has_rates(self, daemon):
+        stub = StatsServiceStub(daemon.channel)
+        answer = stub.GetStats.future(api.GetStatsRequest(rates_over=Duration(seconds=1)))
+        time.sleep(0.3)
+        daemon.plane.grown[1] = 8
+        web, mail = answer.result(timeout=CALL_S).services
+        assert (web.name, dict(web.rates)) == ("web", {})
+        assert mail.rates[FIRST] == pytest.approx(8, rel=0.2)
+
+    def test_no_longer_than_ten_seconds(self, daemon):
+        with pytest.raises(grpc.RpcError) as error:
+            StatsServiceStub(daemon.channel).GetStats(
+                api.GetStatsRequest(rates_over=Duration(seconds=11)), timeout=CALL_S)
+        assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
