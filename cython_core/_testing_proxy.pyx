@@ -13,15 +13,17 @@ from cython_core.proxy.burst cimport BURST_FRAMES, Burst, burst_run
 from cython_core.proxy.census cimport CENSUS_KINDS
 from cython_core.proxy.conntable cimport (
     CONN_CLIENT_FIN, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_TIMESTAMPS,
-    CONNTABLE_ALIGN, STATE_CLIENT_RESET, STATE_CLOSED, STATE_ESTABLISHED, STATE_FREE,
+    CONNTABLE_ALIGN, STATE_CLIENT_RESET, STATE_CLOSED, STATE_DELETED, STATE_ESTABLISHED,
+    STATE_FREE,
     STATE_HALF_CLOSED, STATE_REFUSED, STATE_SERVER_RESET, STATE_SYN_SENT, STATE_TIME_WAIT,
     Connection, ConnTable, conntable_bytes, conntable_entry, conntable_find, conntable_init,
-    conntable_insert, conntable_remove, conntable_words,
+    conntable_insert, conntable_look, conntable_remove, conntable_words,
 )
 from cython_core.proxy.cookie cimport (
     COOKIE_EPOCH_S, Cookie, CookieKeys, Offer, cookie_check, cookie_keys_derive,
 )
 from cython_core.proxy.counters cimport COUNTERS_N, DROP_FIRST
+from cython_core.proxy.deletion cimport connection_delete
 from cython_core.proxy.drain cimport snapshot_drain
 from cython_core.proxy.early cimport early_bytes, early_init
 from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
@@ -29,6 +31,7 @@ from cython_core.proxy.learned cimport (
     LEARNED_SERVERS, Learned, LearnedServer, learned_look, learned_mss, learned_sack,
     learned_sent_timestamps, learned_wscale,
 )
+from cython_core.proxy.links cimport Links, links_bytes
 from cython_core.proxy.routes cimport Routes, Rule, routes_build, routes_release
 from cython_core.proxy.secrets cimport Secrets, secrets_rotate
 from cython_core.proxy.service cimport (
@@ -71,6 +74,7 @@ STATES = {
     STATE_SERVER_RESET: "closed",
     STATE_CLOSED: "closed",
     STATE_REFUSED: "refused",
+    STATE_DELETED: "deleted",
 }
 
 
@@ -111,6 +115,7 @@ cdef class Box:
         self.proxy.supplies = <SupplyPool *>calloc(1, sizeof(SupplyPool))
         supply_init(self.proxy.supplies, supplies)
         self.proxy.superseded = <Superseded *>calloc(1, sizeof(Superseded))
+        self.proxy.links = <Links *>calloc(1, links_bytes(connections))
         self.proxy.pulses = <Pulse *>calloc(ROWS, sizeof(Pulse))
         self.proxy.half_open = half_open_init(
             block(half_open_bytes(half_open)), half_open,
@@ -133,6 +138,7 @@ cdef class Box:
             free(self.proxy.answered_ms)
         free(self.proxy.supplies)
         free(self.proxy.superseded)
+        free(self.proxy.links)
         free(self.proxy.pulses)
         free(self.proxy.half_open.early)
         free(self.proxy.half_open)
@@ -176,6 +182,19 @@ cdef class Box:
             memcpy(burst.segment[i].frame, <const uint8_t *>frame, len(frame))
         burst_run(burst, &self.proxy)
         return self.verdicts(), self.flush() + self.sent()
+
+    def delete(self, flow):
+        """The entry that it had, and [(to_server, frame) sent]; `flow` as Table has it."""
+        cdef Flow key = flow_of(flow)
+        cdef Connection was
+        found = connection_delete(&self.proxy, &key, &was)
+        return describe(&was) if found else None, self.flush()
+
+    def look(self):
+        """Every entry in use, as another thread would see it."""
+        cdef Connection seen
+        return [describe(&seen) for i in range(self.proxy.table.fresh)
+                if conntable_look(self.proxy.table, i, &seen)]
 
     def tend(self, uint32_t steps=64):
         """`steps` turns of the timers: [(to_server, frame) sent]."""

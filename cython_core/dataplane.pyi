@@ -6,6 +6,8 @@ Thread rule: one control thread calls; the workers run on their own lcores witho
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from cython_core.dpdk.terms import Connection as Connection
+from cython_core.dpdk.terms import ConnectionFilter as ConnectionFilter
 from cython_core.dpdk.terms import CookieSwitch as CookieSwitch
 from cython_core.dpdk.terms import DataplaneError as DataplaneError
 from cython_core.dpdk.terms import LearnedServer as LearnedServer
@@ -29,6 +31,8 @@ COUNTER_HELP: dict[str, str]
 # The counters that are also kept per service.
 SERVICE_COUNTERS: tuple[str, ...]
 COOKIE_LIFE_S: int      # how long a cookie may open a connection, at most
+# What a connection's entry may be in, in the order of its life.
+CONNECTION_STATES: tuple[str, ...]
 DPDK_VERSION: str
 CYTHON_VERSION: str     # of the Cython that made the data plane
 # How it may drain: "none", "bridge" (SYNs pass to the server), "drop".
@@ -140,6 +144,23 @@ class Dataplane:
         """As the workers have judged last, each by its own share of the load: on where any of
         them is, since the first of those; off since the last of all went off.  Raises ValueError
         where there is no such slot."""
+
+    def connections(
+        self, wanted: ConnectionFilter, place: tuple[int, int], steps: int, room: int
+    ) -> tuple[list[Connection], tuple[int, int] | None]:
+        """Up to `room` connections from `place` on, (0, 0) being the first, after a look at no more
+        than `steps` entries of one worker; and where to go on, or None: that was all.  While the
+        workers go on: each connection that is there all the while is met once.  65,536 entries
+        take 2 ms."""
+
+    def delete_connection(self, flow: tuple[bytes, int, bytes, int]) -> tuple[int, int] | None:
+        """Have the worker that owns it end a connection: client and its port, server and its port,
+        addresses as in ConnectionFilter.  The answer is for connection_deleted(), which must be
+        asked until it is done; None: 256 are under way at that worker."""
+
+    def connection_deleted(self, ticket: tuple[int, int]) -> tuple[bool, Connection | None]:
+        """Whether it is done, and what the connection was; None where there was none, or where it
+        had ended already."""
 
     def learned_servers(self) -> list[LearnedServer]:
         """Every server that is known, 4096 at most, in no order.  `slot` is by the snapshot that

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from libc.stdint cimport uint8_t, uint32_t, uintptr_t
 
+from cython_core.dpdk.listing cimport census_delete, census_deleted, census_take
 from cython_core.dpdk.crew cimport (
     Crew, crew_free, crew_generation, crew_launch, crew_make, crew_publish, crew_stop,
 )
@@ -30,10 +31,11 @@ from cython_core.dpdk.port import (
     port_attach, port_close, port_configure, port_start, port_stats, port_stop,
 )
 from cython_core.dpdk.terms import (
-    CookieSwitch, DataplaneError, LearnedServer, MempoolState, MempoolStats, PortSpec, PortState,
-    PortStats, Rotation, Seen, Settings, TableFill, WorkerState, WorkerStats,
+    Connection, ConnectionFilter, CookieSwitch, DataplaneError, LearnedServer, MempoolState,
+    MempoolStats, PortSpec, PortState, PortStats, Rotation, Seen, Settings, TableFill,
+    WorkerState, WorkerStats,
 )
-from cython_core.proxy import counters
+from cython_core.proxy import conntable, counters
 from cython_core.proxy.drain import DRAINS
 from cython_core.roster import PORT_RANGES_MAX, RULES_MAX
 
@@ -41,11 +43,12 @@ cdef extern from *:
     const unsigned int CYTHON_HEX_VERSION       # of the Cython that made this: 0x03020100
 
 __all__ = [
-    "COOKIE_LIFE_S", "COUNTERS", "COUNTER_HELP", "CYTHON_VERSION", "DPDK_VERSION", "DRAINS",
-    "DROP_REASONS", "PORT_RANGES_MAX", "RULES_MAX", "SERVICE_COUNTERS", "CookieSwitch", "Dataplane",
-    "DataplaneError", "LearnedServer", "MempoolState", "MempoolStats", "PortSpec", "PortState",
-    "PortStats", "Rotation", "Seen", "ServiceOptions", "ServiceSpec", "Settings", "TableFill",
-    "WorkerState", "WorkerStats",
+    "CONNECTION_STATES", "COOKIE_LIFE_S", "COUNTERS", "COUNTER_HELP", "CYTHON_VERSION",
+    "DPDK_VERSION", "DRAINS", "DROP_REASONS", "PORT_RANGES_MAX", "RULES_MAX", "SERVICE_COUNTERS",
+    "Connection", "ConnectionFilter", "CookieSwitch", "Dataplane", "DataplaneError",
+    "LearnedServer", "MempoolState", "MempoolStats", "PortSpec", "PortState", "PortStats",
+    "Rotation", "Seen", "ServiceOptions", "ServiceSpec", "Settings", "TableFill", "WorkerState",
+    "WorkerStats",
 ]
 
 COUNTERS = counters.NAMES
@@ -53,6 +56,7 @@ DROP_REASONS = counters.DROP_REASONS
 COUNTER_HELP = counters.HELP
 SERVICE_COUNTERS = COUNTERS
 COOKIE_LIFE_S = 2 * COOKIE_EPOCH_S
+CONNECTION_STATES = conntable.STATES[1:]
 DPDK_VERSION = eal.VERSION
 CYTHON_VERSION = ".".join(str(CYTHON_HEX_VERSION >> shift & 0xFF) for shift in (24, 16, 8))
 SWEEPS_WHOLE = 3        # one under way, one whole, and the next that tells what that one counted
@@ -124,6 +128,7 @@ cdef class Dataplane:
             self.draining = "none"
             self.left_at = {}
             self.offsets = {}       # by slot: the counters of the services that had it before
+            self.deletions = set()  # (worker, number): those that no one has heard the end of
             self.started = False
             self.running = False
             undo.pop_all()
@@ -229,6 +234,31 @@ cdef class Dataplane:
 
     def service_cookies(self, slot):
         return cookies_together(tally_cookies(self.workers(), self.row(slot)))
+
+    def connections(self, wanted, place, steps, room):
+        cdef Crew *crew = self.workers()
+        if self.snapshot == NULL:
+            return [], None
+        worker, at = place
+        found, behind = census_take(crew, self.snapshot, wanted, worker, at, steps, room)
+        if behind is not None:
+            return found, (worker, behind)
+        return found, (worker + 1, 0) if worker + 1 < crew.count else None
+
+    def delete_connection(self, flow):
+        if not self.running:
+            raise DataplaneError("the workers don't run")
+        ticket = census_delete(self.workers(), flow, self.deletions)
+        if ticket is not None:
+            self.deletions.add(ticket)
+        return ticket
+
+    def connection_deleted(self, ticket):
+        worker, number = ticket
+        done, was = census_deleted(self.workers(), self.snapshot, worker, number)
+        if done:
+            self.deletions.discard(ticket)
+        return done, was
 
     def learned_servers(self):
         cdef Crew *crew = self.workers()

@@ -18,6 +18,7 @@ COMMANDS = {
         "appliance.cli.completion", "Print the script that lets a shell complete synproxy's words."
     ),
     "config": ("appliance.cli.config", "Show, compare, apply and roll back what runs."),
+    "connection": ("appliance.cli.connections", "List connections, and end them."),
     "doctor": ("appliance.cli.doctor", "Find what is wrong with this host, and say what to do."),
     "drain": ("appliance.cli.drain", "Take no new connections; those there are go on."),
     "explain": ("appliance.cli.explain", "Say what a setting, message or method means."),

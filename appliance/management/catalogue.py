@@ -90,7 +90,7 @@ class Catalogue:
         self.history = history or History(Record(Revision(), live, live))
         self.generation = plane.publish(list(self._specs.values()))
 
-    def names(self) -> dict[int, str]:
+    def names(self) -> Mapping[int, str]:
         """By slot, in the order in which the services came."""
         return self._slots.names()
 
@@ -110,9 +110,13 @@ class Catalogue:
         self._known(name)
         return self._slots[name]
 
+    def name_of(self, slot: int) -> str:
+        """Of the service that has the slot, or is leaving it; "" where there is none."""
+        return self._slots.name_of(slot)
+
     def leaving(self) -> list[tuple[str, int]]:
         """Name and connections of what has left, wholly or in part."""
-        return [(self._slots.name_of(slot), connections)
+        return [(self.name_of(slot), connections)
                 for slot, connections in self._plane.leaving().items()]
 
     @property

@@ -14,19 +14,22 @@ class Slots:
     def __init__(self, names: Iterable[str], limit: int) -> None:
         """`limit` is how many slots there are."""
         self._of: Mapping[str, int] = {name: slot for slot, name in enumerate(names)}
+        self._names: Mapping[int, str] | None = None    # by slot, once somebody has asked
         self._left: dict[int, str] = {}     # by whom it is being left
         self._limit = limit
 
     def __getitem__(self, name: str) -> int:
         return self._of[name]
 
-    def names(self) -> dict[int, str]:
+    def names(self) -> Mapping[int, str]:
         """By slot, in the order in which the services came."""
-        return {slot: name for name, slot in self._of.items()}
+        if self._names is None:
+            self._names = {slot: name for name, slot in self._of.items()}
+        return self._names
 
     def name_of(self, slot: int) -> str:
-        """Of who has it, or is leaving it."""
-        return self._left.get(slot) or self.names()[slot]
+        """Of who has it, or is leaving it; "" where nobody does."""
+        return self._left.get(slot) or self.names().get(slot, "")
 
     def given(self, names: Collection[str], leaving: Collection[int]) -> dict[str, int]:
         """What these services are to have, of which some may be new: each the slot that it has, or
@@ -55,6 +58,7 @@ class Slots:
         """They are published."""
         self._left |= {slot: name for name, slot in self._of.items() if name not in of}
         self._of = of
+        self._names = None
 
     def forget_all_but(self, leaving: Collection[int]) -> None:
         """What is being left; who has left the other slots is done."""

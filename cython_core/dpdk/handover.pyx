@@ -1,13 +1,6 @@
-from libc.stdint cimport uint64_t
-
 from cython_core.dpdk.rte cimport rte_ring_dequeue_burst, rte_ring_enqueue_burst
 from cython_core.proxy.burst cimport BURST_FRAMES, Burst
 from cython_core.proxy.counters cimport NO_BUFFER, RECEIVED, count
-
-
-# The top bits: the table's buckets are found by the low ones.
-cdef inline uint32_t owner_of(uint64_t digest, uint32_t workers) noexcept nogil:
-    return <uint32_t>((digest >> 48) * workers >> 16)
 
 
 cdef void steer(Worker *worker, uint32_t side) noexcept nogil:

@@ -73,6 +73,36 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class ConnectionFilter:
+    """Which connections are asked for; what is unset lets all through."""
+
+    slot: int | None = None
+    client: tuple[bytes, int] | None = None     # 16 bytes, IPv4 behind ::ffff:0:0/96, and bits
+    server: tuple[bytes, int] | None = None
+    states: frozenset[str] = frozenset()        # of CONNECTION_STATES
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One entry of a worker's table, as it was at one moment."""
+
+    client: IPv4Address | IPv6Address
+    client_port: int
+    server: IPv4Address | IPv6Address
+    server_port: int
+    slot: int | None                   # of its service
+    leaving: bool                      # the service is no more, or has given up that prefix
+    lcore: int                         # of the worker that has it
+    state: str                         # one of CONNECTION_STATES
+    passes: bool                       # its handshake was not ours
+    client_fin: bool                   # that side's FIN has passed
+    server_fin: bool
+    idle_s: int                        # since its last segment in window, in steps of 4 s
+    seq_offset: int                    # 32 bits: our ISN - the server's
+    timestamps: str                    # "none", "translated", "supplied"
+
+
+@dataclass(frozen=True)
 class LearnedServer:
     """What a server's SYN-ACKs have said, as far as their SYNs had asked.  Of what none has asked
     for yet stands what most servers have: wscale 7, SACK, timestamps."""

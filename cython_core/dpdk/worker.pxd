@@ -4,13 +4,14 @@
     tend → tx
 
 All that a worker writes is its own: its table, pool and counters (the Proxy), its burst, its
-transmit queues.  What it hears from outside are its orders, one for all workers, and its
-inboxes.  The control thread reads counters and progress as they stand.
+transmit queues.  What it hears from outside are its orders, one for all workers, its commands
+and its inboxes.  The control thread reads counters and progress as they stand.
 """
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from cython_core.dpdk.clock cimport Clock
+from cython_core.dpdk.commands cimport Commands
 from cython_core.dpdk.outlet cimport SIDES, WAYS_OUT, Outlet, Spares
 from cython_core.dpdk.rte cimport rte_mbuf, rte_ring
 from cython_core.proxy.burst cimport BURST_FRAMES, Burst
@@ -65,6 +66,7 @@ cdef struct Worker:
     Inlet inlet[SIDES]
     Outlet outlet[WAYS_OUT]
     Spares spares
+    Commands commands
     Proxy proxy
     rte_mbuf *mbuf[BURST_FRAMES]        # behind burst.segment
     Burst burst

@@ -1,6 +1,7 @@
 from libc.stdint cimport uint8_t
 
 from cython_core.dpdk.clock cimport clock_ns
+from cython_core.dpdk.commands cimport commands_run
 from cython_core.dpdk.handover cimport inbox_receive, steer
 from cython_core.dpdk.outlet cimport (
     NOWHERE, SIDE_CLIENT, SIDE_SERVER, outbox_empty, outbox_fill, outbox_free, outlet_put,
@@ -47,6 +48,7 @@ cdef inline void worker_turn(Worker *worker) noexcept nogil:
             inbox_receive(worker, side)
             frames += burst_through(worker, side)
     prepare_way_out(worker, 0)
+    commands_run(&worker.commands, &worker.proxy)
     due = proxy_tend(&worker.proxy)
     outbox_empty(&worker.proxy, &worker.spares, worker.outlet)
     outlets_flush(worker.outlet, worker.proxy.rows)

@@ -33,6 +33,7 @@ cdef enum ConnState:
     STATE_SERVER_RESET
     STATE_CLOSED                # too long idle; kept so that its cookie opens nothing again
     STATE_REFUSED               # never established: refused, silent, or given up by its client
+    STATE_DELETED               # an operator has ended it; whoever goes on gets a RST
 
 
 cdef enum ConnFlag:
@@ -106,6 +107,11 @@ cdef Connection *conntable_find(const ConnTable *table, uint64_t digest,
 # A zeroed entry with its flow set, or NULL: full.  The flow must not be in the table.
 cdef Connection *conntable_insert(ConnTable *table, uint64_t digest,
                                   const Flow *flow) noexcept nogil
+
+# Copy the entry at `index`, below `fresh`, while its worker goes on: for any thread.  False: it is
+# not in use.  Its flow, state and offsets belong together; the rest is as it stood at that moment.
+cdef bint conntable_look(const ConnTable *table, uint32_t index, Connection *seen) noexcept nogil
+
 cdef void conntable_remove(ConnTable *table, uint64_t digest, Connection *conn) noexcept nogil
 
 # The next entry in use at or after `hand`, which is one of the table's, among at most `steps`, else

@@ -1,6 +1,34 @@
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcmp, memset
 
 from cython_core.wire.cache cimport CACHE_LINE_BYTES, __builtin_prefetch
+
+cdef extern from *:
+    """
+    static inline uint64_t look_load(const uint64_t *at)
+    {
+        return __atomic_load_n(at, __ATOMIC_RELAXED);
+    }
+    static inline uint32_t look_fresh(const uint32_t *at)
+    {
+        return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    }
+    static inline void look_fence(void)
+    {
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    }
+    """
+    uint64_t look_load(const uint64_t *) noexcept nogil
+    uint32_t look_fresh(const uint32_t *) noexcept nogil
+    void look_fence() noexcept nogil
+
+cdef enum:
+    ENTRY_WORDS = 8             # of 8 bytes
+    LOOKS_MAX = 8               # at an entry that changes at each of them
+
+# What people call the values of ConnState, by number.
+STATES = ("free", "syn_sent", "established", "half_closed", "time_wait", "client_reset",
+          "server_reset", "closed", "refused", "deleted")
 
 if sizeof(Connection) != CACHE_LINE_BYTES or sizeof(ConnTable) > CONNTABLE_ALIGN:
     raise ImportError("conntable: an entry and the header must each fit one cache line")
@@ -139,6 +167,39 @@ cdef Connection *conntable_insert(ConnTable *table, uint64_t digest,
     slot.tag = tag_of(digest)
     slot.entry = index + 1
     return conn
+
+
+# An entry is free while its flow is written, and its state changes before that.  So two copies that
+# agree in what tells one connection from another, and in what it is translated by, are of one.
+cdef bint conntable_look(const ConnTable *table, uint32_t index, Connection *seen) noexcept nogil:
+    cdef const Connection *conn = conntable_entry(table, index)
+    cdef Connection former
+    cdef uint32_t _look
+    if index >= look_fresh(&table.fresh):
+        return False
+    entry_copy(&former, conn)
+    for _look in range(LOOKS_MAX):
+        look_fence()
+        entry_copy(seen, conn)
+        if seen.state == STATE_FREE:
+            return False
+        if entry_same(seen, &former):
+            return True
+        former = seen[0]
+    return False
+
+
+cdef inline void entry_copy(Connection *copy, const Connection *conn) noexcept nogil:
+    cdef const uint64_t *words = <const uint64_t *>conn
+    cdef uint64_t *copies = <uint64_t *>copy
+    cdef uint32_t at
+    for at in range(ENTRY_WORDS):
+        copies[at] = look_load(&words[at])
+
+
+cdef inline bint entry_same(const Connection *a, const Connection *b) noexcept nogil:
+    return (flow_equal(&a.flow, &b.flow) and a.state == b.state and a.isn == b.isn
+            and a.seq_offset == b.seq_offset and a.ts_offset == b.ts_offset)
 
 
 cdef void conntable_remove(ConnTable *table, uint64_t digest, Connection *conn) noexcept nogil:

@@ -53,6 +53,7 @@ cpdef enum Counter:
     UNKNOWN_RESET
     # The end of connections.
     CONN_CLOSED
+    CONN_DELETED
     CONN_REVIVED
     CONN_EXPIRED
     CONN_EVICTED

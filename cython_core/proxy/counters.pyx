@@ -36,6 +36,7 @@ MEANINGS = {
     Counter.UNKNOWN_FORWARDED: "Segments of connections not opened here, passed untouched.",
     Counter.UNKNOWN_RESET: "Segments of connections not opened here, answered by RST.",
     Counter.CONN_CLOSED: "Connections closed by both FINs or a RST.",
+    Counter.CONN_DELETED: "Connections that an operator has ended.",
     Counter.CONN_REVIVED: "Connections that went on after a RST: its receiver had known better.",
     Counter.CONN_EXPIRED: "Table entries removed by their timeout.",
     Counter.CONN_EVICTED: "Closed connections removed early to make room.",

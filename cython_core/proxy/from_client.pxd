@@ -3,6 +3,7 @@
     of no connection        → opening: a cookie, or a connection that is not known
     while the server is awaited → opening
     of a connection that passes → untouched
+    of one that was deleted → a RST
     afterwards              → translated; an ACK out of window may prove a newer handshake
 
 Reading list: RFC 9293 §3.10; RFC 5961 §3 (RST in window).

@@ -2,12 +2,13 @@ from libc.string cimport memcpy
 
 from cython_core.proxy.conntable cimport (
     CONN_CLIENT_FIN, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SUPPLIED, STATE_CLIENT_RESET,
-    STATE_REFUSED, STATE_SERVER_RESET, STATE_SYN_SENT, STATE_TIME_WAIT,
+    STATE_DELETED, STATE_REFUSED, STATE_SERVER_RESET, STATE_SYN_SENT, STATE_TIME_WAIT,
 )
 from cython_core.proxy.counters cimport (
     DRAINING, EARLY_DELIVERED, FLAGS_INVALID, RST_OUT_OF_WINDOW, SERVER_NOT_READY, SYN_PASSED,
     count,
 )
+from cython_core.proxy.deletion cimport client_deleted
 from cython_core.proxy.early cimport EarlySegment, early_first, early_pop
 from cython_core.proxy.half_open cimport HalfOpen
 from cython_core.proxy.opening cimport (
@@ -33,6 +34,8 @@ cdef uint8_t client_segment(Proxy *proxy, Segment *segment, const Flow *flow,
     cdef uint8_t flags = segment.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)
     if flags == TCP_SYN:
         return client_syn_passes(proxy, service, conn)
+    if conn != NULL and conn.state == STATE_DELETED:
+        return client_deleted(proxy, segment, flow, service, conn)
     if conn != NULL and conn.flags & CONN_PASSES:
         return client_passes(proxy, segment, flow, service, conn)
     if flags not in (TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST, TCP_RST | TCP_ACK):

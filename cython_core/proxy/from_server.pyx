@@ -4,9 +4,11 @@ from cython_core.proxy.answering cimport (
 )
 from cython_core.proxy.conntable cimport (
     CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_SUPPLIED, CONN_WINDOW_TOLD,
-    STATE_CLIENT_RESET, STATE_REFUSED, STATE_SERVER_RESET, STATE_SYN_SENT, STATE_TIME_WAIT,
+    STATE_CLIENT_RESET, STATE_DELETED, STATE_REFUSED, STATE_SERVER_RESET, STATE_SYN_SENT,
+    STATE_TIME_WAIT,
 )
 from cython_core.proxy.counters cimport FLAGS_INVALID, RST_OUT_OF_WINDOW, SERVER_OPENED, count
+from cython_core.proxy.deletion cimport server_deleted
 from cython_core.proxy.seqadj cimport seqadj_to_client
 from cython_core.proxy.supply cimport supply_to_client
 from cython_core.proxy.synproxy cimport (
@@ -24,6 +26,8 @@ cdef uint8_t server_segment(Proxy *proxy, Segment *segment, const Flow *flow,
     cdef uint8_t flags = segment.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)
     if flags == TCP_SYN and (conn == NULL or conn.state >= STATE_TIME_WAIT):
         return server_opens(proxy, segment, flow, service, digest, conn)
+    if conn != NULL and conn.state == STATE_DELETED:
+        return server_deleted(proxy, segment, flow, service, digest, conn)
     if conn != NULL and conn.flags & CONN_PASSES:
         if flags == TCP_SYN | TCP_ACK:      # the ports have been used anew
             connection_adopt(proxy, segment, flow, service, digest, conn)

@@ -19,6 +19,7 @@ from cython_core.proxy.half_open cimport (
 from cython_core.proxy.handshake cimport (
     Envelope, Tcp, compose, envelope_reverse, envelope_take,
 )
+from cython_core.proxy.links cimport links_note
 from cython_core.proxy.superseded cimport superseded_has, superseded_note
 from cython_core.proxy.supply cimport supply_release
 from cython_core.proxy.synproxy cimport (
@@ -130,6 +131,7 @@ cdef uint8_t connection_open(Proxy *proxy, Segment *segment, const Service *serv
                           or proxy.now_ms - proxy.half_open.early.shut_ms < SHUT_MS)
     record.offer = offer[0]
     envelope_take(&record.envelope, segment)
+    links_note(proxy.links, proxy.table, conn, &record.envelope)
     half_open_arm(proxy.half_open, record, proxy.now_ms, record.syn_timeout_ms)
     if segment.payload_bytes > 0:
         early_note(proxy, segment, record)

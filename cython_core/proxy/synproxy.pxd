@@ -16,6 +16,7 @@ from cython_core.proxy.activation cimport Pulse, activation_pulse
 from cython_core.proxy.half_open cimport HalfOpen, HalfOpenPool
 from cython_core.proxy.handshake cimport Envelope
 from cython_core.proxy.learned cimport Learned
+from cython_core.proxy.links cimport Links
 from cython_core.proxy.secrets cimport Secrets
 from cython_core.proxy.service cimport Service, Snapshot
 from cython_core.proxy.superseded cimport Superseded
@@ -57,6 +58,7 @@ cdef struct Proxy:
     Pulse *pulses               # of services, by row
     SupplyPool *supplies
     Superseded *superseded
+    Links *links                # of the table's connections
     Learned *learned            # shared by all workers
     uint64_t *answered_ms       # likewise; of services, by row: see proxy/activation
     const Snapshot *snapshot
@@ -126,6 +128,10 @@ cdef uint16_t server_syn_compose(uint8_t *frame, const HalfOpen *record,
 # client's own sequence space.  `envelope` is that of frames to the client.
 cdef uint16_t client_rst_compose(uint8_t *frame, const Envelope *envelope,
                                  const Connection *conn) noexcept nogil
+
+# Turn a segment with ACK into the RST that its sender gets: RFC 9293 §3.5.3, group 1.
+cdef void sender_reset(Proxy *proxy, Segment *segment, const Flow *flow, bint to_server,
+                       uint32_t row) noexcept nogil
 
 # Write a RST to the server with that sequence number into a spare frame, if there is one.
 cdef void server_rst_push(Proxy *proxy, const Envelope *envelope, const Flow *flow,

@@ -13,7 +13,9 @@ from cython_core.proxy.early cimport early_first, early_pop
 from cython_core.proxy.half_open cimport (
     STAGE_WINDOW, half_open_arm, half_open_release, half_open_stage,
 )
-from cython_core.proxy.handshake cimport Tcp, compose, rst_compose
+from cython_core.proxy.handshake cimport (
+    Tcp, compose, envelope_reverse, envelope_take, rst_compose,
+)
 from cython_core.proxy.supply cimport SUPPLY_BYTES, supply_release
 from cython_core.wire.options cimport WSCALE_ABSENT
 from cython_core.wire.segment cimport TCP_ACK, TCP_CWR, TCP_ECE, TCP_RST, TCP_SYN
@@ -159,6 +161,15 @@ cdef uint16_t client_rst_compose(uint8_t *frame, const Envelope *envelope,
     tcp.ack = conn.server_ack
     tcp.flags = TCP_RST | TCP_ACK
     return compose(frame, envelope, &conn.flow, False, &tcp)
+
+
+cdef void sender_reset(Proxy *proxy, Segment *segment, const Flow *flow, bint to_server,
+                       uint32_t row) noexcept nogil:
+    cdef Envelope envelope
+    envelope_take(&envelope, segment)
+    envelope_reverse(&envelope)
+    segment.frame_bytes = rst_compose(segment.frame, &envelope, flow, to_server, segment.ack)
+    count(proxy.rows, row, ORIGINATED)
 
 
 cdef void server_rst_push(Proxy *proxy, const Envelope *envelope, const Flow *flow, uint32_t seq,

@@ -7,15 +7,16 @@ from cython_core.proxy.conntable cimport (
     Connection,
 )
 from cython_core.proxy.counters cimport (
-    CONN_ADOPTED, COOKIE_INVALID, NO_CONNECTION, ORIGINATED, SYNACK_UNEXPECTED, UNKNOWN_FORWARDED,
+    CONN_ADOPTED, COOKIE_INVALID, NO_CONNECTION, SYNACK_UNEXPECTED, UNKNOWN_FORWARDED,
     UNKNOWN_RATE, UNKNOWN_RESET, count,
 )
-from cython_core.proxy.handshake cimport Envelope, envelope_reverse, envelope_take, rst_compose
+from cython_core.proxy.handshake cimport Envelope, envelope_reverse, envelope_take
+from cython_core.proxy.links cimport links_note
 from cython_core.proxy.service cimport UNKNOWN_DROP, UNKNOWN_FORWARD, UNKNOWN_RESET_IT
 from cython_core.proxy.supply cimport supply_release
 from cython_core.proxy.synproxy cimport (
     VERDICT_BRIDGE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, connection_enter, connection_fin,
-    connection_remove, pulse_of,
+    connection_remove, pulse_of, sender_reset,
 )
 from cython_core.wire.segment cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, segment_length
 from cython_core.wire.seq cimport seq_max
@@ -63,22 +64,17 @@ cdef uint8_t unknown_server(Proxy *proxy, Segment *segment, const Flow *flow,
     return VERDICT_BRIDGE
 
 
-# Turn the segment into the RST that its sender gets: RFC 9293 §3.5.3, group 1.
 cdef uint8_t reset(Proxy *proxy, Segment *segment, const Flow *flow, const Service *service,
                    uint8_t verdict) noexcept nogil:
-    cdef Envelope envelope
-    envelope_take(&envelope, segment)
-    envelope_reverse(&envelope)
-    segment.frame_bytes = rst_compose(segment.frame, &envelope, flow,
-                                      verdict == VERDICT_TO_SERVER, segment.ack)
+    sender_reset(proxy, segment, flow, verdict == VERDICT_TO_SERVER, service.row)
     count(proxy.rows, service.row, UNKNOWN_RESET)
-    count(proxy.rows, service.row, ORIGINATED)
     return verdict
 
 
 cdef Connection *connection_adopt(Proxy *proxy, const Segment *segment, const Flow *flow,
                                   const Service *service, uint64_t digest,
                                   Connection *conn) noexcept nogil:
+    cdef Envelope envelope
     if service.leaving:
         if conn != NULL:
             connection_remove(proxy, conn)
@@ -98,6 +94,9 @@ cdef Connection *connection_adopt(Proxy *proxy, const Segment *segment, const Fl
     conn.client_ack = segment.seq + segment_length(segment)
     conn.server_ack = segment.ack
     conn.active = proxy.now_active
+    envelope_take(&envelope, segment)
+    envelope_reverse(&envelope)         # of frames from the client
+    links_note(proxy.links, proxy.table, conn, &envelope)
     return conn
 
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from cython_core.dataplane import (
     COUNTERS,
     SERVICE_COUNTERS,
+    Connection,
+    ConnectionFilter,
     CookieSwitch,
     DataplaneError,
     LearnedServer,
@@ -34,8 +36,12 @@ class Plane:
         self.counters = dict.fromkeys(COUNTERS, 0) | {COUNTERS[0]: 7, COUNTERS[-1]: 3}
         self.cookies = [CookieSwitch(True, None), CookieSwitch(False, 130.25)]
         self.servers: list[LearnedServer] = []
+        self.entries: list[Connection | None] = []      # of one worker's table; None is free
+        self.asked: list[ConnectionFilter] = []
+        self.deleted: list[tuple[bytes, int, bytes, int]] = []
+        self.tickets_left = 256
         self.left: dict[int, int] = {}
-        self.connections = 0        # of each service that is deleted
+        self.connections_left = 0        # of each service that is deleted
         self.grown: dict[int, int] = {}     # by slot: what its first counter has more
         self._seen = 0
         self.drains: list[str] = []     # as they were told
@@ -93,7 +99,7 @@ class Plane:
         for slot in self.drained():
             del self.left[slot]
         kept = {spec.slot for spec in services}
-        self.left |= {spec.slot: self.connections for spec in former if spec.slot not in kept}
+        self.left |= {spec.slot: self.connections_left for spec in former if spec.slot not in kept}
         self.published.append(list(services))
         return len(self.published)
 
@@ -136,6 +142,32 @@ class Plane:
 
     def learned_servers(self) -> list[LearnedServer]:
         return list(self.servers)
+
+    def connections(
+        self, wanted: ConnectionFilter, place: tuple[int, int], steps: int, room: int
+    ) -> tuple[list[Connection], tuple[int, int] | None]:
+        """All of them, whatever is wanted."""
+        self.asked.append(wanted)
+        worker, at = place
+        found: list[Connection] = []
+        end = min(at + steps, len(self.entries))
+        while at < end and len(found) < room:
+            entry = self.entries[at]
+            found += [entry] if entry else []
+            at += 1
+        return found, (worker, at) if at < len(self.entries) else None
+
+    def delete_connection(self, flow: tuple[bytes, int, bytes, int]) -> tuple[int, int] | None:
+        if not self.tickets_left:
+            return None
+        self.deleted.append(flow)
+        return (0, len(self.deleted))
+
+    def connection_deleted(self, ticket: tuple[int, int]) -> tuple[bool, Connection | None]:
+        """Once its worker goes on."""
+        client_port = self.deleted[ticket[1] - 1][1]
+        found = [one for one in self.entries if one and one.client_port == client_port]
+        return not self.stuck, found[0] if found else None
 
     def port_stats(self) -> list[PortStats]:
         return [

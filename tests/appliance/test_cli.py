@@ -12,6 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from appliance.api import SERVICE_NAMES
 from appliance.cli.connection import default_address
 from appliance.cli.main import COMMANDS, main
 from appliance.cli.output import table_text
@@ -234,7 +235,7 @@ def test_what_is_no_address_is_a_usage_error(synproxy, address):
 def test_health_is_told_by_name(synproxy):
     result = synproxy("health")
     assert result.exit_code == 0
-    assert result.stdout.count("SERVING") == 7
+    assert result.stdout.count("SERVING") == len(SERVICE_NAMES) + 2
 
 
 @pytest.mark.parametrize(

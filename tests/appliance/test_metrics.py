@@ -201,7 +201,7 @@ def test_series_come_and_go_with_their_service(served, plane):
 
 
 def test_connections_that_outlive_their_service_are_told_until_they_end(served, plane):
-    plane.connections = 7
+    plane.connections_left = 7
     served.call(served.catalogue.delete("mail"))
     assert of_service(served, "mail") == {"synproxy_leaving_connections": 7}
     plane.left = {}

@@ -85,7 +85,7 @@ def test_the_others_are_not_compiled_again(daemon, create):
 
 def test_a_deleted_services_slot_is_free_once_its_connections_have_ended(
         daemon, stub, create, delete):
-    daemon.plane.connections = 5
+    daemon.plane.connections_left = 5
     answer = delete("web")
     assert (answer.service.name, answer.generation) == ("web", 2)
     listed = stub.ListServices(api.ListServicesRequest(), timeout=CALL_S)
@@ -102,7 +102,7 @@ def test_a_deleted_services_slot_is_free_once_its_connections_have_ended(
 
 def test_what_has_left_is_forgotten_by_time_alone(daemon, stub, delete, monkeypatch):
     monkeypatch.setattr("appliance.management.catalogue.TIDY_S", 0.01)
-    daemon.plane.connections = 1
+    daemon.plane.connections_left = 1
     delete("web")
     tidying = daemon.spawn(daemon.catalogue.tidy())
     daemon.plane.left[0] = 0
@@ -117,7 +117,7 @@ def test_no_more_services_than_there_are_slots(create, daemon, delete):
         create(Service(name=f"s{n}", prefixes=[f"198.51.100.{n}"], ports=["80"]))
     error = refused(create, grpc.StatusCode.RESOURCE_EXHAUSTED)
     assert error.details() == "limits.services is 4: 4 services and 0 whose connections go on"
-    daemon.plane.connections = 1
+    daemon.plane.connections_left = 1
     delete("s0")
     error = refused(create, grpc.StatusCode.RESOURCE_EXHAUSTED)
     assert error.details() == "limits.services is 4: 3 services and 1 whose connections go on"
@@ -334,7 +334,7 @@ def test_synproxy_creates_changes_and_deletes(synproxy, stub):
 
 
 def test_synproxy_tells_what_leaves(synproxy, daemon):
-    daemon.plane.connections = 7
+    daemon.plane.connections_left = 7
     synproxy("service", "delete", "web")
     assert synproxy("service", "list").stdout.splitlines()[-1] == "leaving: web, connections 7"
 

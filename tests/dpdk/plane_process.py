@@ -8,6 +8,7 @@ Reads a job from standard input, a line of JSON:
     services    fields of ServiceSpec, for each publish; the second and later ones while running
     drains      wait before each but the first and second until something has left for good
     received    run until so many frames have come
+    delete      whether all connections of two workers are listed, deleted and listed again
     seconds     and then so much longer, and until the next line, or the end, of standard input
 
 Writes "running" to standard output once the workers run, "resting" once they rest; and once
@@ -20,6 +21,7 @@ import sys
 import time
 
 from cython_core.dataplane import (
+    ConnectionFilter,
     Dataplane,
     DataplaneError,
     PortSpec,
@@ -30,6 +32,7 @@ from cython_core.dataplane import (
 )
 
 PATIENCE_S = 60
+MAPPED = b"\0" * 10 + b"\xff\xff"      # RFC 4291 §2.5.5.2
 
 
 def main() -> None:
@@ -76,6 +79,7 @@ def run_plane(plane, job):
     wait(lambda: received(plane) >= job["received"])
     time.sleep(job["seconds"])
     sys.stdin.readline()
+    census = [listed(plane), deleted(plane), listed(plane)] if job.get("delete") else []
     resting = plane.mempool_stats()
     changes += [plane.service_changes(range(4), seen) for _ in range(2)]
     plane.rest()
@@ -98,7 +102,37 @@ def run_plane(plane, job):
         "mempool_states": [dataclasses.asdict(state) for state in plane.mempool_states()],
         "eal_arguments": plane.eal_arguments,
         "changes": changes,
+        "census": census,
     }
+
+
+def listed(plane):
+    """Every connection: client, its port, state, worker."""
+    found, place = [], (0, 0)
+    while place is not None:
+        page, place = plane.connections(ConnectionFilter(), place, 7, 3)
+        found += page
+    return [(str(one.client), one.client_port, one.state, one.lcore) for one in found]
+
+
+def deleted(plane):
+    """How each deletion ends: the state that the connection was in."""
+    connections, _ = plane.connections(ConnectionFilter(), (0, 0), 1 << 20, 1 << 16)
+    more, _ = plane.connections(ConnectionFilter(), (1, 0), 1 << 20, 1 << 16)
+    states = []
+    for one in connections + more:
+        ticket = plane.delete_connection((
+            MAPPED + one.client.packed, one.client_port, MAPPED + one.server.packed,
+            one.server_port))
+        wait(lambda ticket=ticket: told(plane, ticket, states))
+    return states
+
+
+def told(plane, ticket, states):
+    done, was = plane.connection_deleted(ticket)
+    if done:
+        states.append(was and was.state)
+    return done
 
 
 def refusal(call):

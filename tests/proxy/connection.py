@@ -4,7 +4,7 @@ All numbers start near the wrap: the first bytes of either side cross it, and so
 server's timestamp clock.
 """
 
-from .harness import Proxy
+from .harness import Proxy, mapped
 from .segments import Segment, replace
 
 CLIENT_ISN = 2**32 - 3
@@ -146,6 +146,18 @@ class Connection:
         self.proxy.from_client(self.client(got=1, flags="FA"))
         self.proxy.from_server(self.server(sent=1, got=1))
         return self
+
+    def delete(self):
+        """An operator ends it: the entry that it had, and what goes out by where to (True: to the
+        server), at most one segment each."""
+        syn, proxy = self.syn, self.proxy
+        was, sent = proxy.box.delete(
+            (mapped(syn.source), syn.sport, mapped(syn.destination), syn.dport))
+        proxy.sent += len(sent)
+        proxy.check_books()
+        to = {to_server: Segment.read(frame) for to_server, frame in sent}
+        assert len(to) == len(sent)
+        return was, to
 
     def bring_to(self, state: str) -> "Connection":
         """A fresh connection whose entry is in that state."""

@@ -74,6 +74,7 @@ def busy_day(proxy):
     proxy.from_client(revived.client(got=1))
     revived.close_by_client()
     Connection(proxy, client(2)).bring_to("refused")
+    Connection(proxy, client(29)).establish().delete()
     unreachable = Connection(proxy, client(28)).prove()
     proxy.from_server(error_about(unreachable.server_syn, "port-unreachable"))
     early_hours(proxy, client)

@@ -1,0 +1,125 @@
+"""synproxy connection list | delete."""
+
+from collections.abc import Iterator
+
+import click
+from google.protobuf.message import Message
+from synproxy.v1 import connections_service_pb2 as api
+from synproxy.v1.connections_service_pb2_grpc import ConnectionsServiceStub
+
+from appliance.cli.connection import TIMEOUT_S, connected
+from appliance.cli.output import format_option, message_text, table_text
+from appliance.config.duration import duration_ns, duration_text
+
+PAGE_SIZE = 1000
+_STATES = [name.removeprefix("STATE_").lower() for name in api.Connection.State.keys()[1:]]
+_HEAD = ("CLIENT", "SERVER", "SERVICE", "STATE", "IDLE", "WORKER", "FIN", "NUMBERS")
+
+
+@click.group("connection")
+def command() -> None:
+    """List connections, and end them."""
+
+
+@command.command("list")
+@click.option("--service", default="", metavar="NAME", help="Only those of this service.")
+@click.option("--client", "client_prefix", default="", metavar="PREFIX",
+              help="Only clients in this prefix.")
+@click.option("--server", "server_prefix", default="", metavar="PREFIX",
+              help="Only servers in this prefix.")
+@click.option("--state", "states", multiple=True, type=click.Choice(_STATES),
+              help="Only this state.  May be given again.")
+@click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True,
+              help="Show no more than so many.")
+@format_option
+@click.pass_obj
+def list_connections(
+    address: str | None, service: str, client_prefix: str, server_prefix: str,
+    states: tuple[str, ...], limit: int, output: str,
+) -> None:
+    """List the connections, with those that have ended and are remembered.
+
+    Connections that begin or end meanwhile may be missing.  IDLE is in steps of 4 s.  FIN is whose
+    has passed.  NUMBERS are translated, or pass where the handshake was not the proxy's.
+    """
+    request = api.ListConnectionsRequest(
+        service=service, client_prefix=client_prefix, server_prefix=server_prefix,
+        states=[f"STATE_{state.upper()}" for state in states],
+    )
+    listed = api.ListConnectionsResponse()
+    with connected(address) as channel:
+        for page in _pages(ConnectionsServiceStub(channel), request, limit):
+            listed.connections.extend(page.connections)
+            listed.next_page_token = page.next_page_token
+    if output != "table":
+        click.echo(message_text(listed, output))
+        return
+    click.echo(table_text(_HEAD, [_row(one) for one in listed.connections], numbers=(4, 5)))
+    if listed.next_page_token:
+        click.echo(f"there may be more than these {limit} (--limit)", err=True)
+
+
+def _pages(
+    stub: ConnectionsServiceStub, request: api.ListConnectionsRequest, limit: int
+) -> Iterator[api.ListConnectionsResponse]:
+    left = limit
+    while left:
+        request.page_size = min(left, PAGE_SIZE)
+        page = stub.ListConnections(request, timeout=TIMEOUT_S)
+        yield page
+        left -= len(page.connections)
+        request.page_token = page.next_page_token
+        if not page.next_page_token:
+            return
+
+
+def _row(one: api.Connection) -> tuple[object, ...]:
+    fins = [side for side, fin in (("client", one.client_fin), ("server", one.server_fin)) if fin]
+    service = f"{one.service} (leaving)" if one.leaving else one.service or "-"
+    return (
+        _end(one.client_address, one.client_port), _end(one.server_address, one.server_port),
+        service, api.Connection.State.Name(one.state).removeprefix("STATE_").lower(),
+        duration_text(duration_ns(one.idle)), one.lcore, "+".join(fins) or "-",
+        "pass" if one.passes else "translated",
+    )
+
+
+def _end(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+class _End(click.ParamType[tuple[str, int]]):
+    """192.0.2.1:443, [2001:db8::1]:443."""
+
+    name = "address:port"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        address, _, port = str(value).rpartition(":")
+        if not address or not port.isdecimal() or len(port) > 5:
+            self.fail(f"{value} is no ADDRESS:PORT, such as 192.0.2.1:443 or [2001:db8::1]:443",
+                      param, ctx)
+        return address.removeprefix("[").removesuffix("]"), int(port)
+
+
+@command.command("delete")
+@click.argument("client", type=_End())
+@click.argument("server", type=_End())
+@format_option
+@click.pass_obj
+def delete_connection(
+    address: str | None, client: tuple[str, int], server: tuple[str, int], output: str
+) -> None:
+    """End the connection from CLIENT to SERVER, each an ADDRESS:PORT: both get a RST."""
+    request = api.DeleteConnectionRequest(
+        client_address=client[0], client_port=client[1],
+        server_address=server[0], server_port=server[1],
+    )
+    with connected(address) as channel:
+        answer: Message = ConnectionsServiceStub(channel).DeleteConnection(
+            request, timeout=TIMEOUT_S)
+    if output != "table":
+        click.echo(message_text(answer, output))
+    else:
+        click.echo(f"deleted: {_end(*client)} to {_end(*server)}")

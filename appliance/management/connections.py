@@ -1,0 +1,207 @@
+"""synproxy.v1.ConnectionsService."""
+
+import asyncio
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator
+from hashlib import sha256
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from synproxy.v1 import connections_service_pb2 as api
+from synproxy.v1.connections_service_pb2_grpc import ConnectionsServiceServicer
+
+from appliance.config.constraints import constraint_violations
+from appliance.config.formats import prefix_parse
+from appliance.config.violation import Violation
+from appliance.management.catalogue import ACKNOWLEDGE_TIMEOUT_S, Catalogue, UnknownServiceError
+from appliance.management.changes import change_note
+from appliance.management.errors import abort_invalid
+from cython_core.dataplane import (
+    CONNECTION_STATES,
+    Connection,
+    ConnectionFilter,
+    Dataplane,
+    DataplaneError,
+)
+
+PAGE_SIZE_DEFAULT = 100
+PAGE_SIZE_MAX = 1000
+STEP = 1 << 16          # entries looked at between two turns of the event loop
+STEPS_MAX = 16          # of one call
+_POLL_S = 0.0005
+_MAPPED = b"\0" * 10 + b"\xff\xff"      # RFC 4291 §2.5.5.2: how the data plane has IPv4
+
+Place = tuple[int, int]     # a worker, and an entry of its table
+Address = IPv4Address | IPv6Address
+
+
+class TooManyError(Exception):
+    """As many deletions are under way as a worker takes."""
+
+
+class ConnectionsServicer(ConnectionsServiceServicer):
+    def __init__(self, catalogue: Catalogue, dataplane: Dataplane) -> None:
+        self._catalogue = catalogue
+        self._dataplane = dataplane
+
+    async def ListConnections(
+        self, request: api.ListConnectionsRequest, context: grpc.aio.ServicerContext
+    ) -> api.ListConnectionsResponse:
+        if violations := list(_list_violations(request)):
+            await abort_invalid(context, violations)
+        try:
+            wanted = self._filter(request)
+        except UnknownServiceError as error:
+            await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+        place: Place | None = token_read(request) if request.page_token else (0, 0)
+        room = min(request.page_size or PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
+        answer = api.ListConnectionsResponse()
+        for _ in range(STEPS_MAX):
+            if place is None or not room:
+                break
+            found, place = self._dataplane.connections(wanted, place, STEP, room)
+            answer.connections.extend(self._message(one) for one in found)
+            room -= len(found)
+            await asyncio.sleep(0)
+        if place is not None:
+            answer.next_page_token = token_write(request, place)
+        return answer
+
+    async def DeleteConnection(
+        self, request: api.DeleteConnectionRequest, context: grpc.aio.ServicerContext
+    ) -> api.DeleteConnectionResponse:
+        if violations := list(_delete_violations(request)):
+            await abort_invalid(context, violations)
+        try:
+            # A caller that goes away leaves no answer behind that nobody takes up.
+            was = await asyncio.shield(asyncio.create_task(self._delete(request)))
+        except TooManyError as error:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        except (DataplaneError, TimeoutError) as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        shown = _shown(request)
+        if was is None:
+            await context.abort(
+                grpc.StatusCode.NOT_FOUND, f"no connection is open from {shown}")
+            raise AssertionError("abort returns never")
+        connection = self._message(was)
+        change_note(f"connections/{shown}", connection, None)
+        return api.DeleteConnectionResponse(connection=connection)
+
+    async def _delete(self, request: api.DeleteConnectionRequest) -> Connection | None:
+        """What it was.  Raises TooManyError, TimeoutError and DataplaneError."""
+        ticket = self._dataplane.delete_connection((
+            _packed(ip_address(request.client_address)), request.client_port,
+            _packed(ip_address(request.server_address)), request.server_port,
+        ))
+        if ticket is None:
+            raise TooManyError("too many connections are being deleted; try again")
+        deadline_s = time.monotonic() + ACKNOWLEDGE_TIMEOUT_S
+        while True:
+            done, was = self._dataplane.connection_deleted(ticket)
+            if done:
+                return was
+            if time.monotonic() > deadline_s:
+                raise TimeoutError(f"its worker has not done it after {ACKNOWLEDGE_TIMEOUT_S:g} s")
+            await asyncio.sleep(_POLL_S)
+
+    def _filter(self, request: api.ListConnectionsRequest) -> ConnectionFilter:
+        """Raises UnknownServiceError."""
+        return ConnectionFilter(
+            slot=self._catalogue.slot(request.service) if request.service else None,
+            client=_prefix(request.client_prefix),
+            server=_prefix(request.server_prefix),
+            states=frozenset(CONNECTION_STATES[state - 1] for state in request.states),
+        )
+
+    def _message(self, one: Connection) -> api.Connection:
+        return api.Connection(
+            client_address=str(one.client), client_port=one.client_port,
+            server_address=str(one.server), server_port=one.server_port,
+            service="" if one.slot is None else self._catalogue.name_of(one.slot),
+            leaving=one.leaving,
+            state=f"STATE_{one.state.upper()}",
+            idle=Duration(seconds=one.idle_s),
+            lcore=one.lcore,
+            passes=one.passes,
+            client_fin=one.client_fin,
+            server_fin=one.server_fin,
+            seq_offset=one.seq_offset,
+            timestamps=f"TIMESTAMPS_{one.timestamps.upper()}",
+        )
+
+
+def token_write(request: api.ListConnectionsRequest, place: Place) -> str:
+    """Where the next page of this list begins; good as long as the daemon lives, and harmless
+    afterwards."""
+    worker, entry = place
+    return urlsafe_b64encode(f"{worker} {entry} {_list_digest(request)}".encode()).decode()
+
+
+def token_read(request: api.ListConnectionsRequest) -> Place:
+    """Raises ValueError unless it is a token of that list, letter for letter."""
+    try:
+        worker, entry, _ = urlsafe_b64decode(request.page_token).decode().split(" ")
+        place = (int(worker), int(entry))
+    except ValueError:
+        raise ValueError("is no token of a page") from None
+    if token_write(request, place) != request.page_token or not _in_range(place):
+        raise ValueError("is the token of another list")
+    return place
+
+
+def _in_range(place: Place) -> bool:
+    return 0 <= place[0] < 64 and 0 <= place[1] < 1 << 32
+
+
+def _list_digest(request: api.ListConnectionsRequest) -> str:
+    """Of what the list is of."""
+    only = api.ListConnectionsRequest()
+    only.CopyFrom(request)
+    only.ClearField("page_size")
+    only.ClearField("page_token")
+    return sha256(only.SerializeToString(deterministic=True)).hexdigest()[:16]
+
+
+def _list_violations(request: api.ListConnectionsRequest) -> Iterator[Violation]:
+    yield from constraint_violations(request)
+    if request.page_size < 0:
+        yield Violation("page_size", f"must not be negative, as {request.page_size} is")
+    if request.page_token:
+        try:
+            token_read(request)
+        except ValueError as error:
+            yield Violation("page_token", str(error))
+
+
+def _delete_violations(request: api.DeleteConnectionRequest) -> Iterator[Violation]:
+    yield from constraint_violations(request)
+    versions = set()
+    for field in ("client_address", "server_address"):
+        try:
+            versions.add(ip_address(getattr(request, field)).version)
+        except ValueError:
+            yield Violation(field, "must be an IPv4 or IPv6 address")
+    if len(versions) == 2:
+        yield Violation("server_address", "must be of the client's IP version")
+
+
+def _shown(request: api.DeleteConnectionRequest) -> str:
+    ends = ((request.client_address, request.client_port),
+            (request.server_address, request.server_port))
+    return " to ".join(
+        f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address, port in ends)
+
+
+def _prefix(text: str) -> tuple[bytes, int] | None:
+    if not text:
+        return None
+    network = prefix_parse(text)
+    bits = network.prefixlen + (96 if network.version == 4 else 0)
+    return _packed(network.network_address), bits
+
+
+def _packed(address: Address) -> bytes:
+    return address.packed if address.version == 6 else _MAPPED + address.packed

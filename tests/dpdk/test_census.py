@@ -1,0 +1,49 @@
+"""Connections of two workers are listed, and each is deleted by the one that owns it."""
+
+from ..proxy.segments import Segment, replace
+from .conftest import pcap_read, pcap_write
+
+# Cookies are off: what a server says tells of a connection that passes.
+WEB = {"slot": 0, "name": "web", "prefixes": ["10.0.0.0/24"], "ports": [[80, 80]],
+       "options": {"activation": "off"}}
+SAID = Segment("10.0.0.2", "10.1.0.1", 80, 40000, flags="A", seq=1000, ack=7000)
+TWO_WORKERS = {"worker_lcores": (1, 2), "extra_eal_args": ("--lcores", "0@0,1@1,2@1")}
+COUNT = 60
+
+
+def devices(folder, from_server):
+    """Two ports, each with two queues either way; frames come in by the first one's."""
+    told = {}
+    for at, (side, frames) in enumerate((("client", []), ("server", from_server))):
+        queues = []
+        for queue, queued in enumerate((frames, [])):
+            source = folder / f"from_{side}_{queue}.pcap"
+            pcap_write(source, queued)
+            queues += [f"rx_pcap={source}", f"tx_pcap={folder / f'to_{side}_{queue}.pcap'}"]
+        told[f"{side}_port"] = f"net_pcap{at}," + ",".join(queues)
+    return told
+
+
+def sent(folder, side):
+    """By both workers."""
+    return [Segment.read(frame) for queue in range(2)
+            for frame in pcap_read(folder / f"to_{side}_{queue}.pcap")]
+
+
+def test_all_are_listed_once_and_deleted_by_their_owner(plane, tmp_path):
+    said = [replace(SAID, dport=40000 + at, seq=1000 + at, ack=7000 + at).frame()
+            for at in range(COUNT)]
+    told = plane(services=((WEB,),), received=COUNT, delete=True, **devices(tmp_path, said),
+                 **TWO_WORKERS)
+    before, deleted, after = told.census
+    ports = [port for _, port, _, _ in before]
+    assert sorted(ports) == [40000 + at for at in range(COUNT)]
+    assert {lcore for _, _, _, lcore in before} == {1, 2}
+    assert deleted == ["established"] * COUNT
+    assert [(port, state) for _, port, state, _ in after] == [(port, "deleted") for port in ports]
+    assert told.counters.conn_deleted == COUNT
+    to_client = [one for one in sent(tmp_path, "client") if one.flags == "R"]
+    assert {(rst.dport, rst.seq) for rst in to_client} == {
+        (40000 + at, 1000 + at) for at in range(COUNT)}
+    assert {(rst.flags, rst.sport, rst.seq) for rst in sent(tmp_path, "server")} == {
+        ("R", 40000 + at, 7000 + at) for at in range(COUNT)}
