@@ -3,6 +3,7 @@
 from synproxy.v1 import (
     config_service_pb2,
     connections_service_pb2,
+    events_service_pb2,
     servers_service_pb2,
     services_service_pb2,
     stats_service_pb2,
@@ -15,7 +16,8 @@ SERVICE_NAMES: tuple[str, ...] = tuple(
     for file in (
         services_service_pb2.DESCRIPTOR, servers_service_pb2.DESCRIPTOR,
         config_service_pb2.DESCRIPTOR, stats_service_pb2.DESCRIPTOR,
-        connections_service_pb2.DESCRIPTOR, system_service_pb2.DESCRIPTOR,
+        connections_service_pb2.DESCRIPTOR, events_service_pb2.DESCRIPTOR,
+        system_service_pb2.DESCRIPTOR,
     )
     for service in file.services_by_name.values()
 )

@@ -26,6 +26,7 @@ from cython_core.proxy.counters cimport COUNTERS_N, DROP_FIRST
 from cython_core.proxy.deletion cimport connection_delete
 from cython_core.proxy.drain cimport snapshot_drain
 from cython_core.proxy.early cimport early_bytes, early_init
+from cython_core.proxy.events cimport Event, Events, events_read, events_switch
 from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
 from cython_core.proxy.learned cimport (
     LEARNED_SERVERS, Learned, LearnedServer, learned_look, learned_mss, learned_sack,
@@ -115,6 +116,7 @@ cdef class Box:
         self.proxy.supplies = <SupplyPool *>calloc(1, sizeof(SupplyPool))
         supply_init(self.proxy.supplies, supplies)
         self.proxy.superseded = <Superseded *>calloc(1, sizeof(Superseded))
+        self.proxy.events = <Events *>calloc(1, sizeof(Events))
         self.proxy.links = <Links *>calloc(1, links_bytes(connections))
         self.proxy.pulses = <Pulse *>calloc(ROWS, sizeof(Pulse))
         self.proxy.half_open = half_open_init(
@@ -139,6 +141,7 @@ cdef class Box:
         free(self.proxy.supplies)
         free(self.proxy.superseded)
         free(self.proxy.links)
+        free(self.proxy.events)
         free(self.proxy.pulses)
         free(self.proxy.half_open.early)
         free(self.proxy.half_open)
@@ -189,6 +192,26 @@ cdef class Box:
         cdef Connection was
         found = connection_delete(&self.proxy, &key, &was)
         return describe(&was) if found else None, self.flush()
+
+    def watch_events(self, bint on):
+        events_switch(self.proxy.events, on)
+
+    def events(self):
+        """Those that were not read yet, as dicts."""
+        cdef Event event
+        told = []
+        while events_read(self.proxy.events, &event):
+            told.append({
+                "time_ms": event.time_ns // NS_PER_MS, "reason": counters.NAMES[event.reason],
+                "row": event.row, "from_client": bool(event.from_client), "flags": event.flags,
+                "passed_over": event.passed_over,
+                "client": (event.flow.client_address[:16], event.flow.client_port),
+                "server": (event.flow.server_address[:16], event.flow.server_port),
+            })
+        return told
+
+    def events_lost(self):
+        return self.proxy.events.lost
 
     def look(self):
         """Every entry in use, as another thread would see it."""

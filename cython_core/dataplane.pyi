@@ -10,6 +10,7 @@ from cython_core.dpdk.terms import Connection as Connection
 from cython_core.dpdk.terms import ConnectionFilter as ConnectionFilter
 from cython_core.dpdk.terms import CookieSwitch as CookieSwitch
 from cython_core.dpdk.terms import DataplaneError as DataplaneError
+from cython_core.dpdk.terms import Event as Event
 from cython_core.dpdk.terms import LearnedServer as LearnedServer
 from cython_core.dpdk.terms import MempoolState as MempoolState
 from cython_core.dpdk.terms import MempoolStats as MempoolStats
@@ -33,6 +34,8 @@ SERVICE_COUNTERS: tuple[str, ...]
 COOKIE_LIFE_S: int      # how long a cookie may open a connection, at most
 # What a connection's entry may be in, in the order of its life.
 CONNECTION_STATES: tuple[str, ...]
+# What events() tells of, in the order of the counters of these names.
+EVENT_REASONS: tuple[str, ...]
 DPDK_VERSION: str
 CYTHON_VERSION: str     # of the Cython that made the data plane
 # How it may drain: "none", "bridge" (SYNs pass to the server), "drop".
@@ -161,6 +164,13 @@ class Dataplane:
     def connection_deleted(self, ticket: tuple[int, int]) -> tuple[bool, Connection | None]:
         """Whether it is done, and what the connection was; None where there was none, or where it
         had ended already."""
+
+    def watch_events(self, on: bool) -> None:
+        """Have the workers write events, 100 of a reason each second, or not."""
+
+    def events(self) -> tuple[list[Event], int]:
+        """What they have written since the last call, and how many events were lost in all times,
+        since a worker's 4096 had not been taken.  Each worker's are in order."""
 
     def learned_servers(self) -> list[LearnedServer]:
         """Every server that is known, 4096 at most, in no order.  `slot` is by the snapshot that

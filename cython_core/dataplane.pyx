@@ -16,6 +16,7 @@ from cython_core.dpdk.tally cimport (
     tally_changes, tally_connections, tally_cookies, tally_learned, tally_service, tally_sweeps,
     tally_workers,
 )
+from cython_core.dpdk.reports cimport reports_switch, reports_take
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S
 from cython_core.proxy.drain cimport snapshot_drain
 from cython_core.proxy.secrets cimport SECRET_BYTES, Secrets, secrets_rotate
@@ -31,11 +32,11 @@ from cython_core.dpdk.port import (
     port_attach, port_close, port_configure, port_start, port_stats, port_stop,
 )
 from cython_core.dpdk.terms import (
-    Connection, ConnectionFilter, CookieSwitch, DataplaneError, LearnedServer, MempoolState,
-    MempoolStats, PortSpec, PortState, PortStats, Rotation, Seen, Settings, TableFill,
-    WorkerState, WorkerStats,
+    Connection, ConnectionFilter, CookieSwitch, DataplaneError, Event, LearnedServer,
+    MempoolState, MempoolStats, PortSpec, PortState, PortStats, Rotation, Seen, Settings,
+    TableFill, WorkerState, WorkerStats,
 )
-from cython_core.proxy import conntable, counters
+from cython_core.proxy import conntable, counters, events
 from cython_core.proxy.drain import DRAINS
 from cython_core.roster import PORT_RANGES_MAX, RULES_MAX
 
@@ -44,10 +45,11 @@ cdef extern from *:
 
 __all__ = [
     "CONNECTION_STATES", "COOKIE_LIFE_S", "COUNTERS", "COUNTER_HELP", "CYTHON_VERSION",
-    "DPDK_VERSION", "DRAINS", "DROP_REASONS", "PORT_RANGES_MAX", "RULES_MAX", "SERVICE_COUNTERS",
-    "Connection", "ConnectionFilter", "CookieSwitch", "Dataplane", "DataplaneError",
-    "LearnedServer", "MempoolState", "MempoolStats", "PortSpec", "PortState", "PortStats",
-    "Rotation", "Seen", "ServiceOptions", "ServiceSpec", "Settings", "TableFill", "WorkerState",
+    "DPDK_VERSION", "DRAINS", "DROP_REASONS", "EVENT_REASONS", "PORT_RANGES_MAX", "RULES_MAX",
+    "SERVICE_COUNTERS", "Connection", "ConnectionFilter", "CookieSwitch", "Dataplane",
+    "DataplaneError", "Event", "LearnedServer", "MempoolState", "MempoolStats", "PortSpec",
+    "PortState", "PortStats", "Rotation", "Seen", "ServiceOptions", "ServiceSpec", "Settings",
+    "TableFill", "WorkerState",
     "WorkerStats",
 ]
 
@@ -57,6 +59,7 @@ COUNTER_HELP = counters.HELP
 SERVICE_COUNTERS = COUNTERS
 COOKIE_LIFE_S = 2 * COOKIE_EPOCH_S
 CONNECTION_STATES = conntable.STATES[1:]
+EVENT_REASONS = events.EVENT_REASONS
 DPDK_VERSION = eal.VERSION
 CYTHON_VERSION = ".".join(str(CYTHON_HEX_VERSION >> shift & 0xFF) for shift in (24, 16, 8))
 SWEEPS_WHOLE = 3        # one under way, one whole, and the next that tells what that one counted
@@ -259,6 +262,12 @@ cdef class Dataplane:
         if done:
             self.deletions.discard(ticket)
         return done, was
+
+    def watch_events(self, on):
+        reports_switch(self.workers(), on)
+
+    def events(self):
+        return reports_take(self.workers())
 
     def learned_servers(self):
         cdef Crew *crew = self.workers()

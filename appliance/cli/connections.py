@@ -77,14 +77,15 @@ def _row(one: api.Connection) -> tuple[object, ...]:
     fins = [side for side, fin in (("client", one.client_fin), ("server", one.server_fin)) if fin]
     service = f"{one.service} (leaving)" if one.leaving else one.service or "-"
     return (
-        _end(one.client_address, one.client_port), _end(one.server_address, one.server_port),
+        end_text(one.client_address, one.client_port),
+        end_text(one.server_address, one.server_port),
         service, api.Connection.State.Name(one.state).removeprefix("STATE_").lower(),
         duration_text(duration_ns(one.idle)), one.lcore, "+".join(fins) or "-",
         "pass" if one.passes else "translated",
     )
 
 
-def _end(address: str, port: int) -> str:
+def end_text(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
@@ -122,4 +123,4 @@ def delete_connection(
     if output != "table":
         click.echo(message_text(answer, output))
     else:
-        click.echo(f"deleted: {_end(*client)} to {_end(*server)}")
+        click.echo(f"deleted: {end_text(*client)} to {end_text(*server)}")

@@ -9,6 +9,7 @@ from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 from synproxy.v1.config_service_pb2_grpc import add_ConfigServiceServicer_to_server
 from synproxy.v1.connections_service_pb2_grpc import add_ConnectionsServiceServicer_to_server
+from synproxy.v1.events_service_pb2_grpc import add_EventsServiceServicer_to_server
 from synproxy.v1.servers_service_pb2_grpc import add_ServersServiceServicer_to_server
 from synproxy.v1.services_service_pb2_grpc import add_ServicesServiceServicer_to_server
 from synproxy.v1.stats_service_pb2_grpc import add_StatsServiceServicer_to_server
@@ -22,6 +23,7 @@ from appliance.management.catalogue import Catalogue
 from appliance.management.config import ConfigServicer
 from appliance.management.connections import ConnectionsServicer
 from appliance.management.door import Door
+from appliance.management.events import EventsServicer
 from appliance.management.samples import Samples
 from appliance.management.servers import ServersServicer
 from appliance.management.services import ServicesServicer
@@ -41,6 +43,7 @@ class ManagementServer:
         self._config = ConfigServicer(catalogue, file)
         self._stats = StatsServicer(catalogue, dataplane)
         self._connections = ConnectionsServicer(catalogue, dataplane)
+        self._events = EventsServicer(catalogue, dataplane)
         self._samples = Samples(dataplane)
         self._system = SystemServicer(catalogue, dataplane, self._samples)
         self._sampling: asyncio.Task[None] | None = None
@@ -57,6 +60,7 @@ class ManagementServer:
         add_ConfigServiceServicer_to_server(self._config, server)
         add_StatsServiceServicer_to_server(self._stats, server)
         add_ConnectionsServiceServicer_to_server(self._connections, server)
+        add_EventsServiceServicer_to_server(self._events, server)
         add_SystemServiceServicer_to_server(self._system, server)
         # So that clients without the schema, such as grpcurl, can do all of this.
         reflection.enable_server_reflection(

@@ -18,6 +18,7 @@ from cython_core.proxy.activation cimport Pulse
 from cython_core.proxy.conntable cimport CONNTABLE_ALIGN, conntable_bytes, conntable_init
 from cython_core.proxy.counters cimport COUNTERS_N
 from cython_core.proxy.early cimport EarlyPool, early_bytes, early_init
+from cython_core.proxy.events cimport Events
 from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
 from cython_core.proxy.links cimport Links, links_bytes
 from cython_core.proxy.superseded cimport Superseded
@@ -89,6 +90,7 @@ cdef int shard_make(Worker *worker, settings) except -1:
     worker.proxy.supplies = <SupplyPool *>take("timestamps to supply", sizeof(SupplyPool), socket)
     supply_init(worker.proxy.supplies, SUPPLIES_MAX)
     worker.proxy.links = <Links *>take("the connections' links", links_bytes(connections), socket)
+    worker.proxy.events = <Events *>take("events", sizeof(Events), socket)
     worker.proxy.superseded = <Superseded *>take("superseded cookies", sizeof(Superseded), socket)
     clock_start(&worker.clock, rte_get_tsc_hz(), rte_rdtsc(), now_ns)
     return 0
@@ -148,6 +150,7 @@ cdef void crew_free(Crew *crew) noexcept:
         rte_free(worker.proxy.supplies)
         rte_free(worker.proxy.superseded)
         rte_free(worker.proxy.links)
+        rte_free(worker.proxy.events)
         rte_free(worker.proxy.rows)
         rte_free(worker)
     rte_free(crew.learned)

@@ -103,6 +103,23 @@ class Connection:
 
 
 @dataclass(frozen=True)
+class Event:
+    """A sample of what has happened."""
+
+    time_ns: int                       # since 1970, on the worker's clock
+    reason: str                        # one of EVENT_REASONS
+    slot: int | None                   # of the service, if it is of one
+    lcore: int                         # of the worker
+    client: IPv4Address | IPv6Address | None
+    client_port: int
+    server: IPv4Address | IPv6Address | None
+    server_port: int
+    from_client: bool                  # who has sent the segment; false where there is none
+    flags: int                         # the segment's TCP flags; 0 where there is none
+    passed_over: int                   # of this reason and worker since the event before
+
+
+@dataclass(frozen=True)
 class LearnedServer:
     """What a server's SYN-ACKs have said, as far as their SYNs had asked.  Of what none has asked
     for yet stands what most servers have: wscale 7, SACK, timestamps."""

@@ -54,6 +54,14 @@ cdef struct Pulse:
     uint32_t sweep              # the sweep that `counting` belongs to
     uint32_t counting
     uint32_t counted            # by the sweep before, or 0
+    uint8_t told                # a Told: what the last event of the service has said
+
+
+# Of cookies that are on, or would be.
+cdef enum Told:
+    TOLD_NOTHING                # as the service had it from its beginning
+    TOLD_OFF
+    TOLD_ON
 
 
 # Whose it is, and how: never 0.

@@ -11,6 +11,7 @@ from cython_core.proxy.counters cimport (
     SERVER_CHALLENGED, SERVER_ESTABLISHED, SERVER_REFUSED, SERVER_SYN_RETRANS, SERVER_UNREACHABLE,
     SYNACK_UNEXPECTED, count,
 )
+from cython_core.proxy.events cimport event_note, event_note_segment
 from cython_core.proxy.half_open cimport half_open_deliver
 from cython_core.proxy.handshake cimport Tcp, compose, envelope_reverse, envelope_take
 from cython_core.proxy.learned cimport learned_note
@@ -69,6 +70,7 @@ cdef uint8_t server_refuses(Proxy *proxy, Segment *segment, const Flow *flow,
     handshake_end(proxy, record)
     connection_close(proxy, conn, STATE_REFUSED, service.row)
     count(proxy.rows, service.row, SERVER_REFUSED)
+    event_note(proxy.events, proxy.now_ns, SERVER_REFUSED, service.row, flow)
     count(proxy.rows, service.row, ORIGINATED)
     return VERDICT_TO_CLIENT
 
@@ -88,6 +90,7 @@ cdef uint8_t server_unreachable(Proxy *proxy, Segment *segment, uint32_t quoted_
     handshake_end(proxy, record)
     connection_close(proxy, conn, STATE_REFUSED, service.row)
     count(proxy.rows, service.row, SERVER_UNREACHABLE)
+    event_note(proxy.events, proxy.now_ns, SERVER_UNREACHABLE, service.row, &conn.flow)
     count(proxy.rows, service.row, ORIGINATED)
     return VERDICT_TO_CLIENT
 
@@ -102,6 +105,7 @@ cdef uint8_t server_challenges(Proxy *proxy, Segment *segment, const Flow *flow,
     if record.syns_sent > record.syn_retries:
         return SYNACK_UNEXPECTED
     count(proxy.rows, service.row, SERVER_CHALLENGED)
+    event_note(proxy.events, proxy.now_ns, SERVER_CHALLENGED, service.row, flow)
     return server_begins_again(proxy, segment, flow, service, record)
 
 
@@ -122,6 +126,7 @@ cdef void server_learn(Proxy *proxy, const Segment *synack, const Service *servi
                     record.offer.sack, record.offer.timestamps and not record.supplied,
                     record.offer.ecn, proxy.keys.number, <uint32_t>(proxy.now_ns // NS_PER_S)):
         count(proxy.rows, service.row, OPTIONS_LEARNED)
+        event_note_segment(proxy.events, proxy.now_ns, OPTIONS_LEARNED, service.row, synack, False)
 
 
 cdef uint8_t server_accepts(Proxy *proxy, Segment *segment, const Flow *flow,
@@ -168,6 +173,7 @@ cdef void connection_fix(Proxy *proxy, const Segment *synack, Connection *conn,
             or offer.timestamps != synack.options.timestamps
             or (offer.ecn and not segment_takes_ecn(synack))):
         count(proxy.rows, record.row, OPTIONS_DIFFER)
+        event_note_segment(proxy.events, proxy.now_ns, OPTIONS_DIFFER, record.row, synack, False)
     conn.client_window_log2 = window_log2(record.client_window, conn.scales_client >> 4)
     conn.server_window_log2 = window_log2(synack.window, 0)
     record.server_window = synack.window >> (conn.scales_server & 15)

@@ -9,6 +9,7 @@ from cython_core.proxy.counters cimport (
     BRIDGED, CONSUMED, COUNTERS_N, DROP_FIRST, FRAGMENT, MARTIAN, RECEIVED, SYNACK_SENT,
     TCP_CHECKSUM, TRANSLATED, count,
 )
+from cython_core.proxy.events cimport event_note_segment
 from cython_core.proxy.from_client cimport client_segment
 from cython_core.proxy.learned cimport learned_prefetch, learned_read
 from cython_core.proxy.opening cimport client_syn
@@ -64,8 +65,8 @@ cdef void burst_admit(Burst *burst, Proxy *proxy) noexcept nogil:
         if burst.verdict[i] == VERDICT_NONE:
             burst.lanes += 1
         else:
-            count_fate(proxy, 0 if burst.lane[burst.lanes].service == NULL
-                       else burst.lane[burst.lanes].service.row, burst.verdict[i])
+            count_fate(burst, proxy, i, 0 if burst.lane[burst.lanes].service == NULL
+                       else burst.lane[burst.lanes].service.row)
 
 
 cdef void seek_services(const Burst *burst, const Proxy *proxy) noexcept nogil:
@@ -210,7 +211,7 @@ cdef void burst_decide(Burst *burst, Proxy *proxy) noexcept nogil:
         lane = &burst.lane[i]
         verdict = decide(burst, proxy, lane, burst.digest[i])
         burst.verdict[lane.at] = verdict
-        count_fate(proxy, lane.service.row, verdict)
+        count_fate(burst, proxy, lane.at, lane.service.row)
 
 
 # The table is asked here and not in `match`: an earlier frame of the burst may have changed it.
@@ -244,10 +245,14 @@ cdef uint8_t decide_icmp(Burst *burst, Proxy *proxy, Lane *lane, Connection *con
     return VERDICT_TRANSLATE
 
 
-cdef inline void count_fate(Proxy *proxy, uint32_t row, uint8_t verdict) noexcept nogil:
+cdef inline void count_fate(const Burst *burst, Proxy *proxy, uint32_t at,
+                            uint32_t row) noexcept nogil:
+    cdef uint8_t verdict = burst.verdict[at]
     count(proxy.rows, row, RECEIVED)
     if verdict >= DROP_FIRST:
         count(proxy.rows, row, verdict)
+        event_note_segment(proxy.events, proxy.now_ns, verdict, row, &burst.segment[at],
+                           burst.from_client)
     elif verdict == VERDICT_BRIDGE:
         count(proxy.rows, row, BRIDGED)
     elif verdict == VERDICT_TRANSLATE:

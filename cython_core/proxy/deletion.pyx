@@ -8,6 +8,7 @@ from cython_core.proxy.conntable cimport (
 from cython_core.proxy.counters cimport (
     CONN_DELETED, NO_CONNECTION, SYNACK_UNEXPECTED, count,
 )
+from cython_core.proxy.events cimport event_note
 from cython_core.proxy.half_open cimport HalfOpen
 from cython_core.proxy.handshake cimport Envelope, envelope_reverse, rst_compose
 from cython_core.proxy.links cimport links_find
@@ -38,6 +39,7 @@ cdef bint connection_delete(Proxy *proxy, const Flow *flow, Connection *was) noe
     else:
         delete_open(proxy, conn, row)
     count(proxy.rows, row, CONN_DELETED)
+    event_note(proxy.events, proxy.now_ns, CONN_DELETED, row, flow)
     return True
 
 

@@ -13,6 +13,7 @@ from cython_core.proxy.census cimport Census
 from cython_core.proxy.conntable cimport Connection, ConnTable
 from cython_core.proxy.cookie cimport CookieKeys
 from cython_core.proxy.activation cimport Pulse, activation_pulse
+from cython_core.proxy.events cimport Events
 from cython_core.proxy.half_open cimport HalfOpen, HalfOpenPool
 from cython_core.proxy.handshake cimport Envelope
 from cython_core.proxy.learned cimport Learned
@@ -59,6 +60,7 @@ cdef struct Proxy:
     SupplyPool *supplies
     Superseded *superseded
     Links *links                # of the table's connections
+    Events *events
     Learned *learned            # shared by all workers
     uint64_t *answered_ms       # likewise; of services, by row: see proxy/activation
     const Snapshot *snapshot

@@ -10,6 +10,7 @@ from cython_core.proxy.counters cimport (
     CONN_CLOSED, CONN_EVICTED, CONN_REVIVED, EARLY_DISCARDED, ORIGINATED, SERVER_RST_SENT, count,
 )
 from cython_core.proxy.early cimport early_first, early_pop
+from cython_core.proxy.events cimport event_note
 from cython_core.proxy.half_open cimport (
     STAGE_WINDOW, half_open_arm, half_open_release, half_open_stage,
 )
@@ -125,6 +126,7 @@ cdef bint evict(Proxy *proxy) noexcept nogil:
     cdef Connection *conn = conntable_sweep(proxy.table, &proxy.table.evict_at, &steps)
     while conn != NULL:
         if conn.state >= STATE_TIME_WAIT:
+            event_note(proxy.events, proxy.now_ns, CONN_EVICTED, 0, &conn.flow)
             connection_remove(proxy, conn)
             count(proxy.rows, 0, CONN_EVICTED)
             return True

@@ -1,6 +1,8 @@
-from libc.stdint cimport uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from cython_core.proxy.activation cimport activation_count_connection, activation_settle
+from cython_core.proxy.activation cimport (
+    TOLD_NOTHING, TOLD_OFF, TOLD_ON, Pulse, activation_count_connection, activation_settle,
+)
 from cython_core.proxy.answering cimport window_update_compose
 from cython_core.proxy.census cimport census_close, census_count
 from cython_core.proxy.conntable cimport (
@@ -9,8 +11,10 @@ from cython_core.proxy.conntable cimport (
     Connection, conntable_entry, conntable_sweep,
 )
 from cython_core.proxy.counters cimport (
-    CONN_EXPIRED, SERVER_SYN_RETRANS, SERVER_TIMEOUT, WINDOW_REPEATED, count,
+    CONN_EXPIRED, COOKIES_OFF, COOKIES_ON, SERVER_SYN_RETRANS, SERVER_TIMEOUT, WINDOW_REPEATED,
+    count,
 )
+from cython_core.proxy.events cimport event_note
 from cython_core.proxy.from_client cimport client_early_deliver
 from cython_core.proxy.half_open cimport (
     STAGE_WINDOW, HalfOpen, half_open_arm, half_open_delivered, half_open_delivery,
@@ -110,6 +114,7 @@ cdef void server_given_up(Proxy *proxy, HalfOpen *record) noexcept nogil:
     envelope_reverse(&envelope)
     outbox_push(proxy, client_rst_compose(outbox_peek(proxy), &envelope, conn), False, record.row)
     count(proxy.rows, record.row, SERVER_TIMEOUT)
+    event_note(proxy.events, proxy.now_ns, SERVER_TIMEOUT, record.row, &conn.flow)
     connection_close(proxy, conn, STATE_REFUSED, record.row)
     handshake_end(proxy, record)
 
@@ -117,14 +122,28 @@ cdef void server_given_up(Proxy *proxy, HalfOpen *record) noexcept nogil:
 # One service a turn: cookies go off by time alone, while no SYN comes.
 cdef void tend_activation(Proxy *proxy) noexcept nogil:
     cdef const Service *service
+    cdef Pulse *pulse
     if proxy.pulse_at >= proxy.snapshot.service_count:
         proxy.pulse_at = 0
         if proxy.snapshot.service_count == 0:
             return
     service = &proxy.snapshot.services[proxy.pulse_at]
     if service.row != 0:
-        activation_settle(&proxy.pulses[service.row], service, proxy.rows, proxy.now_ms)
+        pulse = &proxy.pulses[service.row]
+        activation_settle(pulse, service, proxy.rows, proxy.now_ms)
+        tell_switch(proxy, pulse, service.row)
     proxy.pulse_at += 1
+
+
+# A beginning is no switch.
+cdef inline void tell_switch(Proxy *proxy, Pulse *pulse, uint32_t row) noexcept nogil:
+    cdef uint8_t now = TOLD_ON if pulse.active or pulse.guarded else TOLD_OFF
+    if pulse.told == now:
+        return
+    if pulse.told != TOLD_NOTHING:
+        event_note(proxy.events, proxy.now_ns, COOKIES_ON if now == TOLD_ON else COOKIES_OFF, row,
+                   NULL)
+    pulse.told = now
 
 
 # The whole table is looked through once in each tick of the activity clock, or more slowly where a

@@ -9,6 +9,7 @@ from cython_core.dataplane import (
     ConnectionFilter,
     CookieSwitch,
     DataplaneError,
+    Event,
     LearnedServer,
     MempoolState,
     MempoolStats,
@@ -38,6 +39,9 @@ class Plane:
         self.servers: list[LearnedServer] = []
         self.entries: list[Connection | None] = []      # of one worker's table; None is free
         self.asked: list[ConnectionFilter] = []
+        self.happened: list[Event] = []
+        self.events_lost = 0
+        self.watched = False
         self.deleted: list[tuple[bytes, int, bytes, int]] = []
         self.tickets_left = 256
         self.left: dict[int, int] = {}
@@ -168,6 +172,13 @@ class Plane:
         client_port = self.deleted[ticket[1] - 1][1]
         found = [one for one in self.entries if one and one.client_port == client_port]
         return not self.stuck, found[0] if found else None
+
+    def watch_events(self, on: bool) -> None:
+        self.watched = on
+
+    def events(self) -> tuple[list[Event], int]:
+        taken, self.happened = self.happened, []
+        return taken, self.events_lost
 
     def port_stats(self) -> list[PortStats]:
         return [

@@ -1,0 +1,79 @@
+"""synproxy.v1.EventsService."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import grpc
+from synproxy.v1 import events_service_pb2 as api
+from synproxy.v1.events_service_pb2_grpc import EventsServiceServicer
+
+from appliance.config.constraints import constraint_violations
+from appliance.config.formats import prefix_parse
+from appliance.config.violation import Violation
+from appliance.management.audience import Audience, TooManyReadersError, Wanted
+from appliance.management.catalogue import Catalogue, UnknownServiceError
+from appliance.management.errors import abort_invalid
+from cython_core.dataplane import EVENT_REASONS, Dataplane, Event
+
+
+class EventsServicer(EventsServiceServicer):
+    def __init__(self, catalogue: Catalogue, dataplane: Dataplane) -> None:
+        self._catalogue = catalogue
+        self._audience = Audience(dataplane)
+
+    async def WatchEvents(
+        self, request: api.WatchEventsRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[api.WatchEventsResponse]:
+        if violations := list(_violations(request)):
+            await abort_invalid(context, violations)
+        try:
+            wanted = self._wanted(request)
+        except UnknownServiceError as error:
+            await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+        try:
+            with self._audience.reader(wanted) as reader:
+                yield api.WatchEventsResponse()
+                while True:
+                    told = await reader.read()
+                    yield api.WatchEventsResponse(
+                        events=[self._message(event) for event in told.events],
+                        lost=told.lost, overrun=told.overrun,
+                    )
+        except TooManyReadersError as error:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+
+    def _wanted(self, request: api.WatchEventsRequest) -> Wanted:
+        """Raises UnknownServiceError."""
+        slot = self._catalogue.slot(request.service) if request.service else None
+        reasons = frozenset(request.reasons or EVENT_REASONS)
+        clients, servers = (
+            prefix_parse(prefix) if prefix else None
+            for prefix in (request.client_prefix, request.server_prefix)
+        )
+
+        def wanted(event: Event) -> bool:
+            return (
+                (slot is None or event.slot == slot) and event.reason in reasons
+                and (clients is None or (event.client is not None and event.client in clients))
+                and (servers is None or (event.server is not None and event.server in servers))
+            )
+
+        return wanted
+
+    def _message(self, event: Event) -> api.Event:
+        message = api.Event(
+            reason=event.reason,
+            service="" if event.slot is None else self._catalogue.name_of(event.slot),
+            client_address=str(event.client or ""), client_port=event.client_port,
+            server_address=str(event.server or ""), server_port=event.server_port,
+            from_client=event.from_client, tcp_flags=event.flags, lcore=event.lcore,
+            passed_over=event.passed_over,
+        )
+        message.time.FromNanoseconds(event.time_ns)
+        return message
+
+
+def _violations(request: api.WatchEventsRequest) -> Iterator[Violation]:
+    yield from constraint_violations(request)
+    for at, reason in enumerate(request.reasons):
+        if reason not in EVENT_REASONS:
+            yield Violation(f"reasons[{at}]", f"{reason[:63]} is none that is told")

@@ -1,0 +1,144 @@
+"""EventsService: filters, what a slow reader loses, and that nothing is written for nobody."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from ipaddress import ip_address
+
+import grpc
+import pytest
+from synproxy.v1 import events_service_pb2 as api
+from synproxy.v1.events_service_pb2_grpc import EventsServiceStub
+from synproxy.v1.rule_pb2 import ROLE_VIEWER
+
+from appliance.lab.waiting import until
+from appliance.management import audience
+from appliance.management.audience import Reader
+from appliance.management.roles import method_role
+from cython_core.dataplane import EVENT_REASONS, Event
+
+CALL_S = 10
+WEB, MAIL = 0, 1
+ONE = Event(
+    time_ns=1_700_000_000_123_000_000, reason="cookie_invalid", slot=WEB, lcore=1,
+    client=ip_address("198.51.100.7"), client_port=40000, server=ip_address("192.0.2.7"),
+    server_port=443, from_client=True, flags=0x10, passed_over=7)
+SWITCH = Event(
+    time_ns=1, reason="cookies_on", slot=MAIL, lcore=1, client=None, client_port=0, server=None,
+    server_port=0, from_client=False, flags=0, passed_over=0)
+
+
+@pytest.fixture
+def watch(daemon):
+    """WatchEvents, once it has begun; the calls end with the test."""
+    calls = []
+
+    def begin(**request):
+        calls.append(EventsServiceStub(daemon.channel).WatchEvents(
+            api.WatchEventsRequest(**request)))
+        assert next(calls[-1]) == api.WatchEventsResponse()
+        return calls[-1]
+
+    yield begin
+    for call in calls:
+        call.cancel()
+
+
+def failure(daemon, **request):
+    with pytest.raises(grpc.RpcError) as error:
+        next(EventsServiceStub(daemon.channel).WatchEvents(api.WatchEventsRequest(**request)))
+    return error.value.code(), error.value.details()
+
+
+def test_who_may():
+    assert method_role("/synproxy.v1.EventsService/WatchEvents") == ROLE_VIEWER
+
+
+def test_an_event_is_told_in_full(daemon, watch):
+    events = watch()
+    daemon.plane.happened = [ONE, SWITCH]
+    told, switch = next(events).events
+    assert told.time.ToNanoseconds() == ONE.time_ns
+    assert told == api.Event(
+        time=told.time, reason="cookie_invalid", service="web", client_address="198.51.100.7",
+        client_port=40000, server_address="192.0.2.7", server_port=443, from_client=True,
+        tcp_flags=0x10, lcore=1, passed_over=7)
+    assert (switch.reason, switch.service, switch.client_address) == ("cookies_on", "mail", "")
+
+
+@pytest.mark.parametrize(("request_", "told"), [
+    ({"service": "mail"}, ["cookies_on"]),
+    ({"reasons": ["cookie_invalid", "martian"]}, ["cookie_invalid"] * 2),
+    ({"client_prefix": "198.51.100.0/24"}, ["cookie_invalid"]),
+    ({"server_prefix": "2001:db8::/32"}, ["cookie_invalid"]),
+])
+def test_only_what_is_asked_for(daemon, watch, request_, told):
+    events = watch(**request_)
+    other = replace(ONE, client=ip_address("2001:db8::7"), server=ip_address("2001:db8::1"))
+    daemon.plane.happened = [ONE, SWITCH, other]
+    assert [event.reason for event in next(events).events] == told
+
+
+def test_events_are_written_while_somebody_watches(daemon, watch):
+    calls = [watch(), watch()]
+    assert daemon.plane.watched
+    calls[0].cancel()
+    calls[1].cancel()
+    until(lambda: not daemon.plane.watched, seconds=CALL_S, what="the watch to end")
+    watch()
+    assert daemon.plane.watched
+
+
+def test_what_workers_lose_is_told(daemon, watch):
+    daemon.plane.events_lost = 5
+    events = watch()
+    daemon.plane.events_lost = 12
+    assert next(events) == api.WatchEventsResponse(overrun=7)
+
+
+def test_a_slow_reader_loses_the_newest_and_is_told(daemon, monkeypatch):
+    monkeypatch.setattr(audience, "UNREAD_MAX", 3)
+    reader = Reader(lambda event: True)
+    numbered = [replace(ONE, client_port=port) for port in range(1, 6)]
+    reader.tell(numbered[:2], 0)
+    reader.tell(numbered[2:], 1)
+    told = daemon.call(reader.read())
+    assert (told.events, told.lost, told.overrun) == (numbered[:3], 2, 1)
+    reader.tell(numbered[:1], 0)
+    assert daemon.call(reader.read()).lost == 0
+
+
+def test_what_is_wrong_is_named(daemon):
+    code, details = failure(daemon, reasons=["martian", "nope"], client_prefix="x")
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert "reasons[1]: nope is none that is told" in details
+    assert "client_prefix" in details
+    assert failure(daemon, service="nope")[0] is grpc.StatusCode.NOT_FOUND
+
+
+def test_there_is_a_bound_on_watches(daemon, watch, monkeypatch):
+    monkeypatch.setattr(audience, "READERS_MAX", 1)
+    watch()
+    assert failure(daemon) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "1 watch already")
+
+
+def test_the_schema_names_what_is_no_drop():
+    said = api.DESCRIPTOR.message_types_by_name["WatchEventsRequest"].fields_by_name["reasons"]
+    assert said is not None
+    assert {"cookie_invalid", "cookies_on", "conn_deleted"} < set(EVENT_REASONS)
+
+
+def test_synproxy_shows_a_line_each(daemon):
+    watching = subprocess.Popen(
+        [sys.executable, "-P", "-m", "appliance.cli.main", "--address", daemon.address, "event",
+         "watch"], stdout=subprocess.PIPE, text=True)
+    until(lambda: daemon.plane.watched, seconds=CALL_S, what="the watch to begin")
+    daemon.plane.happened = [ONE, SWITCH]
+    assert watching.stdout is not None
+    assert [watching.stdout.readline().split() for _ in range(2)] == [
+        ["2023-11-14T22:13:20.123Z", "cookie_invalid", "web", "198.51.100.7:40000", ">",
+         "192.0.2.7:443", "A", "+7"],
+        ["1970-01-01T00:00:00.000Z", "cookies_on", "mail"],
+    ]
+    watching.kill()
+    watching.wait()
