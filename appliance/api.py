@@ -1,6 +1,7 @@
 """The services of the API by name, as the schema has them."""
 
 from synproxy.v1 import (
+    capture_service_pb2,
     config_service_pb2,
     connections_service_pb2,
     events_service_pb2,
@@ -17,7 +18,7 @@ SERVICE_NAMES: tuple[str, ...] = tuple(
         services_service_pb2.DESCRIPTOR, servers_service_pb2.DESCRIPTOR,
         config_service_pb2.DESCRIPTOR, stats_service_pb2.DESCRIPTOR,
         connections_service_pb2.DESCRIPTOR, events_service_pb2.DESCRIPTOR,
-        system_service_pb2.DESCRIPTOR,
+        capture_service_pb2.DESCRIPTOR, system_service_pb2.DESCRIPTOR,
     )
     for service in file.services_by_name.values()
 )

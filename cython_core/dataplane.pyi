@@ -6,6 +6,7 @@ Thread rule: one control thread calls; the workers run on their own lcores witho
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from cython_core.dpdk.terms import CaptureFilter as CaptureFilter
 from cython_core.dpdk.terms import Connection as Connection
 from cython_core.dpdk.terms import ConnectionFilter as ConnectionFilter
 from cython_core.dpdk.terms import CookieSwitch as CookieSwitch
@@ -172,6 +173,17 @@ class Dataplane:
         """What they have written since the last call, and how many events were lost in all times,
         since a worker's 4096 had not been taken.  Each worker's are in order."""
 
+    def capture_begin(self, wanted: CaptureFilter) -> bool:
+        """Have the workers copy frames for captured().  False: the capture before is still ending,
+        which takes a turn of each worker."""
+
+    def captured(self) -> tuple[list[tuple[int, int, bool, str | None, int, bytes]], int]:
+        """Frames since the last call, each worker's in order: nanoseconds since 1970; side, 0
+        client or 1 server; whether it was sent; why it was dropped, if it was; its length, and as
+        much of it as was captured.  And how many frames were lost in all times, since 1024 of a
+        worker had not been taken."""
+
+    def capture_end(self) -> None: ...
     def learned_servers(self) -> list[LearnedServer]:
         """Every server that is known, 4096 at most, in no order.  `slot` is by the snapshot that
         was published last.  Ages stand still while the workers rest."""

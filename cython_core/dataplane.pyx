@@ -16,6 +16,7 @@ from cython_core.dpdk.tally cimport (
     tally_changes, tally_connections, tally_cookies, tally_learned, tally_service, tally_sweeps,
     tally_workers,
 )
+from cython_core.dpdk.recording cimport recording_begin, recording_end, recording_take
 from cython_core.dpdk.reports cimport reports_switch, reports_take
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S
 from cython_core.proxy.drain cimport snapshot_drain
@@ -32,9 +33,9 @@ from cython_core.dpdk.port import (
     port_attach, port_close, port_configure, port_start, port_stats, port_stop,
 )
 from cython_core.dpdk.terms import (
-    Connection, ConnectionFilter, CookieSwitch, DataplaneError, Event, LearnedServer,
-    MempoolState, MempoolStats, PortSpec, PortState, PortStats, Rotation, Seen, Settings,
-    TableFill, WorkerState, WorkerStats,
+    CaptureFilter, Connection, ConnectionFilter, CookieSwitch, DataplaneError, Event,
+    LearnedServer, MempoolState, MempoolStats, PortSpec, PortState, PortStats, Rotation, Seen,
+    Settings, TableFill, WorkerState, WorkerStats,
 )
 from cython_core.proxy import conntable, counters, events
 from cython_core.proxy.drain import DRAINS
@@ -46,11 +47,10 @@ cdef extern from *:
 __all__ = [
     "CONNECTION_STATES", "COOKIE_LIFE_S", "COUNTERS", "COUNTER_HELP", "CYTHON_VERSION",
     "DPDK_VERSION", "DRAINS", "DROP_REASONS", "EVENT_REASONS", "PORT_RANGES_MAX", "RULES_MAX",
-    "SERVICE_COUNTERS", "Connection", "ConnectionFilter", "CookieSwitch", "Dataplane",
-    "DataplaneError", "Event", "LearnedServer", "MempoolState", "MempoolStats", "PortSpec",
-    "PortState", "PortStats", "Rotation", "Seen", "ServiceOptions", "ServiceSpec", "Settings",
-    "TableFill", "WorkerState",
-    "WorkerStats",
+    "SERVICE_COUNTERS", "CaptureFilter", "Connection", "ConnectionFilter", "CookieSwitch",
+    "Dataplane", "DataplaneError", "Event", "LearnedServer", "MempoolState", "MempoolStats",
+    "PortSpec", "PortState", "PortStats", "Rotation", "Seen", "ServiceOptions", "ServiceSpec",
+    "Settings", "TableFill", "WorkerState", "WorkerStats",
 ]
 
 COUNTERS = counters.NAMES
@@ -268,6 +268,18 @@ cdef class Dataplane:
 
     def events(self):
         return reports_take(self.workers())
+
+    def capture_begin(self, wanted):
+        cdef Crew *crew = self.workers()
+        if not self.running:
+            raise DataplaneError("the workers don't run")
+        return recording_begin(crew, wanted)
+
+    def captured(self):
+        return recording_take(self.workers())
+
+    def capture_end(self):
+        recording_end(self.workers())
 
     def learned_servers(self):
         cdef Crew *crew = self.workers()

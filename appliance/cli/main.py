@@ -14,6 +14,7 @@ from appliance.exit_codes import ExitCode
 
 # Name → (module, what its help says).  Kept here so that --help imports none of them.
 COMMANDS = {
+    "capture": ("appliance.cli.capture", "Write frames to a file for Wireshark."),
     "completion": (
         "appliance.cli.completion", "Print the script that lets a shell complete synproxy's words."
     ),

@@ -5,7 +5,7 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from hashlib import sha256
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -13,8 +13,8 @@ from synproxy.v1 import connections_service_pb2 as api
 from synproxy.v1.connections_service_pb2_grpc import ConnectionsServiceServicer
 
 from appliance.config.constraints import constraint_violations
-from appliance.config.formats import prefix_parse
 from appliance.config.violation import Violation
+from appliance.management.addresses import address_packed, prefix_packed
 from appliance.management.catalogue import ACKNOWLEDGE_TIMEOUT_S, Catalogue, UnknownServiceError
 from appliance.management.changes import change_note
 from appliance.management.errors import abort_invalid
@@ -31,10 +31,8 @@ PAGE_SIZE_MAX = 1000
 STEP = 1 << 16          # entries looked at between two turns of the event loop
 STEPS_MAX = 16          # of one call
 _POLL_S = 0.0005
-_MAPPED = b"\0" * 10 + b"\xff\xff"      # RFC 4291 §2.5.5.2: how the data plane has IPv4
 
 Place = tuple[int, int]     # a worker, and an entry of its table
-Address = IPv4Address | IPv6Address
 
 
 class TooManyError(Exception):
@@ -93,8 +91,8 @@ class ConnectionsServicer(ConnectionsServiceServicer):
     async def _delete(self, request: api.DeleteConnectionRequest) -> Connection | None:
         """What it was.  Raises TooManyError, TimeoutError and DataplaneError."""
         ticket = self._dataplane.delete_connection((
-            _packed(ip_address(request.client_address)), request.client_port,
-            _packed(ip_address(request.server_address)), request.server_port,
+            address_packed(ip_address(request.client_address)), request.client_port,
+            address_packed(ip_address(request.server_address)), request.server_port,
         ))
         if ticket is None:
             raise TooManyError("too many connections are being deleted; try again")
@@ -111,8 +109,8 @@ class ConnectionsServicer(ConnectionsServiceServicer):
         """Raises UnknownServiceError."""
         return ConnectionFilter(
             slot=self._catalogue.slot(request.service) if request.service else None,
-            client=_prefix(request.client_prefix),
-            server=_prefix(request.server_prefix),
+            client=prefix_packed(request.client_prefix),
+            server=prefix_packed(request.server_prefix),
             states=frozenset(CONNECTION_STATES[state - 1] for state in request.states),
         )
 
@@ -193,15 +191,3 @@ def _shown(request: api.DeleteConnectionRequest) -> str:
             (request.server_address, request.server_port))
     return " to ".join(
         f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address, port in ends)
-
-
-def _prefix(text: str) -> tuple[bytes, int] | None:
-    if not text:
-        return None
-    network = prefix_parse(text)
-    bits = network.prefixlen + (96 if network.version == 4 else 0)
-    return _packed(network.network_address), bits
-
-
-def _packed(address: Address) -> bytes:
-    return address.packed if address.version == 6 else _MAPPED + address.packed

@@ -7,6 +7,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
+from synproxy.v1.capture_service_pb2_grpc import add_CaptureServiceServicer_to_server
 from synproxy.v1.config_service_pb2_grpc import add_ConfigServiceServicer_to_server
 from synproxy.v1.connections_service_pb2_grpc import add_ConnectionsServiceServicer_to_server
 from synproxy.v1.events_service_pb2_grpc import add_EventsServiceServicer_to_server
@@ -19,6 +20,7 @@ from appliance.api import CONFIGURATION, SERVICE_NAMES
 from appliance.config.listening import Listening
 from appliance.config_file import ConfigFile
 from appliance.management.audit import AuditLog
+from appliance.management.capture import CaptureServicer
 from appliance.management.catalogue import Catalogue
 from appliance.management.config import ConfigServicer
 from appliance.management.connections import ConnectionsServicer
@@ -44,6 +46,7 @@ class ManagementServer:
         self._stats = StatsServicer(catalogue, dataplane)
         self._connections = ConnectionsServicer(catalogue, dataplane)
         self._events = EventsServicer(catalogue, dataplane)
+        self._capture = CaptureServicer(catalogue, dataplane)
         self._samples = Samples(dataplane)
         self._system = SystemServicer(catalogue, dataplane, self._samples)
         self._sampling: asyncio.Task[None] | None = None
@@ -61,6 +64,7 @@ class ManagementServer:
         add_StatsServiceServicer_to_server(self._stats, server)
         add_ConnectionsServiceServicer_to_server(self._connections, server)
         add_EventsServiceServicer_to_server(self._events, server)
+        add_CaptureServiceServicer_to_server(self._capture, server)
         add_SystemServiceServicer_to_server(self._system, server)
         # So that clients without the schema, such as grpcurl, can do all of this.
         reflection.enable_server_reflection(

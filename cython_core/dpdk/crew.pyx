@@ -4,6 +4,7 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
 from cython_core.dpdk.buffers cimport buffers_on
+from cython_core.dpdk.capture cimport Capture
 from cython_core.dpdk.clock cimport clock_start
 from cython_core.dpdk.handover cimport INBOX_FRAMES
 from cython_core.dpdk.outlet cimport SIDES
@@ -92,6 +93,7 @@ cdef int shard_make(Worker *worker, settings) except -1:
     worker.proxy.links = <Links *>take("the connections' links", links_bytes(connections), socket)
     worker.proxy.events = <Events *>take("events", sizeof(Events), socket)
     worker.proxy.superseded = <Superseded *>take("superseded cookies", sizeof(Superseded), socket)
+    worker.capture = <Capture *>take("a capture", sizeof(Capture), socket)
     clock_start(&worker.clock, rte_get_tsc_hz(), rte_rdtsc(), now_ns)
     return 0
 
@@ -109,6 +111,7 @@ cdef int connect(Worker *worker, ports) except -1:
             inlet.queue_count += 1
         worker.outlet[side].port_id = port.port_id
         worker.outlet[side].queue_id = worker.index
+        worker.outlet[side].side = side
         if worker.count > 1:
             inlet.inbox = inbox_make(worker, side)
     worker.spares.pool = buffers_on(ports[0].socket)
@@ -151,6 +154,7 @@ cdef void crew_free(Crew *crew) noexcept:
         rte_free(worker.proxy.superseded)
         rte_free(worker.proxy.links)
         rte_free(worker.proxy.events)
+        rte_free(worker.capture)
         rte_free(worker.proxy.rows)
         rte_free(worker)
     rte_free(crew.learned)

@@ -6,6 +6,7 @@ take is freed and counted.
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
+from cython_core.dpdk.capture cimport Capture
 from cython_core.dpdk.rte cimport rte_mbuf, rte_mempool
 from cython_core.proxy.synproxy cimport OUTBOX_FRAMES, Proxy
 
@@ -21,6 +22,8 @@ cdef enum:
 cdef struct Outlet:
     uint16_t port_id
     uint16_t queue_id
+    uint32_t side
+    Capture *capture            # of the worker, while there is one; else NULL
     uint32_t count
     rte_mbuf *mbuf[OUTLET_FRAMES]
 

@@ -1,3 +1,4 @@
+from cython_core.dpdk.capture cimport capture_sent
 from cython_core.dpdk.rte cimport (
     rte_eth_tx_burst, rte_pktmbuf_alloc_bulk, rte_pktmbuf_free_bulk, shim_mbuf_data,
 )
@@ -24,8 +25,10 @@ cdef void outlets_flush(Outlet *outlets, uint64_t *rows) noexcept nogil:
 
 # The worker's rows begin with that of no service: what leaves is not counted by service.
 cdef void outlet_transmit(Outlet *outlet, uint64_t *rows) noexcept nogil:
-    cdef uint32_t sent = rte_eth_tx_burst(outlet.port_id, outlet.queue_id, outlet.mbuf,
-                                          <uint16_t>outlet.count)
+    cdef uint32_t sent
+    if outlet.capture != NULL:
+        capture_sent(outlet.capture, outlet.mbuf, outlet.count, outlet.side)
+    sent = rte_eth_tx_burst(outlet.port_id, outlet.queue_id, outlet.mbuf, <uint16_t>outlet.count)
     rows[<uint32_t>SENT] += sent
     if sent < outlet.count:
         rows[<uint32_t>TX_FULL] += outlet.count - sent

@@ -120,6 +120,19 @@ class Event:
 
 
 @dataclass(frozen=True)
+class CaptureFilter:
+    """Which frames a capture is of; what is unset lets all through."""
+
+    received: bool = True
+    sent: bool = True
+    reasons: frozenset[str] = frozenset()   # only frames that are dropped for one of them
+    slot: int | None = None
+    prefix: tuple[bytes, int] | None = None     # of either end, as in ConnectionFilter
+    port: int = 0                           # of either end
+    snap_bytes: int = 2016                  # captured of each frame, at most
+
+
+@dataclass(frozen=True)
 class LearnedServer:
     """What a server's SYN-ACKs have said, as far as their SYNs had asked.  Of what none has asked
     for yet stands what most servers have: wscale 7, SACK, timestamps."""

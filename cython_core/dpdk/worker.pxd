@@ -10,6 +10,7 @@ and its inboxes.  The control thread reads counters and progress as they stand.
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
+from cython_core.dpdk.capture cimport Capture, CaptureFilter
 from cython_core.dpdk.clock cimport Clock
 from cython_core.dpdk.commands cimport Commands
 from cython_core.dpdk.outlet cimport SIDES, WAYS_OUT, Outlet, Spares
@@ -30,7 +31,9 @@ cdef enum:
 # What the control thread tells all workers; each field is written with a store-release.
 cdef struct Orders:
     const Snapshot *snapshot
+    const CaptureFilter *capture_filter     # of the capture
     uint32_t stop
+    uint32_t capture            # the number of the capture that is on; 0: none
 
 
 # Where frames of one side come from.
@@ -51,6 +54,7 @@ cdef struct Progress:
     uint64_t now                # TSC at the end of the last turn
     uint64_t bursts             # taken from a queue or an inbox, none of them empty
     uint64_t frames             # in these bursts
+    uint32_t capture            # that it takes part in; a store-release
 
 
 cdef struct Worker:
@@ -67,6 +71,8 @@ cdef struct Worker:
     Outlet outlet[WAYS_OUT]
     Spares spares
     Commands commands
+    Capture *capture
+    bint captures               # one is on
     Proxy proxy
     rte_mbuf *mbuf[BURST_FRAMES]        # behind burst.segment
     Burst burst

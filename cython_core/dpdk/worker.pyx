@@ -1,5 +1,6 @@
 from libc.stdint cimport uint8_t
 
+from cython_core.dpdk.capture cimport capture_decided, capture_received
 from cython_core.dpdk.clock cimport clock_ns
 from cython_core.dpdk.commands cimport commands_run
 from cython_core.dpdk.handover cimport inbox_receive, steer
@@ -9,7 +10,7 @@ from cython_core.dpdk.outlet cimport (
 )
 from cython_core.dpdk.rte cimport (
     rte_eth_rx_burst, rte_gettid, rte_pause, rte_prefetch0, rte_rdtsc, shim_load_acquire32,
-    shim_load_acquire_pointer, shim_mbuf_data, shim_store_release64,
+    shim_load_acquire_pointer, shim_mbuf_data, shim_store_release32, shim_store_release64,
 )
 from cython_core.proxy.burst cimport (
     burst_admit, burst_decide, burst_hash, burst_match, burst_parse,
@@ -40,6 +41,7 @@ cdef inline void worker_turn(Worker *worker) noexcept nogil:
     cdef uint32_t side, i
     proxy_clock(&worker.proxy, clock_ns(&worker.clock, began))
     snapshot_take(worker)
+    capture_follow(worker)
     for side in range(SIDES):
         for i in range(worker.inlet[side].queue_count):
             queue_receive(worker, &worker.inlet[side], worker.inlet[side].queue_id[i])
@@ -64,6 +66,27 @@ cdef inline void snapshot_take(Worker *worker) noexcept nogil:
         shim_store_release64(&worker.progress.generation, snapshot.generation)
 
 
+cdef inline void capture_follow(Worker *worker) noexcept nogil:
+    cdef uint32_t capture = shim_load_acquire32(&worker.orders.capture)
+    if worker.progress.capture != capture:
+        capture_switch(worker, capture)
+    if worker.captures:
+        worker.capture.now_ns = worker.proxy.now_ns
+        worker.capture.snapshot = worker.proxy.snapshot
+
+
+# From here on nothing of the filter is read but the worker's copy.
+cdef void capture_switch(Worker *worker, uint32_t capture) noexcept nogil:
+    cdef uint32_t side
+    worker.captures = capture != 0
+    if worker.captures:
+        worker.capture.filter = worker.orders.capture_filter[0]
+        worker.capture.pending = 0
+    for side in range(SIDES):
+        worker.outlet[side].capture = worker.capture if worker.captures else NULL
+    shim_store_release32(&worker.progress.capture, capture)
+
+
 cdef inline void queue_receive(Worker *worker, const Inlet *inlet,
                                uint16_t queue_id) noexcept nogil:
     worker.burst.count = rte_eth_rx_burst(inlet.port_id, queue_id, worker.mbuf, RECEIVE_FRAMES)
@@ -80,12 +103,16 @@ cdef inline uint32_t burst_through(Worker *worker, uint32_t side) noexcept nogil
     prepare_way_out(worker, burst.count)
     burst_view(worker)
     burst_parse(burst)
+    if worker.captures:
+        capture_received(worker.capture, burst)
     burst_admit(burst, &worker.proxy)
     burst_hash(burst, &worker.proxy)
     if worker.count > 1:
         steer(worker, side)
     burst_match(burst, &worker.proxy)
     burst_decide(burst, &worker.proxy)
+    if worker.captures:
+        capture_decided(worker.capture, burst)
     outbox_empty(&worker.proxy, &worker.spares, worker.outlet)
     burst_send(worker, side)
     return burst.count

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from cython_core.dataplane import (
     COUNTERS,
     SERVICE_COUNTERS,
+    CaptureFilter,
     Connection,
     ConnectionFilter,
     CookieSwitch,
@@ -39,6 +40,10 @@ class Plane:
         self.servers: list[LearnedServer] = []
         self.entries: list[Connection | None] = []      # of one worker's table; None is free
         self.asked: list[ConnectionFilter] = []
+        self.capturing: CaptureFilter | None = None
+        self.frames: list[tuple[int, int, bool, str | None, int, bytes]] = []
+        self.frames_lost = 0
+        self.taken = 0              # how often frames were taken
         self.happened: list[Event] = []
         self.events_lost = 0
         self.watched = False
@@ -179,6 +184,20 @@ class Plane:
     def events(self) -> tuple[list[Event], int]:
         taken, self.happened = self.happened, []
         return taken, self.events_lost
+
+    def capture_begin(self, wanted: CaptureFilter) -> bool:
+        if self.stuck:
+            return False
+        self.capturing = wanted
+        return True
+
+    def captured(self) -> tuple[list[tuple[int, int, bool, str | None, int, bytes]], int]:
+        taken, self.frames = self.frames, []
+        self.taken += 1
+        return taken, self.frames_lost
+
+    def capture_end(self) -> None:
+        self.capturing = None
 
     def port_stats(self) -> list[PortStats]:
         return [

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.api import SERVICE_NAMES
 from appliance.exit_codes import ExitCode
 from appliance.host.link import link_read
 from appliance.lab.waiting import until
@@ -95,7 +96,7 @@ def test_a_closed_terminal_or_a_reload_does_not_end_it(configure, start):
     daemon.process.send_signal(signal.SIGHUP)
     until(lambda: "reload: taken: runs already" in daemon.said(), seconds=READY_S,
           what="the file to be taken")
-    assert daemon.synproxy("health").count("SERVING") == 7
+    assert daemon.synproxy("health").count("SERVING") == len(SERVICE_NAMES) + 2
     assert daemon.stop() == 0
 
 
@@ -123,7 +124,7 @@ def test_an_output_that_takes_nothing_is_no_reason_to_stop(configure, tmp_path):
 @two_cores
 def test_it_is_ready_and_healthy_and_counts(configure, start):
     daemon = start(configure())
-    assert daemon.synproxy("health").count("SERVING") == 7
+    assert daemon.synproxy("health").count("SERVING") == len(SERVICE_NAMES) + 2
     stats = json.loads(daemon.synproxy("stats", "-o", "json"))
     assert [worker["lcore"] for worker in stats["workers"]] == [LCORES[-1]]
     assert [port["role"] for port in stats["ports"]] == ["client", "server"]
@@ -157,7 +158,7 @@ def test_a_socket_left_by_a_killed_daemon_is_no_obstacle(configure, start):
     first.stop(signal.SIGKILL)
     assert Path(first.address.removeprefix("unix:")).exists()
     second = start(configure())
-    assert second.synproxy("health").count("SERVING") == 7
+    assert second.synproxy("health").count("SERVING") == len(SERVICE_NAMES) + 2
     assert second.stop() == 0
 
 
@@ -203,8 +204,8 @@ def test_over_tcp_it_serves_its_own_host(configure, start):
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     daemon = start(configure(address=address))
     daemon.address = address
-    assert daemon.synproxy("health").count("SERVING") == 7
+    assert daemon.synproxy("health").count("SERVING") == len(SERVICE_NAMES) + 2
     second = finished("run", configure("second", address=address))
     assert second.returncode == ExitCode.UNAVAILABLE
     assert second.stderr.splitlines()[-1].startswith("synproxyd: management.address: can't listen")
-    assert daemon.synproxy("health").count("SERVING") == 7
+    assert daemon.synproxy("health").count("SERVING") == len(SERVICE_NAMES) + 2

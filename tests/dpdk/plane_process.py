@@ -8,6 +8,7 @@ Reads a job from standard input, a line of JSON:
     services    fields of ServiceSpec, for each publish; the second and later ones while running
     drains      wait before each but the first and second until something has left for good
     received    run until so many frames have come
+    captures    fields of CaptureFilter, of captures that follow each other
     delete      whether all connections of two workers are listed, deleted and listed again
     seconds     and then so much longer, and until the next line, or the end, of standard input
 
@@ -21,6 +22,7 @@ import sys
 import time
 
 from cython_core.dataplane import (
+    CaptureFilter,
     ConnectionFilter,
     Dataplane,
     DataplaneError,
@@ -32,6 +34,7 @@ from cython_core.dataplane import (
 )
 
 PATIENCE_S = 60
+CAPTURE_S = 0.2
 MAPPED = b"\0" * 10 + b"\xff\xff"      # RFC 4291 §2.5.5.2
 
 
@@ -80,6 +83,7 @@ def run_plane(plane, job):
     time.sleep(job["seconds"])
     sys.stdin.readline()
     census = [listed(plane), deleted(plane), listed(plane)] if job.get("delete") else []
+    captured = [capture(plane, fields) for fields in job.get("captures", ())]
     resting = plane.mempool_stats()
     changes += [plane.service_changes(range(4), seen) for _ in range(2)]
     plane.rest()
@@ -103,6 +107,7 @@ def run_plane(plane, job):
         "eal_arguments": plane.eal_arguments,
         "changes": changes,
         "census": census,
+        "captured": captured,
     }
 
 
@@ -133,6 +138,17 @@ def told(plane, ticket, states):
     if done:
         states.append(was and was.state)
     return done
+
+
+def capture(plane, fields):
+    """A moment's frames: side, whether sent, reason, length, captured; and how many were lost."""
+    reasons = frozenset(fields.get("reasons", ()))
+    wait(lambda: plane.capture_begin(CaptureFilter(**fields | {"reasons": reasons})))
+    _, before = plane.captured()
+    time.sleep(CAPTURE_S)
+    frames, lost = plane.captured()
+    plane.capture_end()
+    return {"frames": [[*frame[1:5], len(frame[5])] for frame in frames], "lost": lost - before}
 
 
 def refusal(call):

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 from collections.abc import Callable
 
 import pytest
@@ -23,9 +24,7 @@ def driver() -> str:
 
 
 @pytest.fixture
-def synproxy(proxy: Proxy, lab: Lab) -> Callable[..., str]:
-    import subprocess
-
+def synproxy(proxy: Proxy) -> Callable[..., str]:
     def run(*arguments: str) -> str:
         return subprocess.run(
             python_module("appliance.cli.main", "--address", proxy.address, *arguments),

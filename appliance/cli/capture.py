@@ -1,0 +1,61 @@
+"""synproxy capture."""
+
+from contextlib import suppress
+from typing import BinaryIO
+
+import click
+from synproxy.v1 import capture_service_pb2 as api
+from synproxy.v1.capture_service_pb2_grpc import CaptureServiceStub
+
+from appliance.cli.connection import connected
+from appliance.config.duration import duration_parse
+
+
+def _duration(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    try:
+        duration_parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return value
+
+
+@click.command("capture")
+@click.option("--write", "file", type=click.File("wb", lazy=False), required=True, metavar="FILE",
+              help="The pcapng file to write; - for standard output.")
+@click.option("--service", default="", metavar="NAME", help="Only frames of this service.")
+@click.option("--prefix", default="", metavar="PREFIX", help="Only frames with an end in it.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Only segments with this port.")
+@click.option("--reason", "reasons", multiple=True, metavar="NAME",
+              help="Only frames that are dropped for this reason.  May be given again.")
+@click.option("--direction", type=click.Choice(["received", "sent"]),
+              help="Only frames that come, or that leave.")
+@click.option("--count", type=click.IntRange(1, 10_000_000), default=10_000, show_default=True,
+              help="End after so many packets.")
+@click.option("--time", "time_text", default="1m", show_default=True, callback=_duration,
+              help="End after that time.")
+@click.option("--snap", type=click.IntRange(14, 2016), default=256, show_default=True,
+              help="Capture so many bytes of each frame.")
+@click.pass_obj
+def command(
+    address: str | None, file: BinaryIO, service: str, prefix: str, port: int | None,
+    reasons: tuple[str, ...], direction: str | None, count: int, time_text: str, snap: int,
+) -> None:
+    """Write frames to a file for Wireshark.
+
+    They are told as they come from the wire and as they leave, until Ctrl-C at the latest.  Why a
+    frame was dropped is its comment:
+
+        synproxy capture --reason cookie_invalid --write - | tshark -r - -T fields -e frame.comment
+    """
+    request = api.CaptureRequest(
+        service=service, prefix=prefix, port=port, reasons=reasons, packets=count,
+        time=duration_parse(time_text), snap_bytes=snap,
+        direction=f"DIRECTION_{direction.upper()}" if direction else None,
+    )
+    packets = lost = 0
+    with connected(address) as channel, suppress(KeyboardInterrupt):
+        for answer in CaptureServiceStub(channel).Capture(request):
+            file.write(answer.pcapng)
+            file.flush()
+            packets, lost = answer.packets, answer.lost
+    click.echo(f"{packets} packets, {lost} lost", err=True)

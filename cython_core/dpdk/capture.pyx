@@ -1,0 +1,116 @@
+from libc.string cimport memcpy
+
+from cython_core.dpdk.rte cimport shim_load_acquire64, shim_mbuf_data, shim_store_release64
+from cython_core.proxy.counters cimport DROP_FIRST
+from cython_core.proxy.service cimport Service, snapshot_match
+from cython_core.proxy.synproxy cimport VERDICT_NONE
+from cython_core.wire.prefix cimport prefix_covers
+from cython_core.wire.segment cimport Segment, segment_parse
+
+
+cdef void capture_received(Capture *capture, const Burst *burst) noexcept nogil:
+    cdef uint32_t i
+    capture.pending = 0
+    if capture.filter.drops or not capture.filter.received:
+        return
+    for i in range(burst.count):
+        if is_wanted(capture, &burst.segment[i], burst.from_client):
+            record_received(capture, burst, i)
+
+
+cdef void capture_decided(Capture *capture, const Burst *burst) noexcept nogil:
+    cdef uint32_t i
+    cdef uint8_t verdict
+    if capture.filter.drops:
+        for i in range(burst.count):
+            if is_wanted_drop(capture, burst.verdict[i]) and is_wanted(
+                    capture, &burst.segment[i], burst.from_client):
+                record_received(capture, burst, i)
+    for i in range(capture.pending):
+        verdict = burst.verdict[capture.at[i]]
+        record_at(capture, i).verdict = CAPTURE_SKIP if verdict == VERDICT_NONE else verdict
+    shim_store_release64(&capture.written, capture.written + capture.pending)
+    capture.pending = 0
+
+
+cdef void capture_sent(Capture *capture, rte_mbuf **mbufs, uint32_t count,
+                       uint32_t side) noexcept nogil:
+    cdef Segment segment
+    cdef CaptureRecord *record
+    cdef uint32_t i
+    if capture.filter.drops or not capture.filter.sent:
+        return
+    for i in range(count):
+        segment.frame = shim_mbuf_data(mbufs[i])
+        segment.frame_bytes = mbufs[i].data_len
+        segment.room_bytes = mbufs[i].data_len
+        if capture.filter.flows:
+            segment_parse(&segment)
+        # To the server is from the client.
+        if not is_wanted(capture, &segment, side != 0):
+            continue
+        record = record_make(capture, segment.frame, segment.frame_bytes)
+        if record != NULL:
+            record.side = <uint8_t>side
+            record.sent = True
+            record.verdict = VERDICT_NONE
+            shim_store_release64(&capture.written, capture.written + 1)
+
+
+cdef inline bint is_wanted_drop(const Capture *capture, uint8_t verdict) noexcept nogil:
+    return verdict >= DROP_FIRST and capture.filter.reasons >> (verdict - DROP_FIRST) & 1
+
+
+cdef inline bint is_wanted(const Capture *capture, const Segment *segment,
+                           bint from_client) noexcept nogil:
+    return not capture.filter.flows or is_of_flow(capture, segment, from_client)
+
+
+cdef bint is_of_flow(const Capture *capture, const Segment *segment,
+                     bint from_client) noexcept nogil:
+    cdef const CaptureFilter *filter = &capture.filter
+    cdef const Service *service
+    if not (prefix_covers(&filter.prefix, segment.source)
+            or prefix_covers(&filter.prefix, segment.destination)):
+        return False
+    if filter.port != 0 and filter.port != segment.sport and filter.port != segment.dport:
+        return False
+    if filter.row == 0:
+        return True
+    if from_client:
+        service = snapshot_match(capture.snapshot, segment.destination, segment.dport)
+    else:
+        service = snapshot_match(capture.snapshot, segment.source, segment.sport)
+    return service != NULL and service.row == filter.row
+
+
+cdef inline CaptureRecord *record_at(Capture *capture, uint32_t ahead) noexcept nogil:
+    return &capture.record[(capture.written + ahead) % CAPTURE_RECORDS]
+
+
+# A record behind those that are pending, with the frame, or NULL: there is no room.
+cdef CaptureRecord *record_make(Capture *capture, const uint8_t *frame,
+                                uint16_t frame_bytes) noexcept nogil:
+    cdef CaptureRecord *record = record_at(capture, capture.pending)
+    cdef uint64_t taken = capture.written + capture.pending - shim_load_acquire64(&capture.read)
+    if taken >= CAPTURE_RECORDS:
+        shim_store_release64(&capture.lost, capture.lost + 1)
+        return NULL
+    record.time_ns = capture.now_ns
+    record.frame_bytes = frame_bytes
+    record.captured_bytes = frame_bytes
+    if frame_bytes > capture.filter.snap_bytes:
+        record.captured_bytes = capture.filter.snap_bytes
+    memcpy(record.frame, frame, record.captured_bytes)
+    return record
+
+
+cdef void record_received(Capture *capture, const Burst *burst, uint32_t i) noexcept nogil:
+    cdef const Segment *segment = &burst.segment[i]
+    cdef CaptureRecord *record = record_make(capture, segment.frame, segment.frame_bytes)
+    if record == NULL:
+        return
+    record.side = not burst.from_client
+    record.sent = False
+    capture.at[capture.pending] = i
+    capture.pending += 1

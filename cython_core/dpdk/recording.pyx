@@ -1,0 +1,77 @@
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+from cython_core.dpdk.capture cimport (
+    CAPTURE_BYTES_MAX, CAPTURE_RECORDS, CAPTURE_SKIP, Capture, CaptureFilter, CaptureRecord,
+)
+from cython_core.dpdk.rte cimport (
+    shim_load_acquire32, shim_load_acquire64, shim_store_release32, shim_store_release64,
+)
+from cython_core.proxy.counters cimport DROP_FIRST
+from cython_core.wire.prefix cimport prefix_set
+
+from cython_core.proxy.counters import DROP_REASONS
+
+SNAP_BYTES_MAX = CAPTURE_BYTES_MAX
+
+
+cdef bint recording_begin(Crew *crew, wanted) except? False:
+    cdef uint32_t index
+    cdef Capture *capture
+    for index in range(crew.count):
+        if shim_load_acquire32(&crew.worker[index].progress.capture) != 0:
+            return False
+    filter_compile(&crew.capture_filter, wanted)
+    for index in range(crew.count):
+        capture = crew.worker[index].capture
+        shim_store_release64(&capture.read, shim_load_acquire64(&capture.written))
+    crew.captures += 1
+    crew.orders.capture_filter = &crew.capture_filter
+    shim_store_release32(&crew.orders.capture, crew.captures)
+    return True
+
+
+cdef int filter_compile(CaptureFilter *filter, wanted) except -1:
+    cdef bytes address
+    memset(filter, 0, sizeof(CaptureFilter))
+    filter.received, filter.sent = wanted.received, wanted.sent
+    filter.drops = bool(wanted.reasons)
+    for reason in wanted.reasons:
+        filter.reasons |= <uint32_t>1 << <uint32_t>DROP_REASONS.index(reason)
+    filter.row = 0 if wanted.slot is None else 2 * <uint32_t>wanted.slot + 1
+    filter.port = wanted.port
+    filter.snap_bytes = min(wanted.snap_bytes, CAPTURE_BYTES_MAX)
+    if wanted.prefix is not None:
+        address, bits = wanted.prefix
+        prefix_set(&filter.prefix, <const uint8_t *>address, bits)
+    filter.flows = filter.row != 0 or filter.port != 0 or wanted.prefix is not None
+    return 0
+
+
+cdef tuple recording_take(Crew *crew):
+    cdef uint64_t lost = 0
+    cdef uint32_t index, _record
+    cdef Capture *capture
+    records = []
+    for index in range(crew.count):
+        capture = crew.worker[index].capture
+        for _record in range(CAPTURE_RECORDS):
+            if capture.read == shim_load_acquire64(&capture.written):
+                break
+            take(&capture.record[capture.read % CAPTURE_RECORDS], records)
+            shim_store_release64(&capture.read, capture.read + 1)
+        lost += shim_load_acquire64(&capture.lost)
+    return records, lost
+
+
+cdef int take(const CaptureRecord *record, list records) except -1:
+    if record.verdict == CAPTURE_SKIP:
+        return 0
+    reason = DROP_REASONS[record.verdict - DROP_FIRST] if record.verdict >= DROP_FIRST else None
+    records.append((record.time_ns, record.side, bool(record.sent), reason, record.frame_bytes,
+                    (<const char *>record.frame)[:record.captured_bytes]))
+    return 0
+
+
+cdef void recording_end(Crew *crew) noexcept:
+    shim_store_release32(&crew.orders.capture, 0)

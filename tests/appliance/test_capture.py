@@ -1,0 +1,173 @@
+"""CaptureService: a pcapng file that tshark reads, bounds, and what a slow reader loses."""
+
+import subprocess
+import time
+from ipaddress import ip_address
+from shutil import which
+
+import grpc
+import pytest
+from click.testing import CliRunner
+from google.protobuf.duration_pb2 import Duration
+from synproxy.v1 import capture_service_pb2 as api
+from synproxy.v1.capture_service_pb2_grpc import CaptureServiceStub
+from synproxy.v1.rule_pb2 import ROLE_OPERATOR
+
+from appliance.cli.main import main
+from appliance.exit_codes import ExitCode
+from appliance.lab.waiting import until
+from appliance.management import capture as servicer
+from appliance.management.roles import method_role
+from cython_core.dataplane import CaptureFilter
+
+from .segment_frames import to_client, to_server
+
+CALL_S = 10
+CLIENT, SERVER = 0, 1
+TIME_NS = 1_700_000_000_123_456_789
+SOON = Duration(nanos=100_000_000)
+LONG = Duration(seconds=60)
+FRAMES = [
+    (TIME_NS, CLIENT, False, None, 60, to_server()),
+    (TIME_NS + 1, SERVER, True, None, 1500, to_server(b"x" * 100)),
+    (TIME_NS + 2, CLIENT, False, "cookie_invalid", 60, to_server(flags="A")),
+    (TIME_NS + 3, SERVER, False, None, 60, to_client()),
+]
+FIELDS = ("frame.time_epoch", "frame.interface_name", "frame.packet_flags_direction", "frame.len",
+          "frame.comment")
+
+
+@pytest.fixture
+def capture(daemon):
+    """Capture, once it has begun; the calls end with the test."""
+    calls = []
+
+    def begin(**request):
+        calls.append(CaptureServiceStub(daemon.channel).Capture(
+            api.CaptureRequest(**{"time": LONG} | request)))
+        return calls[-1], next(calls[-1])
+
+    yield begin
+    for call in calls:
+        call.cancel()
+    until(lambda: daemon.plane.capturing is None, seconds=CALL_S, what="the capture to end")
+
+
+def failure(daemon, **request):
+    with pytest.raises(grpc.RpcError) as error:
+        next(CaptureServiceStub(daemon.channel).Capture(api.CaptureRequest(**request)))
+    return error.value.code(), error.value.details()
+
+
+def tshark(content, *arguments):
+    """What it says of a file, and of nothing that is wrong with it."""
+    if not which("tshark"):
+        pytest.skip("no tshark")
+    run = subprocess.run(["tshark", "-n", "-r", "-", *arguments], input=content,
+                         capture_output=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    assert b"appears" not in run.stderr, run.stderr
+    return run.stdout.decode()
+
+
+def test_who_may():
+    assert method_role("/synproxy.v1.CaptureService/Capture") == ROLE_OPERATOR
+
+
+def test_the_parts_are_a_file_that_tshark_reads(daemon, capture):
+    parts, first = capture(packets=len(FRAMES))
+    daemon.plane.frames = list(FRAMES)
+    daemon.plane.frames_lost = 9
+    answers = [first, *parts]
+    assert (answers[-1].packets, answers[-1].lost) == (4, 9)
+    said = tshark(b"".join(answer.pcapng for answer in answers), "-T", "fields", "-E",
+                  "separator=|", *(word for field in FIELDS for word in ("-e", field)))
+    rows = [line.split("|") for line in said.splitlines()]
+    assert [row[1:] for row in rows] == [
+        ["client", "0x00000001", "60", ""], ["server", "0x00000002", "1500", ""],
+        ["client", "0x00000001", "60", "dropped: cookie_invalid"],
+        ["server", "0x00000001", "60", ""],
+    ]
+    assert rows[0][0].startswith("1700000000.123456789")
+
+
+def test_it_ends_after_so_many_packets_or_that_time(daemon, capture):
+    parts, _ = capture(packets=3)
+    daemon.plane.frames = list(FRAMES)
+    assert [part.packets for part in parts][-1] == 3
+    parts, _ = capture(time=SOON)
+    assert [part.packets for part in parts][-1] == 0
+    until(lambda: daemon.plane.capturing is None, seconds=CALL_S, what="the capture to end")
+
+
+def test_filters_are_the_data_planes_own(daemon, capture):
+    capture(service="mail", prefix="198.51.100.0/24", port=25, snap_bytes=64,
+            reasons=["martian"], direction=api.CaptureRequest.DIRECTION_RECEIVED)
+    assert daemon.plane.capturing == CaptureFilter(
+        received=True, sent=False, reasons=frozenset(["martian"]), slot=1,
+        prefix=(b"\0" * 10 + b"\xff\xff" + ip_address("198.51.100.0").packed, 120), port=25,
+        snap_bytes=64)
+
+
+def test_a_reader_that_reads_nothing_has_nothing_taken_for_it(daemon, capture, monkeypatch):
+    plane = daemon.plane
+    frames = [(TIME_NS, CLIENT, False, None, 1400, bytes(1400))] * 500
+    taken = plane.captured
+
+    def flood():
+        plane.frames = list(frames)
+        return taken()
+
+    monkeypatch.setattr(plane, "captured", flood)
+    parts, _ = capture(packets=10_000_000)
+    until(lambda: is_at_rest(plane), seconds=CALL_S, what="the stream to be full")
+    plane.frames_lost = 77
+    assert any(part.lost == 77 for part in parts)
+
+
+def is_at_rest(plane):
+    before = plane.taken
+    time.sleep(10 * servicer.POLL_S)
+    return plane.taken == before
+
+
+def test_one_at_a_time(daemon, capture):
+    parts, _ = capture()
+    assert failure(daemon) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "somebody captures already")
+    parts.cancel()
+    until(lambda: daemon.plane.capturing is None, seconds=CALL_S, what="the capture to end")
+    capture()
+
+
+def test_a_stuck_worker_is_unavailable(daemon, monkeypatch):
+    monkeypatch.setattr(servicer, "BEGIN_S", 0.1)
+    daemon.plane.stuck = True
+    assert failure(daemon)[0] is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(("request_", "field"), [
+    ({"prefix": "x"}, "prefix"), ({"port": 65536}, "port"), ({"packets": 10_000_001}, "packets"),
+    ({"time": Duration(nanos=1)}, "time"), ({"snap_bytes": 13}, "snap_bytes"),
+    ({"reasons": ["nope"]}, "reasons[0]"),
+    ({"reasons": ["martian"], "direction": api.CaptureRequest.DIRECTION_SENT}, "direction")])
+def test_what_is_wrong_is_named(daemon, request_, field):
+    code, details = failure(daemon, **request_)
+    assert (code, details.startswith(f"{field}: ")) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+
+
+def test_a_service_that_no_one_knows_is_not_found(daemon):
+    assert failure(daemon, service="nope")[0] is grpc.StatusCode.NOT_FOUND
+
+
+def test_synproxy_writes_the_file(daemon, tmp_path):
+    path = tmp_path / "frames.pcapng"
+    result = CliRunner().invoke(main, [
+        "--address", daemon.address, "capture", "--time", "100ms", "--write", str(path)])
+    assert (result.exit_code, result.stderr) == (ExitCode.OK, "0 packets, 0 lost\n")
+    assert tshark(path.read_bytes()) == ""
+
+
+def test_a_time_that_is_none_is_a_usage_error(daemon):
+    result = CliRunner().invoke(main, [
+        "--address", daemon.address, "capture", "--time", "soon", "--write", "-"])
+    assert result.exit_code == ExitCode.USAGE
