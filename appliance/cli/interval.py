@@ -9,7 +9,7 @@ import click
 
 def interval_option(words: str) -> Callable[[Any], Any]:
     return click.option(
-        "--interval", type=click.FloatRange(min=0.1, max=86400), default=1.0, show_default=True,
+        "--interval", type=click.FloatRange(min=0.1, max=3600), default=1.0, show_default=True,
         callback=_seconds, help=words,
     )
 
