@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from libc.stdint cimport uint8_t, uint32_t, uintptr_t
 
-from cython_core.dpdk.listing cimport census_delete, census_deleted, census_take
+from cython_core.dpdk.connections cimport connections_delete, connections_deleted, connections_take
 from cython_core.dpdk.crew cimport (
     Crew, crew_free, crew_generation, crew_launch, crew_make, crew_publish, crew_stop,
 )
@@ -243,7 +243,7 @@ cdef class Dataplane:
         if self.snapshot == NULL:
             return [], None
         worker, at = place
-        found, behind = census_take(crew, self.snapshot, wanted, worker, at, steps, room)
+        found, behind = connections_take(crew, self.snapshot, wanted, worker, at, steps, room)
         if behind is not None:
             return found, (worker, behind)
         return found, (worker + 1, 0) if worker + 1 < crew.count else None
@@ -251,14 +251,14 @@ cdef class Dataplane:
     def delete_connection(self, flow):
         if not self.running:
             raise DataplaneError("the workers don't run")
-        ticket = census_delete(self.workers(), flow, self.deletions)
+        ticket = connections_delete(self.workers(), flow, self.deletions)
         if ticket is not None:
             self.deletions.add(ticket)
         return ticket
 
     def connection_deleted(self, ticket):
         worker, number = ticket
-        done, was = census_deleted(self.workers(), self.snapshot, worker, number)
+        done, was = connections_deleted(self.workers(), self.snapshot, worker, number)
         if done:
             self.deletions.discard(ticket)
         return done, was

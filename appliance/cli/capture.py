@@ -4,19 +4,12 @@ from contextlib import suppress
 from typing import BinaryIO
 
 import click
+from google.protobuf.duration_pb2 import Duration
 from synproxy.v1 import capture_service_pb2 as api
 from synproxy.v1.capture_service_pb2_grpc import CaptureServiceStub
 
 from appliance.cli.connection import connected
-from appliance.config.duration import duration_parse
-
-
-def _duration(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
-    try:
-        duration_parse(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    return value
+from appliance.cli.duration_value import duration_value
 
 
 @click.command("capture")
@@ -31,14 +24,14 @@ def _duration(ctx: click.Context, parameter: click.Parameter, value: str) -> str
               help="Only frames that come, or that leave.")
 @click.option("--count", type=click.IntRange(1, 10_000_000), default=10_000, show_default=True,
               help="End after so many packets.")
-@click.option("--time", "time_text", default="1m", show_default=True, callback=_duration,
+@click.option("--time", default="1m", show_default=True, callback=duration_value,
               help="End after that time.")
 @click.option("--snap", type=click.IntRange(14, 2016), default=256, show_default=True,
               help="Capture so many bytes of each frame.")
 @click.pass_obj
 def command(
     address: str | None, file: BinaryIO, service: str, prefix: str, port: int | None,
-    reasons: tuple[str, ...], direction: str | None, count: int, time_text: str, snap: int,
+    reasons: tuple[str, ...], direction: str | None, count: int, time: Duration, snap: int,
 ) -> None:
     """Write frames to a file for Wireshark.
 
@@ -49,7 +42,7 @@ def command(
     """
     request = api.CaptureRequest(
         service=service, prefix=prefix, port=port, reasons=reasons, packets=count,
-        time=duration_parse(time_text), snap_bytes=snap,
+        time=time, snap_bytes=snap,
         direction=f"DIRECTION_{direction.upper()}" if direction else None,
     )
     packets = lost = 0

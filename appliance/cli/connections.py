@@ -10,6 +10,7 @@ from synproxy.v1.connections_service_pb2_grpc import ConnectionsServiceStub
 from appliance.cli.connection import TIMEOUT_S, connected
 from appliance.cli.output import format_option, message_text, table_text
 from appliance.config.duration import duration_ns, duration_text
+from appliance.ends import end_parse, end_text
 
 PAGE_SIZE = 1000
 _STATES = [name.removeprefix("STATE_").lower() for name in api.Connection.State.keys()[1:]]
@@ -85,23 +86,16 @@ def _row(one: api.Connection) -> tuple[object, ...]:
     )
 
 
-def end_text(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
 class _End(click.ParamType[tuple[str, int]]):
-    """192.0.2.1:443, [2001:db8::1]:443."""
-
     name = "address:port"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, int]:
-        address, _, port = str(value).rpartition(":")
-        if not address or not port.isdecimal() or len(port) > 5:
-            self.fail(f"{value} is no ADDRESS:PORT, such as 192.0.2.1:443 or [2001:db8::1]:443",
-                      param, ctx)
-        return address.removeprefix("[").removesuffix("]"), int(port)
+        try:
+            return end_parse(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @command.command("delete")

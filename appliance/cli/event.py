@@ -8,8 +8,8 @@ from synproxy.v1 import events_service_pb2 as api
 from synproxy.v1.events_service_pb2_grpc import EventsServiceStub
 
 from appliance.cli.connection import connected
-from appliance.cli.connections import end_text
 from appliance.cli.output import format_option, message_text
+from appliance.ends import end_text
 
 _FLAGS = "FSRPAUEC"     # RFC 9293 §3.1, from the lowest bit on
 

@@ -14,7 +14,8 @@ from appliance.config.constraints import constraint_violations
 from appliance.config.duration import NS_PER_S, duration_ns
 from appliance.config.violation import Violation
 from appliance.management.addresses import prefix_packed
-from appliance.management.catalogue import Catalogue, UnknownServiceError
+from appliance.management.catalogue import Catalogue
+from appliance.management.change_errors import UnknownServiceError
 from appliance.management.errors import abort_invalid
 from appliance.management.pcapng import file_begin, file_end, packet
 from cython_core.dataplane import DROP_REASONS, CaptureFilter, Dataplane, DataplaneError

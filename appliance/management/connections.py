@@ -14,10 +14,13 @@ from synproxy.v1.connections_service_pb2_grpc import ConnectionsServiceServicer
 
 from appliance.config.constraints import constraint_violations
 from appliance.config.violation import Violation
+from appliance.ends import end_text
 from appliance.management.addresses import address_packed, prefix_packed
-from appliance.management.catalogue import ACKNOWLEDGE_TIMEOUT_S, Catalogue, UnknownServiceError
-from appliance.management.changes import change_note
+from appliance.management.catalogue import ACKNOWLEDGE_TIMEOUT_S, Catalogue
+from appliance.management.change_errors import UnknownServiceError
+from appliance.management.changes import change_note, fields_changed
 from appliance.management.errors import abort_invalid
+from appliance.management.pages import page_size, page_size_violations
 from cython_core.dataplane import (
     CONNECTION_STATES,
     Connection,
@@ -26,8 +29,6 @@ from cython_core.dataplane import (
     DataplaneError,
 )
 
-PAGE_SIZE_DEFAULT = 100
-PAGE_SIZE_MAX = 1000
 STEP = 1 << 16          # entries looked at between two turns of the event loop
 STEPS_MAX = 16          # of one call
 _POLL_S = 0.0005
@@ -54,7 +55,7 @@ class ConnectionsServicer(ConnectionsServiceServicer):
         except UnknownServiceError as error:
             await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
         place: Place | None = token_read(request) if request.page_token else (0, 0)
-        room = min(request.page_size or PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
+        room = page_size(request.page_size)
         answer = api.ListConnectionsResponse()
         for _ in range(STEPS_MAX):
             if place is None or not room:
@@ -85,7 +86,7 @@ class ConnectionsServicer(ConnectionsServiceServicer):
                 grpc.StatusCode.NOT_FOUND, f"no connection is open from {shown}")
             raise AssertionError("abort returns never")
         connection = self._message(was)
-        change_note(f"connections/{shown}", connection, None)
+        change_note(f"connections/{shown}", fields_changed(connection, None))
         return api.DeleteConnectionResponse(connection=connection)
 
     async def _delete(self, request: api.DeleteConnectionRequest) -> Connection | None:
@@ -165,8 +166,7 @@ def _list_digest(request: api.ListConnectionsRequest) -> str:
 
 def _list_violations(request: api.ListConnectionsRequest) -> Iterator[Violation]:
     yield from constraint_violations(request)
-    if request.page_size < 0:
-        yield Violation("page_size", f"must not be negative, as {request.page_size} is")
+    yield from page_size_violations(request.page_size)
     if request.page_token:
         try:
             token_read(request)
@@ -187,7 +187,5 @@ def _delete_violations(request: api.DeleteConnectionRequest) -> Iterator[Violati
 
 
 def _shown(request: api.DeleteConnectionRequest) -> str:
-    ends = ((request.client_address, request.client_port),
-            (request.server_address, request.server_port))
-    return " to ".join(
-        f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address, port in ends)
+    return (f"{end_text(request.client_address, request.client_port)} to"
+            f" {end_text(request.server_address, request.server_port)}")

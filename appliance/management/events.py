@@ -10,7 +10,8 @@ from appliance.config.constraints import constraint_violations
 from appliance.config.formats import prefix_parse
 from appliance.config.violation import Violation
 from appliance.management.audience import Audience, TooManyReadersError, Wanted
-from appliance.management.catalogue import Catalogue, UnknownServiceError
+from appliance.management.catalogue import Catalogue
+from appliance.management.change_errors import UnknownServiceError
 from appliance.management.errors import abort_invalid
 from cython_core.dataplane import EVENT_REASONS, Dataplane, Event
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 
 from synproxy.v1 import stats_service_pb2 as api
 
-from appliance.config.duration import NS_PER_S
+from appliance.config.duration import NS_PER_S, duration_of
 from appliance.management.catalogue import Catalogue
 from cython_core.dataplane import DROP_REASONS, Dataplane, PortStats, Seen, WorkerStats
 
@@ -49,7 +49,7 @@ class Sampler:
             mempools=[api.MempoolStats(**vars(pool)) for pool in self._dataplane.mempool_stats()],
         )
         stats.sample_time.GetCurrentTime()
-        stats.uptime.FromNanoseconds(now_ns - _BEGAN_NS)
+        stats.uptime.CopyFrom(duration_of(now_ns - _BEGAN_NS))
         slots = self._slots()
         for first in range(0, len(slots), STEP):
             stats.services.extend(self._take_services(slots[first:first + STEP],
@@ -57,7 +57,7 @@ class Sampler:
             await asyncio.sleep(0)
         sample = api.WatchStatsResponse(stats=stats)
         if period_ns:
-            sample.period.FromNanoseconds(period_ns)
+            sample.period.CopyFrom(duration_of(period_ns))
         return sample
 
     def _slots(self) -> list[int]:

@@ -1,6 +1,6 @@
 """synproxy.v1.ServersService."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -66,7 +66,7 @@ def _place(server: LearnedServer) -> Place:
     return place_of(server.address, server.port)
 
 
-def _server(server: LearnedServer, names: dict[int, str]) -> api.Server:
+def _server(server: LearnedServer, names: Mapping[int, str]) -> api.Server:
     return api.Server(
         address=str(server.address),
         port=server.port,

@@ -1,6 +1,4 @@
-from ipaddress import IPv6Address
-
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from cython_core.dpdk.worker cimport Worker
 from cython_core.proxy.events cimport EVENTS, Event, events_read, events_switch
@@ -38,16 +36,11 @@ cdef object report(const Event *event, uint32_t lcore_id):
         reason=NAMES[event.reason],
         slot=None if event.row == 0 else event.row - 1 >> 1,
         lcore=lcore_id,
-        client=address_of(event.flow.client_address) if flows else None,
+        client=terms.address_of(event.flow.client_address[:16]) if flows else None,
         client_port=event.flow.client_port,
-        server=address_of(event.flow.server_address) if flows else None,
+        server=terms.address_of(event.flow.server_address[:16]) if flows else None,
         server_port=event.flow.server_port,
         from_client=bool(event.from_client),
         flags=event.flags,
         passed_over=event.passed_over,
     )
-
-
-cdef object address_of(const uint8_t *address):
-    whole = IPv6Address(address[:16])
-    return whole.ipv4_mapped or whole

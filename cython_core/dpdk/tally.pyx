@@ -4,8 +4,6 @@ Each number has one writer and is read as it stands; so sums over counters of on
 only when traffic rests.  Ages are told by the workers' own clock: the wall clock may step.
 """
 
-from ipaddress import IPv6Address
-
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
@@ -107,10 +105,9 @@ cdef list tally_learned(const Crew *crew, const Snapshot *snapshot):
 
 cdef object learned_server(const LearnedServer *server, const Snapshot *snapshot, int64_t now_s):
     cdef const Service *service = snapshot_match(snapshot, server.address, server.port)
-    address = IPv6Address(server.address[:16])
     wscale = learned_wscale(server.word)
     return terms.LearnedServer(
-        address=address.ipv4_mapped or address,
+        address=terms.address_of(server.address[:16]),
         port=server.port,
         slot=None if service == NULL or service.leaving else service.row - 1 >> 1,
         mss=learned_mss(server.word),

@@ -9,6 +9,12 @@ class DataplaneError(Exception):
     """The data plane can't start or go on; the text is one line that says what to do."""
 
 
+def address_of(packed: bytes) -> IPv4Address | IPv6Address:
+    """Of the 16 bytes that the data plane has of it."""
+    address = IPv6Address(packed)
+    return address.ipv4_mapped or address
+
+
 @dataclass(frozen=True)
 class PortSpec:
     """A DPDK port: `device` is a PCI address ("0000:03:00.0") or vdev arguments

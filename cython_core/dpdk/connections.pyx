@@ -5,8 +5,6 @@ or notices.  An entry keeps its place as long as its connection lasts, so that a
 places meets each connection that was there all the while, and once.
 """
 
-from ipaddress import IPv6Address
-
 from libc.stdint cimport uint8_t, uint16_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -35,8 +33,8 @@ cdef struct Wanted:
     Prefix server
 
 
-cdef tuple census_take(const Crew *crew, const Snapshot *snapshot, wanted, uint32_t worker,
-                       uint32_t at, uint32_t steps, uint32_t room):
+cdef tuple connections_take(const Crew *crew, const Snapshot *snapshot, wanted, uint32_t worker,
+                            uint32_t at, uint32_t steps, uint32_t room):
     cdef const ConnTable *table = crew.worker[worker].proxy.table
     cdef uint32_t end = min(table.fresh, at + steps)
     cdef uint32_t found = 0
@@ -91,8 +89,8 @@ cdef object told(const Connection *conn, const Worker *worker, const Snapshot *s
         snapshot, conn.flow.server_address, conn.flow.server_port)
     cdef uint16_t idle = ticks_since(conn.active, worker.proxy.now_active)
     return terms.Connection(
-        client=address_of(conn.flow.client_address), client_port=conn.flow.client_port,
-        server=address_of(conn.flow.server_address), server_port=conn.flow.server_port,
+        client=terms.address_of(conn.flow.client_address[:16]), client_port=conn.flow.client_port,
+        server=terms.address_of(conn.flow.server_address[:16]), server_port=conn.flow.server_port,
         slot=None if service == NULL else service.row - 1 >> 1,
         leaving=service != NULL and service.leaving,
         lcore=worker.lcore_id,
@@ -107,13 +105,8 @@ cdef object told(const Connection *conn, const Worker *worker, const Snapshot *s
     )
 
 
-cdef object address_of(const uint8_t *address):
-    whole = IPv6Address(address[:16])
-    return whole.ipv4_mapped or whole
-
-
 # Places of the ring are given out anew only once their answers have been taken up.
-cdef object census_delete(Crew *crew, flow, set open):
+cdef object connections_delete(Crew *crew, flow, set open):
     cdef uint64_t[SIPHASH_WORDS] words
     cdef Flow key
     cdef Worker *worker
@@ -135,8 +128,8 @@ cdef int flow_set(Flow *key, flow) except -1:
     return 0
 
 
-cdef tuple census_deleted(const Crew *crew, const Snapshot *snapshot, uint32_t worker,
-                          uint64_t number):
+cdef tuple connections_deleted(const Crew *crew, const Snapshot *snapshot, uint32_t worker,
+                               uint64_t number):
     cdef const Command *command = commands_answer(&crew.worker[worker].commands, number)
     if command == NULL:
         return False, None
