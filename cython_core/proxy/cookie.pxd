@@ -32,11 +32,11 @@ are kept as the client offered them and as we announced them, which is what we h
 server by then.  So a cookie is good whatever has been learned since, and on any box that has the
 same master.
 
-Without, a row is an MSS, SACK and wscale.  MSS classes lie 4 % apart; SACK and wscale are kept for
-the scales that clients without timestamps use, 8 (Windows) and 7 (Linux); larger ones are
-rounded down, smaller ones left out.  So no segment grows too long and no window opens too
-far; but no MSS is taken for less than 536, which every host accepts (RFC 1122 §3.3.2:
-datagrams of 576 bytes).
+Without, a row is an MSS, SACK and wscale.  MSS classes lie 4 % apart where there is SACK; kept
+are the scales that hosts offer as they are installed: 10 (Linux 6.18), 8 (Windows), 7 (Linux
+before) and 6 (FreeBSD, macOS), of which shorter segments have fewer; others are rounded down, and
+those below 6 left out.  So no segment grows too long and no window opens too far; but no MSS is
+taken for less than 536, which every host accepts (RFC 1122 §3.3.2: datagrams of 576 bytes).
 
 What we announce as our own wscale is then not carried but hashed: there is no room to say what
 was learned of the server, so it is the service's.  When an operator changes it, cookies under the

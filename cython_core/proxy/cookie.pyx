@@ -17,22 +17,23 @@ cdef struct Row:
 
 # The first row that asks no more than a client offers is its row.  1460 and 1440 are a full
 # Ethernet frame's; each next class is 4 % less; 1238 and 1220 serve a 1280-byte MTU, IPv6's
-# least (RFC 8200 §5).
+# least (RFC 8200 §5).  What clients offer is named at the head of cookie.pxd: at a full frame's MSS
+# their scales are kept, below it the nearest ones beneath.
 cdef Row[COOKIE_ROWS] ROWS = [
+    Row(mss=[1460, 1440], sack=True, wscale=10),
     Row(mss=[1460, 1440], sack=True, wscale=8),
     Row(mss=[1460, 1440], sack=True, wscale=7),
+    Row(mss=[1460, 1440], sack=True, wscale=6),
     Row(mss=[1460, 1440], sack=True, wscale=WSCALE_ABSENT),
     Row(mss=[1460, 1440], sack=False, wscale=WSCALE_ABSENT),
     Row(mss=[1401, 1382], sack=True, wscale=8),
-    Row(mss=[1401, 1382], sack=True, wscale=7),
+    Row(mss=[1401, 1382], sack=True, wscale=6),
     Row(mss=[1401, 1382], sack=False, wscale=WSCALE_ABSENT),
     Row(mss=[1344, 1326], sack=True, wscale=8),
-    Row(mss=[1344, 1326], sack=True, wscale=7),
+    Row(mss=[1344, 1326], sack=True, wscale=6),
     Row(mss=[1344, 1326], sack=False, wscale=WSCALE_ABSENT),
-    Row(mss=[1290, 1272], sack=True, wscale=8),
-    Row(mss=[1290, 1272], sack=True, wscale=7),
-    Row(mss=[1290, 1272], sack=False, wscale=WSCALE_ABSENT),
-    Row(mss=[1238, 1220], sack=True, wscale=7),
+    Row(mss=[1290, 1272], sack=True, wscale=6),
+    Row(mss=[1238, 1220], sack=True, wscale=6),
     Row(mss=[1238, 1220], sack=False, wscale=WSCALE_ABSENT),
     Row(mss=[536, 536], sack=False, wscale=WSCALE_ABSENT),
 ]

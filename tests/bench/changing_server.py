@@ -5,8 +5,7 @@
 The server's options are changed by sysctl, one set after the other.  After each change transfers
 run twice in each direction, over IPv4 and IPv6 at once: the first connection to a server meets
 what was announced before the change and is translated, the second what has been learned since.
-Clients of a server without timestamps learn of its MSS alone: with the last sets both differ, and
-a client's scale above 8, which such a cookie can't keep, is rounded down: its windows open later.
+Clients of a server without timestamps learn of its MSS alone: with the last sets both differ.
 Where a server scales windows again, its first connection's client was told that it does not, and
 has no more than 64 KiB under way: that is shown, and is no part of the goal.
 

@@ -203,21 +203,32 @@ def test_a_syn_without_an_mss_means_the_default_of_its_family(proxy, syn):
     assert kept["mss"] == {4: 536, 6: 1220}[syn.family]
 
 
+# By MSS class, as full frames and shorter ones have them.
+KEPT_SCALES = {1460: (10, 8, 7, 6), 1401: (8, 6), 1344: (8, 6), 1290: (6,), 1238: (6,)}
+
+
 @pytest.mark.parametrize("wscale", [None, *range(15)])
 @pytest.mark.parametrize("sack", [False, True])
+@pytest.mark.parametrize("mss", KEPT_SCALES)
 def test_without_timestamps_a_scale_is_rounded_down_and_announced_only_if_kept(
-        proxy, wscale, sack):
-    offer = replace(plain(SYN_IPV4), wscale=wscale, sack_permitted=sack)
+        proxy, mss, wscale, sack):
+    offer = replace(plain(SYN_IPV4), mss=mss, wscale=wscale, sack_permitted=sack)
     kept = remembered(proxy, offer)
-    assert kept["sack"] == sack
     synack = proxy.from_client(offer).to_client
-    assert synack.sack_permitted == sack
-    if wscale is None or wscale < 7 or not sack:
+    assert synack.sack_permitted == kept["sack"] <= sack
+    if wscale is None or wscale < 6 or not sack:
         assert kept["wscale"] == WSCALE_ABSENT
         assert synack.wscale is None
     else:
-        assert kept["wscale"] == min(wscale, 8)
+        assert kept["sack"]
+        assert kept["wscale"] == max(one for one in KEPT_SCALES[mss] if one <= wscale)
         assert synack.wscale == 7
+
+
+@pytest.mark.parametrize("sack", [False, True])
+def test_without_timestamps_a_full_frames_sack_is_kept_without_a_scale(proxy, sack):
+    offer = replace(plain(SYN_IPV4), wscale=None, sack_permitted=sack)
+    assert remembered(proxy, offer)["sack"] == sack
 
 
 def test_a_synack_never_announces_what_its_cookie_cannot_remember(proxy, syn):

@@ -247,7 +247,7 @@ def test_without_a_scale_of_the_client_no_window_is_touched(ts_syn):
     assert conn.proxy.from_server(conn.server(window=1234)).to_client.window == 1234
 
 
-@pytest.mark.parametrize(("offered", "kept"), [(9, 8), (14, 8)])
+@pytest.mark.parametrize(("offered", "kept"), [(9, 8), (14, 10)])
 def test_a_scale_that_was_rounded_down_opens_no_window_too_far(offered, kept):
     conn = Connection(Proxy(), replace(plain(SYN_IPV4), wscale=offered)).establish()
     assert conn.server_syn.wscale == kept
