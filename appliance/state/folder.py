@@ -16,7 +16,7 @@ from pathlib import Path
 
 from synproxy.v1.revision_pb2 import StoredRevision
 
-from appliance.state.record import DamagedError, Record, record_encode, stored_decode
+from appliance.state.record import DamagedError, Record, RecordEncoder, stored_decode
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
@@ -36,6 +36,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         """Makes it where it is missing.  Raises FolderError."""
         self.path = path
+        self._encoder = RecordEncoder()
         try:
             self._fd = _made(path)
         except OSError as error:
@@ -70,7 +71,7 @@ class Folder:
     def write(self, record: Record) -> int:
         """Returns its length in bytes once it is on disk.  Raises OSError, and then it isn't there,
         or what was there before still is."""
-        content = record_encode(record)
+        content = self._encoder.encode(record)
         number = record.revision.number
         unfinished = f"{number:010}.unfinished"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 from synproxy.v1.revision_pb2 import Revision, StoredRevision
+from synproxy.v1.service_pb2 import Service
 
 from appliance.config.live import Live, live_make
 
@@ -30,22 +31,40 @@ class DamagedError(Exception):
     """These bytes are no revision; the message says what they are."""
 
 
-def record_encode(record: Record) -> bytes:
-    running, file = record.live, record.file
-    stored = StoredRevision(
-        revision=record.revision, defaults=running.defaults, services=running.services.values(),
-        file_services=[
-            service for name, service in file.services.items()
-            # Most are the same object (live_shared), and quick to tell.
-            if (other := running.services.get(name)) is not service and other != service
-        ],
-        file_lacks=[name for name in running.services if name not in file.services],
-    )
-    if file.defaults != running.defaults:
-        stored.file_defaults.CopyFrom(file.defaults)
-        stored.file_defaults.SetInParent()
-    body = stored.SerializeToString()
-    return b"synproxy revision %d %s\n" % (_FORMAT, _digest(body)) + body
+class RecordEncoder:
+    """Remembers how services are written: from one revision to the next most are the same objects,
+    and thousands are written each time."""
+
+    def __init__(self) -> None:
+        self._written: dict[str, tuple[Service, bytes]] = {}
+
+    def encode(self, record: Record) -> bytes:
+        running, file = record.live, record.file
+        stored = StoredRevision(
+            revision=record.revision, defaults=running.defaults,
+            file_services=[
+                service for name, service in file.services.items()
+                # Most are the same object (live_shared), and quick to tell.
+                if (other := running.services.get(name)) is not service and other != service
+            ],
+            file_lacks=[name for name in running.services if name not in file.services],
+        )
+        if file.defaults != running.defaults:
+            stored.file_defaults.CopyFrom(file.defaults)
+            stored.file_defaults.SetInParent()
+        # Two messages, one behind the other, are one with the elements of both (Protocol Buffers,
+        # Encoding, "Last One Wins").
+        body = stored.SerializeToString() + self._services(running)
+        return b"synproxy revision %d %s\n" % (_FORMAT, _digest(body)) + body
+
+    def _services(self, live: Live) -> bytes:
+        former, written = self._written, {}
+        for name, service in live.services.items():
+            known = former.get(name)
+            written[name] = known if known is not None and known[0] is service else (
+                service, StoredRevision(services=[service]).SerializeToString())
+        self._written = written
+        return b"".join(part for _, part in written.values())
 
 
 def stored_decode(content: bytes) -> StoredRevision:

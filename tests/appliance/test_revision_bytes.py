@@ -9,12 +9,7 @@ from synproxy.v1.service_pb2 import Service, ServiceOptions
 
 from appliance.config.live import Live
 from appliance.config.schema import fields_of, is_group
-from appliance.state.record import (
-    DamagedError,
-    record_encode,
-    record_of,
-    stored_decode,
-)
+from appliance.state.record import DamagedError, RecordEncoder, record_of, stored_decode
 
 from .revisions import live, record
 
@@ -26,20 +21,29 @@ from .revisions import live, record
 @pytest.mark.parametrize("running", [live(), live(two="192.0.2.2"), Live(ServiceOptions(), {})])
 def test_a_revision_comes_back_as_it_was(running, file):
     before = record(7, running, file)
-    after = record_of(stored_decode(record_encode(before)))
+    after = record_of(stored_decode(RecordEncoder().encode(before)))
     assert after == before
     assert list(after.live.services) == list(before.live.services)
 
 
+def test_what_is_remembered_of_former_revisions_shows_in_none():
+    encoder = RecordEncoder()
+    for number, running in enumerate((
+            live(), live(1300), live(two="192.0.2.2"), live(two="192.0.2.3"), live())):
+        one = record(number, running, live(1300))
+        assert encoder.encode(one) == RecordEncoder().encode(one)
+        assert record_of(stored_decode(encoder.encode(one))) == one
+
+
 def test_cut_at_any_length_it_is_no_revision():
-    content = record_encode(record())
+    content = RecordEncoder().encode(record())
     for length in range(len(content)):
         with pytest.raises(DamagedError):
             stored_decode(content[:length])
 
 
 def test_with_any_byte_changed_it_is_no_revision():
-    content = record_encode(record())
+    content = RecordEncoder().encode(record())
     for at in range(len(content)):
         changed = bytearray(content)
         changed[at] ^= 0x20
