@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from cython_core.proxy.activation cimport Pulse, activation_connections
+from cython_core.proxy.activation cimport activation_connections
 from cython_core.proxy.burst cimport BURST_FRAMES, Burst, burst_run
 from cython_core.proxy.census cimport CENSUS_KINDS
 from cython_core.proxy.conntable cimport (
@@ -22,7 +22,7 @@ from cython_core.proxy.conntable cimport (
 from cython_core.proxy.cookie cimport (
     COOKIE_EPOCH_S, Cookie, CookieKeys, Offer, cookie_check, cookie_keys_derive,
 )
-from cython_core.proxy.counters cimport COUNTERS_N, DROP_FIRST
+from cython_core.proxy.counters cimport COUNTERS_N, DROP_FIRST, Row
 from cython_core.proxy.deletion cimport connection_delete
 from cython_core.proxy.drain cimport snapshot_drain
 from cython_core.proxy.early cimport early_bytes, early_init
@@ -101,7 +101,7 @@ cdef class Box:
         self.burst = <Burst *>calloc(1, sizeof(Burst))
         self.buffers = <uint8_t *>calloc(BURST_FRAMES, ROOM_BYTES)
         self.spares = <uint8_t *>calloc(OUTBOX_FRAMES, ROOM_BYTES)
-        self.proxy.rows = <uint64_t *>calloc(ROWS * COUNTERS_N, 8)
+        self.proxy.rows = <Row *>calloc(ROWS, sizeof(Row))
         master_of(&self.proxy.secrets, master)
         self.proxy.table_key.k0, self.proxy.table_key.k1 = table_key
         self.proxy.table = conntable_init(block(conntable_bytes(connections)), connections)
@@ -118,7 +118,6 @@ cdef class Box:
         self.proxy.superseded = <Superseded *>calloc(1, sizeof(Superseded))
         self.proxy.events = <Events *>calloc(1, sizeof(Events))
         self.proxy.links = <Links *>calloc(1, links_bytes(connections))
-        self.proxy.pulses = <Pulse *>calloc(ROWS, sizeof(Pulse))
         self.proxy.half_open = half_open_init(
             block(half_open_bytes(half_open)), half_open,
             early_init(block(early_bytes(early)), early), now_ms)
@@ -142,7 +141,6 @@ cdef class Box:
         free(self.proxy.superseded)
         free(self.proxy.links)
         free(self.proxy.events)
-        free(self.proxy.pulses)
         free(self.proxy.half_open.early)
         free(self.proxy.half_open)
         snapshot_free(self.snapshot)
@@ -267,7 +265,7 @@ cdef class Box:
         memset(sums, 0, sizeof(sums))
         for i in range(first, last + 1):
             for j in range(COUNTERS_N):
-                sums[j] += self.proxy.rows[i * COUNTERS_N + j]
+                sums[j] += self.proxy.rows[i].counters[j]
         return {name: sums[j] for j, name in enumerate(counters.NAMES)}
 
     def gauges(self):
@@ -300,7 +298,7 @@ cdef class Box:
 
     def connections_of(self, uint32_t row):
         """As the last whole sweep of the table had met them."""
-        return activation_connections(&self.proxy.pulses[row], self.proxy.sweep)
+        return activation_connections(&self.proxy.rows[row].pulse, self.proxy.sweep)
 
     def longest_run(self):
         """Of taken places side by side among the prefixes: what a lookup may have to walk."""

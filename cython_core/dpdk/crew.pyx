@@ -15,9 +15,8 @@ from cython_core.dpdk.rte cimport (
     shim_load_acquire64, shim_store_release32, shim_store_release_pointer,
 )
 from cython_core.dpdk.worker cimport Inlet, worker_run
-from cython_core.proxy.activation cimport Pulse
 from cython_core.proxy.conntable cimport CONNTABLE_ALIGN, conntable_bytes, conntable_init
-from cython_core.proxy.counters cimport COUNTERS_N
+from cython_core.proxy.counters cimport Row
 from cython_core.proxy.early cimport EarlyPool, early_bytes, early_init
 from cython_core.proxy.events cimport Events
 from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
@@ -86,8 +85,7 @@ cdef int shard_make(Worker *worker, settings) except -1:
     block = take(f"{half_open} half-open connections", half_open_bytes(half_open), socket)
     pool = early_init(take(f"{early} segments of early data", early_bytes(early), socket), early)
     worker.proxy.half_open = half_open_init(block, half_open, pool, now_ns // 1000000)
-    worker.proxy.pulses = <Pulse *>take("the services' load", rows * sizeof(Pulse), socket)
-    worker.proxy.rows = <uint64_t *>take("counters", rows * COUNTERS_N * sizeof(uint64_t), socket)
+    worker.proxy.rows = <Row *>take("counters", rows * sizeof(Row), socket)
     worker.proxy.supplies = <SupplyPool *>take("timestamps to supply", sizeof(SupplyPool), socket)
     supply_init(worker.proxy.supplies, SUPPLIES_MAX)
     worker.proxy.links = <Links *>take("the connections' links", links_bytes(connections), socket)
@@ -149,7 +147,6 @@ cdef void crew_free(Crew *crew) noexcept:
         if worker.proxy.half_open != NULL:
             rte_free(worker.proxy.half_open.early)
         rte_free(worker.proxy.half_open)
-        rte_free(worker.proxy.pulses)
         rte_free(worker.proxy.supplies)
         rte_free(worker.proxy.superseded)
         rte_free(worker.proxy.links)

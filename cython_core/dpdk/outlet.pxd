@@ -8,6 +8,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from cython_core.dpdk.capture cimport Capture
 from cython_core.dpdk.rte cimport rte_mbuf, rte_mempool
+from cython_core.proxy.counters cimport Row
 from cython_core.proxy.synproxy cimport OUTBOX_FRAMES, Proxy
 
 cdef enum:
@@ -41,8 +42,8 @@ cdef inline void outlet_put(Outlet *outlet, rte_mbuf *mbuf) noexcept nogil:
 
 
 # Room for `frames` more in each of the WAYS_OUT outlets, if need be by flushing them early.
-cdef void outlets_reserve(Outlet *outlets, uint32_t frames, uint64_t *rows) noexcept nogil
-cdef void outlets_flush(Outlet *outlets, uint64_t *rows) noexcept nogil
+cdef void outlets_reserve(Outlet *outlets, uint32_t frames, Row *rows) noexcept nogil
+cdef void outlets_flush(Outlet *outlets, Row *rows) noexcept nogil
 
 # Give the outbox as many spare frames as it has room for and the pool can spare.
 cdef void outbox_fill(Proxy *proxy, Spares *spares) noexcept nogil

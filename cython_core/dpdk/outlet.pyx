@@ -5,7 +5,7 @@ from cython_core.dpdk.rte cimport (
 from cython_core.proxy.counters cimport SENT, TX_FULL
 
 
-cdef void outlets_reserve(Outlet *outlets, uint32_t frames, uint64_t *rows) noexcept nogil:
+cdef void outlets_reserve(Outlet *outlets, uint32_t frames, Row *rows) noexcept nogil:
     cdef uint32_t way
     for way in range(WAYS_OUT):
         if outlets[way].count + frames > OUTLET_FRAMES:
@@ -13,7 +13,7 @@ cdef void outlets_reserve(Outlet *outlets, uint32_t frames, uint64_t *rows) noex
             return
 
 
-cdef void outlets_flush(Outlet *outlets, uint64_t *rows) noexcept nogil:
+cdef void outlets_flush(Outlet *outlets, Row *rows) noexcept nogil:
     cdef uint32_t side
     for side in range(SIDES):
         if outlets[side].count > 0:
@@ -24,14 +24,14 @@ cdef void outlets_flush(Outlet *outlets, uint64_t *rows) noexcept nogil:
 
 
 # The worker's rows begin with that of no service: what leaves is not counted by service.
-cdef void outlet_transmit(Outlet *outlet, uint64_t *rows) noexcept nogil:
+cdef void outlet_transmit(Outlet *outlet, Row *rows) noexcept nogil:
     cdef uint32_t sent
     if outlet.capture != NULL:
         capture_sent(outlet.capture, outlet.mbuf, outlet.count, outlet.side)
     sent = rte_eth_tx_burst(outlet.port_id, outlet.queue_id, outlet.mbuf, <uint16_t>outlet.count)
-    rows[<uint32_t>SENT] += sent
+    rows[0].counters[<uint32_t>SENT] += sent
     if sent < outlet.count:
-        rows[<uint32_t>TX_FULL] += outlet.count - sent
+        rows[0].counters[<uint32_t>TX_FULL] += outlet.count - sent
         rte_pktmbuf_free_bulk(outlet.mbuf + sent, outlet.count - sent)
     outlet.count = 0
 

@@ -8,12 +8,13 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from cython_core.dpdk.worker cimport Worker
-from cython_core.proxy.activation cimport Pulse, activation_connections
+from cython_core.proxy.activation cimport activation_connections
 from cython_core.proxy.counters cimport COUNTERS_N
 from cython_core.proxy.learned cimport (
     LEARNED_SERVERS, LearnedServer, learned_look, learned_mss, learned_sack,
     learned_sent_timestamps, learned_wscale,
 )
+from cython_core.proxy.pulse cimport Pulse
 from cython_core.proxy.service cimport Service, snapshot_match
 from cython_core.proxy.synproxy cimport NS_PER_S
 from cython_core.wire.options cimport WSCALE_ABSENT
@@ -69,8 +70,8 @@ cdef void words_of(uint64_t *words, const Crew *crew, uint32_t row) noexcept nog
         worker = crew.worker[index]
         add_rows(words, worker, row, 1)
         words[<uint32_t>WORD_CONNECTIONS] += activation_connections(
-            &worker.proxy.pulses[row], worker.proxy.sweep)
-        words[<uint32_t>WORD_COOKIES] |= worker.proxy.pulses[row].guarded
+            &worker.proxy.rows[row].pulse, worker.proxy.sweep)
+        words[<uint32_t>WORD_COOKIES] |= worker.proxy.rows[row].pulse.guarded
 
 
 cdef dict grown(const uint64_t *words, const uint64_t *former):
@@ -83,7 +84,7 @@ cdef list tally_cookies(const Crew *crew, uint32_t row):
 
 
 cdef object cookie_switch(const Worker *worker, uint32_t row):
-    cdef const Pulse *pulse = &worker.proxy.pulses[row]
+    cdef const Pulse *pulse = &worker.proxy.rows[row].pulse
     cdef uint64_t switched_ms = pulse.switched_ms
     cdef int64_t age_ms = <int64_t>(worker.proxy.now_ms - switched_ms)
     age_s = None if switched_ms == 0 else max(age_ms, 0) / 1e3
@@ -123,7 +124,7 @@ cdef uint64_t tally_connections(const Crew *crew, uint32_t row):
     cdef uint32_t index
     for index in range(crew.count):
         connections += activation_connections(
-            &crew.worker[index].proxy.pulses[row], crew.worker[index].proxy.sweep)
+            &crew.worker[index].proxy.rows[row].pulse, crew.worker[index].proxy.sweep)
     return connections
 
 
@@ -156,7 +157,7 @@ cdef void add_rows(uint64_t *sums, const Worker *worker, uint32_t first,
     cdef uint32_t row, counter
     for row in range(first, first + rows):
         for counter in range(COUNTERS_N):
-            sums[counter] += worker.proxy.rows[row * COUNTERS_N + counter]
+            sums[counter] += worker.proxy.rows[row].counters[counter]
 
 
 cdef dict named(const uint64_t *sums):

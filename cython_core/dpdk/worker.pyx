@@ -102,7 +102,7 @@ cdef inline uint32_t burst_through(Worker *worker, uint32_t side) noexcept nogil
     burst.from_client = side == SIDE_CLIENT
     prepare_way_out(worker, burst.count)
     burst_view(worker)
-    burst_parse(burst)
+    burst_parse(burst, &worker.proxy)
     if worker.captures:
         capture_received(worker.capture, burst)
     burst_admit(burst, &worker.proxy)

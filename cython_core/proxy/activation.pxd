@@ -6,13 +6,13 @@
     monitor   never; the same decisions are taken and counted
     off       never
 
-A Pulse is one worker's view of one service; it outlives the snapshots, and begins anew where
-another service takes its row.  For grace_ms after a
-switch both kinds of handshake are taken, since each has some under way.
+For grace_ms after a switch both kinds of handshake are taken, since each has some under way.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
+from cython_core.proxy.counters cimport Row
+from cython_core.proxy.pulse cimport Pulse
 from cython_core.proxy.service cimport ACTIVATION_ALWAYS, ACTIVATION_AUTO, Service
 
 cdef enum:
@@ -34,58 +34,28 @@ cdef extern from *:
     uint64_t answered_load(const uint64_t *) noexcept nogil
     void answered_store(uint64_t *, uint64_t) noexcept nogil
 
-cdef struct Pulse:
-    # What each frame asks for, side by side.
-    uint64_t settled            # the service and activation that it was settled for
-    bint guarded                # SYNs are answered with cookies
-    bint active                 # the marks call for cookies
-    uint64_t second             # since 1970, of `syns`
-    uint64_t active_until_ms    # the marks have been low by then
-    uint64_t switched_ms        # when cookies went on or off last
-    uint64_t unknown_ms         # when `unknown_tokens` grew last
-    uint32_t syns               # in that second
-    uint32_t syn_rate           # of the second before
-    # SYN-ACKs that passed, less connections that came of them; old ones are forgotten by 1/32 a
-    # second, since a server holds on to one for about a minute (RFC 9293 §3.8.3's R2 for SYNs is
-    # three).
-    uint32_t unanswered
-    uint32_t unknown_tokens
-    # Connections of the service in the worker's table, counted as the sweep comes by.
-    uint32_t sweep              # the sweep that `counting` belongs to
-    uint32_t counting
-    uint32_t counted            # by the sweep before, or 0
-    uint8_t told                # a Told: what the last event of the service has said
-
-
-# Of cookies that are on, or would be.
-cdef enum Told:
-    TOLD_NOTHING                # as the service had it from its beginning
-    TOLD_OFF
-    TOLD_ON
-
-
 # Whose it is, and how: never 0.
 cdef inline uint64_t activation_mark(const Service *service) noexcept nogil:
     return (<uint64_t>service.tag << 16 | <uint32_t>service.leaving << 8
             | (service.activation + 1))
 
 # What time alone changes, or another snapshot.
-cdef void activation_settle(Pulse *pulse, const Service *service, uint64_t *rows,
+cdef void activation_settle(Pulse *pulse, const Service *service, Row *rows,
                             uint64_t now_ms) noexcept nogil
 
-# A service's pulse, settled for this snapshot's options; `pulses` by row.
-cdef inline Pulse *activation_pulse(Pulse *pulses, const Service *service, uint64_t *rows,
+# A service's pulse, settled for this snapshot's options.
+cdef inline Pulse *activation_pulse(Row *rows, const Service *service,
                                     uint64_t now_ms) noexcept nogil:
-    cdef Pulse *pulse = &pulses[service.row]
+    cdef Pulse *pulse = &rows[service.row].pulse
     if pulse.settled != activation_mark(service):
         activation_settle(pulse, service, rows, now_ms)
     return pulse
 
 # Note a client's SYN.  True: answer it with a cookie.  One that is refused is noted nowhere.
-cdef bint activation_note_syn(Pulse *pulse, const Service *service, uint64_t *rows,
+cdef bint activation_note_syn(Pulse *pulse, const Service *service, Row *rows,
                               uint64_t now_ms) noexcept nogil
 
-cdef inline bint activation_syn(Pulse *pulse, const Service *service, uint64_t *rows,
+cdef inline bint activation_syn(Pulse *pulse, const Service *service, Row *rows,
                                 uint64_t now_ms) noexcept nogil:
     if service.refusing:
         return False

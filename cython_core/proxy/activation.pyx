@@ -2,6 +2,10 @@ from libc.string cimport memset
 
 from cython_core.proxy.counters cimport COOKIES_OFF, COOKIES_ON, count
 from cython_core.proxy.service cimport ACTIVATION_AUTO, ACTIVATION_MONITOR
+from cython_core.wire.cache cimport CACHE_LINE_BYTES
+
+if sizeof(Pulse) != CACHE_LINE_BYTES:
+    raise ImportError("a pulse takes one cache line")
 
 cdef enum:
     MS_PER_S = 1000
@@ -9,7 +13,7 @@ cdef enum:
     FORGET_SECONDS_MAX = 256    # behind these nothing is left of any
 
 
-cdef bint activation_note_syn(Pulse *pulse, const Service *service, uint64_t *rows,
+cdef bint activation_note_syn(Pulse *pulse, const Service *service, Row *rows,
                               uint64_t now_ms) noexcept nogil:
     pulse_roll(pulse, now_ms)
     pulse.syns += 1
@@ -17,7 +21,7 @@ cdef bint activation_note_syn(Pulse *pulse, const Service *service, uint64_t *ro
     return pulse.guarded
 
 
-cdef void activation_settle(Pulse *pulse, const Service *service, uint64_t *rows,
+cdef void activation_settle(Pulse *pulse, const Service *service, Row *rows,
                             uint64_t now_ms) noexcept nogil:
     if pulse.settled >> 16 != service.tag:
         memset(pulse, 0, sizeof(Pulse))
@@ -26,7 +30,7 @@ cdef void activation_settle(Pulse *pulse, const Service *service, uint64_t *rows
 
 
 # Whether cookies are on, by the counts as they are.
-cdef void pulse_judge(Pulse *pulse, const Service *service, uint64_t *rows,
+cdef void pulse_judge(Pulse *pulse, const Service *service, Row *rows,
                       uint64_t now_ms) noexcept nogil:
     cdef bint marked = service.activation in (ACTIVATION_AUTO, ACTIVATION_MONITOR)
     cdef bint guarded
@@ -63,9 +67,9 @@ cdef inline bint is_high(const Pulse *pulse, const Service *service) noexcept no
 
 # Into the second of `now_ms`.
 cdef void pulse_roll(Pulse *pulse, uint64_t now_ms) noexcept nogil:
-    cdef uint64_t second = now_ms // MS_PER_S
-    cdef uint64_t passed = second - pulse.second
-    cdef uint64_t _second
+    cdef uint32_t second = <uint32_t>(now_ms // MS_PER_S)
+    cdef uint32_t passed = second - pulse.second
+    cdef uint32_t _second
     if passed == 0:
         return
     pulse.syn_rate = pulse.syns if passed == 1 else 0
@@ -106,7 +110,8 @@ cdef bint activation_passes(const Pulse *pulse, const Service *service,
 
 cdef bint activation_take_unknown(Pulse *pulse, const Service *service,
                                   uint64_t now_ms) noexcept nogil:
-    cdef uint64_t passed_ms = now_ms - pulse.unknown_ms
+    # After exactly 50 days without any the tokens grow by too few, once.
+    cdef uint64_t passed_ms = <uint32_t>now_ms - pulse.unknown_ms
     cdef uint64_t grown, spare
     if passed_ms > MS_PER_S:
         passed_ms = MS_PER_S
@@ -114,7 +119,7 @@ cdef bint activation_take_unknown(Pulse *pulse, const Service *service,
     if grown > 0:
         # What is left of the time counts next time.
         spare = passed_ms * service.unknown_rate % MS_PER_S
-        pulse.unknown_ms = now_ms - spare // service.unknown_rate
+        pulse.unknown_ms = <uint32_t>(now_ms - spare // service.unknown_rate)
         grown += pulse.unknown_tokens
         pulse.unknown_tokens = <uint32_t>(
             grown if grown < service.unknown_rate else service.unknown_rate)

@@ -45,7 +45,7 @@ cdef struct Burst:
     uint64_t digest[SIPHASH_LANES]
 
 
-cdef void burst_parse(Burst *burst) noexcept nogil
+cdef void burst_parse(Burst *burst, const Proxy *proxy) noexcept nogil
 cdef void burst_admit(Burst *burst, Proxy *proxy) noexcept nogil
 cdef void burst_hash(Burst *burst, Proxy *proxy) noexcept nogil
 cdef void burst_match(Burst *burst, const Proxy *proxy) noexcept nogil

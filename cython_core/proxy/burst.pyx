@@ -6,8 +6,8 @@ from cython_core.proxy.conntable cimport (
 )
 from cython_core.proxy.cookie cimport cookie_bits, cookie_offer, cookie_words
 from cython_core.proxy.counters cimport (
-    BRIDGED, CONSUMED, COUNTERS_N, DROP_FIRST, FRAGMENT, MARTIAN, RECEIVED, SYNACK_SENT,
-    TCP_CHECKSUM, TRANSLATED, count,
+    BRIDGED, CONSUMED, DROP_FIRST, FRAGMENT, MARTIAN, RECEIVED, TCP_CHECKSUM,
+    TRANSLATED, count,
 )
 from cython_core.proxy.events cimport event_note_segment
 from cython_core.proxy.from_client cimport client_segment
@@ -15,7 +15,7 @@ from cython_core.proxy.learned cimport learned_prefetch, learned_read
 from cython_core.proxy.opening cimport client_syn
 from cython_core.proxy.from_server cimport server_segment
 from cython_core.proxy.routes cimport routes_are_few, routes_prefetch
-from cython_core.proxy.service cimport snapshot_covers, snapshot_match
+from cython_core.proxy.service cimport snapshot_covers, snapshot_match, snapshot_row
 from cython_core.proxy.supply cimport supply_too_big
 from cython_core.proxy.synproxy cimport (
     VERDICT_BRIDGE, VERDICT_NONE, VERDICT_TRANSLATE, pulse_of,
@@ -34,34 +34,45 @@ cdef enum:
 
 
 cdef void burst_run(Burst *burst, Proxy *proxy) noexcept nogil:
-    burst_parse(burst)
+    burst_parse(burst, proxy)
     burst_admit(burst, proxy)
     burst_hash(burst, proxy)
     burst_match(burst, proxy)
     burst_decide(burst, proxy)
 
 
-cdef void burst_parse(Burst *burst) noexcept nogil:
+cdef void burst_parse(Burst *burst, const Proxy *proxy) noexcept nogil:
+    cdef bint many = not routes_are_few(proxy.snapshot.live)
+    cdef Segment *segment
     cdef uint32_t i
     for i in range(burst.count):
-        segment_parse(&burst.segment[i])
+        segment = &burst.segment[i]
+        segment_parse(segment)
+        if many and segment.kind == KIND_TCP and not segment.fault:
+            service_seek(burst, proxy, segment)
+
+
+# Where its service is found, and what is known of the server.
+cdef inline void service_seek(const Burst *burst, const Proxy *proxy,
+                              const Segment *segment) noexcept nogil:
+    if not burst.from_client:
+        routes_prefetch(proxy.snapshot.live, segment.source)
+        return
+    routes_prefetch(proxy.snapshot.live, segment.destination)
+    if is_syn(segment):
+        learned_prefetch(proxy.learned, segment.destination, segment.dport)
 
 
 cdef void burst_admit(Burst *burst, Proxy *proxy) noexcept nogil:
     cdef bint many = not routes_are_few(proxy.snapshot.live)
     cdef uint32_t i
     burst.lanes = 0
-    if many:
-        seek_services(burst, proxy)
     for i in range(burst.count):
         burst.lane[burst.lanes].at = i
         burst.lane[burst.lanes].service = NULL
         burst.verdict[i] = admit(burst, proxy, &burst.segment[i], &burst.lane[burst.lanes])
         if many and burst.lane[burst.lanes].service != NULL:
             service_prefetch(proxy, burst.lane[burst.lanes].service)
-            if burst.from_client and is_syn(&burst.segment[i]):
-                learned_prefetch(proxy.learned, burst.segment[i].destination,
-                                 burst.segment[i].dport)
         if burst.verdict[i] == VERDICT_NONE:
             burst.lanes += 1
         else:
@@ -69,26 +80,13 @@ cdef void burst_admit(Burst *burst, Proxy *proxy) noexcept nogil:
                        else burst.lane[burst.lanes].service.row)
 
 
-cdef void seek_services(const Burst *burst, const Proxy *proxy) noexcept nogil:
-    cdef const Segment *segment
-    cdef uint32_t i
-    for i in range(burst.count):
-        segment = &burst.segment[i]
-        if segment.kind != KIND_TCP or segment.fault:
-            continue
-        if burst.from_client:
-            routes_prefetch(proxy.snapshot.live, segment.destination)
-        else:
-            routes_prefetch(proxy.snapshot.live, segment.source)
-
-
-# Its options, its pulse, and the counters that begin a row.
+# Its options, its pulse, and the counters that begin its row.  The number of the row is worked out:
+# where it stands is not loaded yet.
 cdef inline void service_prefetch(const Proxy *proxy, const Service *service) noexcept nogil:
-    cdef const uint64_t *row = &proxy.rows[service.row * COUNTERS_N]
+    cdef size_t row = snapshot_row(proxy.snapshot, service)
     __builtin_prefetch(service)
-    __builtin_prefetch(&proxy.pulses[service.row])
-    __builtin_prefetch(row + <int>RECEIVED)
-    __builtin_prefetch(row + <int>SYNACK_SENT)
+    __builtin_prefetch(&proxy.rows[row].pulse)
+    __builtin_prefetch(proxy.rows[row].counters)
 
 
 # A verdict, or VERDICT_NONE: the lane is filled but for its hash input.

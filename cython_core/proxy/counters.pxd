@@ -11,21 +11,24 @@ Names follow /proc/net/stat/synproxy where netfilter has the name.
 
 from libc.stdint cimport uint32_t, uint64_t
 
+from cython_core.proxy.pulse cimport Pulse
+
 cpdef enum Counter:
-    # Fates of frames.
+    # Fates of frames, and what a SYN is counted as: a row begins with a cache line of these.
     RECEIVED
     BRIDGED
     TRANSLATED
     CONSUMED
     ORIGINATED
-    SENT
-    TX_FULL
     # The handshake with the client.
     SYN_RECEIVED
     SYNACK_SENT
     COOKIE_VALID
     COOKIE_RETRANS
     CONN_REOPENED
+    # What becomes of frames that leave; counted of no service.
+    SENT
+    TX_FULL
     # Client segments that wait for their server.
     EARLY_HELD
     EARLY_DELIVERED
@@ -86,8 +89,16 @@ cpdef enum Counter:
 
 cdef enum:
     DROP_FIRST = FRAME_TRUNCATED
+    COUNTERS_ROOM = 64          # COUNTERS_N and more
 
 
-# `rows` are of COUNTERS_N each, by Service.row.
-cdef inline void count(uint64_t *rows, uint32_t row, uint32_t counter) noexcept nogil:
-    rows[row * COUNTERS_N + counter] += 1
+# What a worker has for a service: whole cache lines, the pulse with the counters, for each frame
+# asks for both.
+cdef struct Row:
+    Pulse pulse
+    uint64_t counters[COUNTERS_ROOM]
+
+
+# `rows` by Service.row.
+cdef inline void count(Row *rows, uint32_t row, uint32_t counter) noexcept nogil:
+    rows[row].counters[counter] += 1

@@ -1,18 +1,21 @@
 """The counters' names and their one-sentence meanings, for people."""
 
+if COUNTERS_N > COUNTERS_ROOM:
+    raise ImportError("counters: a row has no room for all")
+
 MEANINGS = {
     Counter.RECEIVED: "Frames taken from the ports.",
     Counter.BRIDGED: "Frames passed to the other side untouched, being of no protected service.",
     Counter.TRANSLATED: "Segments of proxied connections passed to the other side.",
     Counter.CONSUMED: "Frames that ended here as intended: answered, or absorbed.",
     Counter.ORIGINATED: "Frames made here: SYN-ACKs, SYNs, ACKs, window updates, RSTs.",
-    Counter.SENT: "Frames that the ports took for transmission.",
-    Counter.TX_FULL: "Frames that a port would not take; they are lost.",
     Counter.SYN_RECEIVED: "Client SYNs for a protected service.",
     Counter.SYNACK_SENT: "SYN-ACKs with a cookie sent to clients.",
     Counter.COOKIE_VALID: "ACKs that proved their client's address and opened a connection.",
     Counter.COOKIE_RETRANS: "ACKs of a client sent again while its server had not answered.",
     Counter.CONN_REOPENED: "Valid cookies that replaced an older connection of the same ports.",
+    Counter.SENT: "Frames that the ports took for transmission.",
+    Counter.TX_FULL: "Frames that a port would not take; they are lost.",
     Counter.EARLY_HELD: "Client segments kept until their server had answered.",
     Counter.EARLY_DELIVERED: "Kept segments sent on to the server that had answered.",
     Counter.EARLY_DISCARDED: "Kept segments whose server refused, or whose client gave up.",

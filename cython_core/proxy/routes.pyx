@@ -2,8 +2,9 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from cython_core.wire.byteorder cimport load64_raw
-from cython_core.wire.cache cimport CACHE_LINE_BYTES, __builtin_prefetch, aligned_alloc
+from cython_core.wire.cache cimport __builtin_prefetch
 from cython_core.wire.ip cimport ip_is_mapped
+from cython_core.wire.pages cimport pages_take
 
 cdef enum:
     MAPPED_BITS = 96            # of ::ffff:0:0/96, where IPv4 lies
@@ -20,7 +21,7 @@ cdef Routes *routes_build(const Rule *rules, uint32_t rule_count) noexcept nogil
     routes.users = 1
     routes.prefix_mask = slots - 1
     routes.ranges = <PortRange *>calloc(rule_count + 1, sizeof(PortRange))
-    routes.prefixes = <Prefix *>aligned_alloc(CACHE_LINE_BYTES, slots * sizeof(Prefix))
+    routes.prefixes = <Prefix *>pages_take(slots * sizeof(Prefix))
     if routes.ranges == NULL or routes.prefixes == NULL:
         routes_release(routes)
         return NULL

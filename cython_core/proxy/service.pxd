@@ -26,7 +26,7 @@ cdef enum UnknownFlow:
 
 # One cache line.
 cdef struct Service:
-    uint32_t row                # of its counters, from 1 on; 0: there is no such service
+    uint32_t row                # of its counters: its place and 1; 0: there is no such service
     uint32_t tag                # stable over restarts and boxes; an input of its cookies
     uint16_t mss                # bytes announced over IPv4
     uint16_t mss_ipv6           # bytes announced over IPv6
@@ -81,6 +81,10 @@ cdef inline const Service *snapshot_match(const Snapshot *snapshot, const uint8_
     if index == ROUTE_NONE and snapshot.leaving != NULL:
         index = routes_match(snapshot.leaving, address, port)
     return NULL if index == ROUTE_NONE else &snapshot.services[index]
+
+# Its row, without a look at it: rows stand in the order of the services.
+cdef inline size_t snapshot_row(const Snapshot *snapshot, const Service *service) noexcept nogil:
+    return service - snapshot.services + 1
 
 # True where any service has this address, whatever the port: fragments have none.
 cdef inline bint snapshot_covers(const Snapshot *snapshot, const uint8_t *address) noexcept nogil:

@@ -4,7 +4,8 @@ from libc.string cimport memcpy
 
 from cython_core.proxy.routes cimport routes_release
 from cython_core.proxy.secrets cimport Secrets
-from cython_core.wire.cache cimport CACHE_LINE_BYTES, aligned_alloc
+from cython_core.wire.cache cimport CACHE_LINE_BYTES
+from cython_core.wire.pages cimport pages_take
 
 cdef extern from "<string.h>" nogil:
     void explicit_bzero(void *, size_t)
@@ -24,8 +25,7 @@ cdef Snapshot *snapshot_build(uint64_t generation, const Service *services, uint
         return NULL
     snapshot.generation = generation
     snapshot.service_count = service_count
-    snapshot.services = <Service *>aligned_alloc(
-        CACHE_LINE_BYTES, (service_count + 1) * sizeof(Service))
+    snapshot.services = <Service *>pages_take((service_count + 1) * sizeof(Service))
     if snapshot.services == NULL:
         free(snapshot)
         return NULL

@@ -12,12 +12,14 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from cython_core.proxy.census cimport Census
 from cython_core.proxy.conntable cimport Connection, ConnTable
 from cython_core.proxy.cookie cimport CookieKeys
-from cython_core.proxy.activation cimport Pulse, activation_pulse
+from cython_core.proxy.activation cimport activation_pulse
+from cython_core.proxy.counters cimport Row
 from cython_core.proxy.events cimport Events
 from cython_core.proxy.half_open cimport HalfOpen, HalfOpenPool
 from cython_core.proxy.handshake cimport Envelope
 from cython_core.proxy.learned cimport Learned
 from cython_core.proxy.links cimport Links
+from cython_core.proxy.pulse cimport Pulse
 from cython_core.proxy.secrets cimport Secrets
 from cython_core.proxy.service cimport Service, Snapshot
 from cython_core.proxy.superseded cimport Superseded
@@ -55,8 +57,7 @@ cdef struct Outbox:
 cdef struct Proxy:
     ConnTable *table
     HalfOpenPool *half_open
-    uint64_t *rows              # counters: see proxy/counters
-    Pulse *pulses               # of services, by row
+    Row *rows                   # of services; the first is nobody's
     SupplyPool *supplies
     Superseded *superseded
     Links *links                # of the table's connections
@@ -86,7 +87,7 @@ cdef void proxy_snapshot(Proxy *proxy, const Snapshot *snapshot) noexcept nogil
 
 # The pulse of a service of the current snapshot.
 cdef inline Pulse *pulse_of(const Proxy *proxy, const Service *service) noexcept nogil:
-    return activation_pulse(proxy.pulses, service, proxy.rows, proxy.now_ms)
+    return activation_pulse(proxy.rows, service, proxy.now_ms)
 
 # A spare frame to write, or NULL; outbox_push says that it has been written.
 cdef uint8_t *outbox_peek(Proxy *proxy) noexcept nogil

@@ -1,8 +1,6 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from cython_core.proxy.activation cimport (
-    TOLD_NOTHING, TOLD_OFF, TOLD_ON, Pulse, activation_count_connection, activation_settle,
-)
+from cython_core.proxy.activation cimport activation_count_connection, activation_settle
 from cython_core.proxy.answering cimport window_update_compose
 from cython_core.proxy.census cimport census_close, census_count
 from cython_core.proxy.conntable cimport (
@@ -21,11 +19,13 @@ from cython_core.proxy.half_open cimport (
     half_open_entry, half_open_wake,
 )
 from cython_core.proxy.handshake cimport Envelope, envelope_reverse
+from cython_core.proxy.pulse cimport TOLD_NOTHING, TOLD_OFF, TOLD_ON, Pulse
 from cython_core.proxy.service cimport Service, snapshot_match
 from cython_core.proxy.synproxy cimport (
     WINDOW_TIMEOUT_MS, client_rst_compose, connection_close, connection_remove, handshake_end,
     handshake_settle, outbox_peek, outbox_push, server_syn_compose,
 )
+from cython_core.wire.cache cimport __builtin_prefetch
 from cython_core.wire.seq cimport ticks_since
 
 cdef enum:
@@ -127,9 +127,11 @@ cdef void tend_activation(Proxy *proxy) noexcept nogil:
         proxy.pulse_at = 0
         if proxy.snapshot.service_count == 0:
             return
+    __builtin_prefetch(&proxy.snapshot.services[proxy.pulse_at + 1])
+    __builtin_prefetch(&proxy.rows[proxy.pulse_at + 2].pulse)
     service = &proxy.snapshot.services[proxy.pulse_at]
     if service.row != 0:
-        pulse = &proxy.pulses[service.row]
+        pulse = &proxy.rows[service.row].pulse
         activation_settle(pulse, service, proxy.rows, proxy.now_ms)
         tell_switch(proxy, pulse, service.row)
     proxy.pulse_at += 1
@@ -175,7 +177,7 @@ cdef bint connection_visit(Proxy *proxy, Connection *conn) noexcept nogil:
     cdef const Service *service = snapshot_match(
         proxy.snapshot, conn.flow.server_address, conn.flow.server_port)
     if service != NULL:
-        activation_count_connection(&proxy.pulses[service.row], proxy.sweep)
+        activation_count_connection(&proxy.rows[service.row].pulse, proxy.sweep)
     census_count(&proxy.census, conn)
     return conn.state != STATE_SYN_SENT and connection_expire(proxy, conn, service)
 

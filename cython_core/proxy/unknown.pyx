@@ -1,6 +1,5 @@
 from cython_core.proxy.activation cimport (
-    Pulse, activation_note_adoption, activation_note_synack, activation_passes,
-    activation_take_unknown,
+    activation_note_adoption, activation_note_synack, activation_passes, activation_take_unknown,
 )
 from cython_core.proxy.conntable cimport (
     CONN_CLIENT_FIN, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, STATE_ESTABLISHED,
@@ -12,6 +11,7 @@ from cython_core.proxy.counters cimport (
 )
 from cython_core.proxy.handshake cimport Envelope, envelope_reverse, envelope_take
 from cython_core.proxy.links cimport links_note
+from cython_core.proxy.pulse cimport Pulse
 from cython_core.proxy.service cimport UNKNOWN_DROP, UNKNOWN_FORWARD, UNKNOWN_RESET_IT
 from cython_core.proxy.supply cimport supply_release
 from cython_core.proxy.synproxy cimport (

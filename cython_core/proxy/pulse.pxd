@@ -1,0 +1,35 @@
+"""A Pulse is one worker's view of one service: how hard it is asked, and what has come of that.
+
+It outlives the snapshots, and begins anew where another service takes its row (proxy/activation).
+"""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+# One cache line.
+cdef struct Pulse:
+    uint64_t settled            # the service and activation that it was settled for
+    uint64_t active_until_ms    # the marks have been low by then
+    uint64_t switched_ms        # when cookies went on or off last
+    uint32_t unknown_ms         # when `unknown_tokens` grew last, less what 32 bits don't hold
+    uint32_t second             # since 1970, of `syns`
+    uint32_t syns               # in that second
+    uint32_t syn_rate           # of the second before
+    # SYN-ACKs that passed, less connections that came of them; old ones are forgotten by 1/32 a
+    # second, since a server holds on to one for about a minute (RFC 9293 §3.8.3's R2 for SYNs is
+    # three).
+    uint32_t unanswered
+    uint32_t unknown_tokens
+    # Connections of the service in the worker's table, counted as the sweep comes by.
+    uint32_t sweep              # the sweep that `counting` belongs to
+    uint32_t counting
+    uint32_t counted            # by the sweep before, or 0
+    uint8_t guarded             # 1: SYNs are answered with cookies
+    uint8_t active              # 1: the marks call for cookies
+    uint8_t told                # a Told: what the last event of the service has said
+
+
+# Of cookies that are on, or would be.
+cdef enum Told:
+    TOLD_NOTHING                # as the service had it from its beginning
+    TOLD_OFF
+    TOLD_ON
