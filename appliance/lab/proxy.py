@@ -32,7 +32,7 @@ workers: {{lcores: [{worker}], control_lcore: 0}}
 memory: {{hugepages: false, size_mib: 256}}
 limits: {{connections: 131072, half_open: 4096, services: 16384}}
 eal: {{file_prefix: synlab-{id}}}
-management: {{address: "{address}"{metrics}}}
+management: {{address: "{address}"{more}}}
 """
 # The server's nginx, iperf3 and peers below 8000, untagged and in three tagged networks; the rest
 # is bridged.
@@ -50,16 +50,18 @@ class Proxy(AbstractContextManager["Proxy"]):
     """A running synproxyd, for the length of a `with` statement."""
 
     def __init__(self, lab: Lab, driver: str, name: str = "synproxyd",
-                 services: str = SERVICES, metrics_address: str = "") -> None:
+                 services: str = SERVICES, metrics_address: str = "",
+                 state_folder: str = "") -> None:
         """`driver` is AF_XDP or AF_PACKET; `name` keeps several daemons of a lab apart; `services`
         are the configuration's part of that name.  Metrics are for the proxy namespace alone."""
+        asked = {"metrics_address": metrics_address, "state_folder": state_folder}
         self._lab = lab
         self._log = lab.directory / f"{name}.log"
         self.address = f"unix:{lab.directory / name}.sock"
         self.file = lab.directory / f"{name}.yaml"
         self.file.write_text(HEAD.format(
             driver=driver, id=lab.id, address=self.address, worker=WORKER_LCORE,
-            metrics=f', metrics_address: "{metrics_address}"' if metrics_address else "")
+            more="".join(f', {key}: "{value}"' for key, value in asked.items() if value))
             + services)
 
     def __enter__(self) -> "Proxy":

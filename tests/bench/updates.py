@@ -1,13 +1,14 @@
 """Updates of services under a flood, with real clients beside it.
 
     python tests/bench/updates.py [--updates 10000] [--services 10000] [--writers 8]
-                                  [--pps 50000] [--json FILE]
+                                  [--pps 50000] [--state] [--json FILE]
 
 Each writer reads one of a few services that all of them change, counts its `unknown_rate` up by
 one and writes it back with the etag that it has read, as often as it takes until nobody came
 between.  Meanwhile spoofed SYNs come at a steady rate, and a client asks nginx through the proxy.
 The clocks: "apply" is the daemon's own, from the call to the last worker's acknowledgement;
 "call" is the caller's, with its own work and that of gRPC, on the cores of the flood and the lab.
+With --state each update is a revision on disk before it runs.
 """
 
 import argparse
@@ -110,7 +111,8 @@ def main() -> int:
 def run(given: argparse.Namespace) -> int:
     with Lab() as lab:
         start_webserver(lab)
-        with Proxy(lab, "AF_XDP", services=services(given.services)) as proxy:
+        with Proxy(lab, "AF_XDP", services=services(given.services),
+                   state_folder=str(lab.directory / "state") if given.state else "") as proxy:
             figures = measure(lab, proxy, given)
     show(figures)
     given.json.parent.mkdir(parents=True, exist_ok=True)
@@ -213,6 +215,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--writers", type=within(1, 64), default=8, help="default %(default)s")
     parser.add_argument("--pps", type=within(1, 10_000_000), default=50_000,
                         help="spoofed SYNs each second; default %(default)s")
+    parser.add_argument("--state", action="store_true", help="keep them in a state folder")
     parser.add_argument("--json", type=Path, default=RESULTS,
                         help="where the figures are written; default %(default)s")
     return parser.parse_args()
