@@ -30,7 +30,9 @@ OTHERS = (
 COMBINATIONS = [replace(others, loss=loss) for loss, others in product(LOSSES, OTHERS)]
 
 # A stream at 20 % loss lives on retransmission timers: with Linux's 200 ms and 120 s it would take
-# minutes of waiting.  And no connection is given up for its losses: each of ten SYNs may be one.
+# minutes of waiting.  And no connection is given up for its losses: each of ten SYNs may be one;
+# and one that its program has closed with bytes still to send, as the echoing peers do, would end
+# once its timer is at the longest (tcp_orphan_retries, as tcp_write_timeout has it).
 # A socket takes its timers when it is made, or from its listener: so this comes before the peers.
 PATIENT_SYSCTLS = {
     "net/ipv4/tcp_rto_min_us": "20000",
@@ -38,6 +40,7 @@ PATIENT_SYSCTLS = {
     "net/ipv4/tcp_syn_retries": "10",
     "net/ipv4/tcp_syn_linear_timeouts": "10",
     "net/ipv4/tcp_retries2": "100",
+    "net/ipv4/tcp_orphan_retries": "100",
 }
 
 

@@ -16,7 +16,8 @@ TIMESTAMPS_BYTES = 12                   # RFC 7323 App. A: with the two NOPs bef
 MSS_DEFAULT = {4: 536, 6: 1220}         # RFC 9293 §3.7.1
 # What a cookie without timestamps keeps: a class of MSS, and beside it SACK with one of its scales.
 MSS_CLASSES = {4: (536, 1238, 1290, 1344, 1401, 1460), 6: (536, 1220, 1272, 1326, 1382, 1440)}
-PLAIN_WSCALES = ((), (7,), (7, 8), (7, 8), (7, 8), (7, 8))
+PLAIN_WSCALES = ((), (6,), (6,), (6, 8), (6, 8), (6, 7, 8, 10))
+ONLY_SCALED = 2                         # the class that is kept with a scale alone
 HOP_LIMIT = 64                          # that of all says
 DATA_AND_ACKS = ("A", "PA", "FA", "PAU")
 
@@ -94,7 +95,10 @@ def offered_mss(course: Course) -> int:
     offered = syn.mss or MSS_DEFAULT[family]
     if syn.tsval is not None:
         return offered
-    return max(size for size in MSS_CLASSES[family] if size <= offered)
+    scaled = syn.sack_permitted and syn.wscale is not None and syn.wscale >= min(
+        PLAIN_WSCALES[ONLY_SCALED])
+    return max(size for at, size in enumerate(MSS_CLASSES[family])
+               if size <= offered and (scaled or at != ONLY_SCALED))
 
 
 def offered_wscale(course: Course) -> int | None:
