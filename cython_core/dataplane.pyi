@@ -153,9 +153,9 @@ class Dataplane:
         self, wanted: ConnectionFilter, place: tuple[int, int], steps: int, room: int
     ) -> tuple[list[Connection], tuple[int, int] | None]:
         """Up to `room` connections from `place` on, (0, 0) being the first, after a look at no more
-        than `steps` entries of one worker; and where to go on, or None: that was all.  While the
-        workers go on: each connection that is there all the while is met once.  65,536 entries
-        take 2 ms."""
+        than `steps` entries of one worker; and where to go on, or None: that was all; behind
+        the last worker is nothing.  While the workers go on: each connection that is there all the
+        while is met once.  65,536 entries take 2 ms."""
 
     def delete_connection(self, flow: tuple[bytes, int, bytes, int]) -> tuple[int, int] | None:
         """Have the worker that owns it end a connection: client and its port, server and its port,

@@ -243,6 +243,8 @@ cdef class Dataplane:
         if self.snapshot == NULL:
             return [], None
         worker, at = place
+        if worker >= crew.count:        # as a daemon had it that had more workers
+            return [], None
         found, behind = connections_take(crew, self.snapshot, wanted, worker, at, steps, room)
         if behind is not None:
             return found, (worker, behind)

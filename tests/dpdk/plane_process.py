@@ -83,6 +83,7 @@ def run_plane(plane, job):
     time.sleep(job["seconds"])
     sys.stdin.readline()
     census = [listed(plane), deleted(plane), listed(plane)] if job.get("delete") else []
+    beyond = plane.connections(ConnectionFilter(), (len(plane.worker_stats()), 0), 7, 3)
     captured = [capture(plane, fields) for fields in job.get("captures", ())]
     resting = plane.mempool_stats()
     changes += [plane.service_changes(range(4), seen) for _ in range(2)]
@@ -107,6 +108,7 @@ def run_plane(plane, job):
         "eal_arguments": plane.eal_arguments,
         "changes": changes,
         "census": census,
+        "beyond": beyond,
         "captured": captured,
     }
 

@@ -47,3 +47,7 @@ def test_all_are_listed_once_and_deleted_by_their_owner(plane, tmp_path):
         (40000 + at, 1000 + at) for at in range(COUNT)}
     assert {(rst.flags, rst.sport, rst.seq) for rst in sent(tmp_path, "server")} == {
         ("R", 40000 + at, 7000 + at) for at in range(COUNT)}
+
+
+def test_behind_the_last_worker_is_nothing(plane):
+    assert plane().beyond == [[], None]
