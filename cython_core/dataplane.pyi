@@ -160,11 +160,14 @@ class Dataplane:
     def delete_connection(self, flow: tuple[bytes, int, bytes, int]) -> tuple[int, int] | None:
         """Have the worker that owns it end a connection: client and its port, server and its port,
         addresses as in ConnectionFilter.  The answer is for connection_deleted(), which must be
-        asked until it is done; None: 256 are under way at that worker."""
+        asked until it is done, or for deletion_forget(); None: 256 are under way at that worker."""
 
     def connection_deleted(self, ticket: tuple[int, int]) -> tuple[bool, Connection | None]:
         """Whether it is done, and what the connection was; None where there was none, or where it
         had ended already."""
+
+    def deletion_forget(self, ticket: tuple[int, int]) -> None:
+        """Nobody asks for its answer any more.  Its worker ends the connection all the same."""
 
     def watch_events(self, on: bool) -> None:
         """Have the workers write events, 100 of a reason each second, or not."""

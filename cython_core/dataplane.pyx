@@ -265,6 +265,9 @@ cdef class Dataplane:
             self.deletions.discard(ticket)
         return done, was
 
+    def deletion_forget(self, ticket):
+        self.deletions.discard(ticket)
+
     def watch_events(self, on):
         reports_switch(self.workers(), on)
 

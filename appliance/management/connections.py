@@ -21,6 +21,7 @@ from appliance.management.change_errors import UnknownServiceError
 from appliance.management.changes import change_note, fields_changed
 from appliance.management.errors import abort_invalid
 from appliance.management.pages import page_size, page_size_violations
+from appliance.management.uncut import uncut
 from cython_core.dataplane import (
     CONNECTION_STATES,
     Connection,
@@ -74,22 +75,17 @@ class ConnectionsServicer(ConnectionsServiceServicer):
         if violations := list(_delete_violations(request)):
             await abort_invalid(context, violations)
         try:
-            # A caller that goes away leaves no answer behind that nobody takes up.
-            was = await asyncio.shield(asyncio.create_task(self._delete(request)))
+            connection = await uncut(self._delete(request))
         except TooManyError as error:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         except (DataplaneError, TimeoutError) as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
-        shown = _shown(request)
-        if was is None:
+        if connection is None:
             await context.abort(
-                grpc.StatusCode.NOT_FOUND, f"no connection is open from {shown}")
-            raise AssertionError("abort returns never")
-        connection = self._message(was)
-        change_note(f"connections/{shown}", fields_changed(connection, None))
+                grpc.StatusCode.NOT_FOUND, f"no connection is open from {_shown(request)}")
         return api.DeleteConnectionResponse(connection=connection)
 
-    async def _delete(self, request: api.DeleteConnectionRequest) -> Connection | None:
+    async def _delete(self, request: api.DeleteConnectionRequest) -> api.Connection | None:
         """What it was.  Raises TooManyError, TimeoutError and DataplaneError."""
         ticket = self._dataplane.delete_connection((
             address_packed(ip_address(request.client_address)), request.client_port,
@@ -101,10 +97,16 @@ class ConnectionsServicer(ConnectionsServiceServicer):
         while True:
             done, was = self._dataplane.connection_deleted(ticket)
             if done:
-                return was
+                break
             if time.monotonic() > deadline_s:
+                self._dataplane.deletion_forget(ticket)
                 raise TimeoutError(f"its worker has not done it after {ACKNOWLEDGE_TIMEOUT_S:g} s")
             await asyncio.sleep(_POLL_S)
+        if was is None:
+            return None
+        connection = self._message(was)
+        change_note(f"connections/{_shown(request)}", fields_changed(connection, None))
+        return connection
 
     def _filter(self, request: api.ListConnectionsRequest) -> ConnectionFilter:
         """Raises UnknownServiceError."""

@@ -1,8 +1,8 @@
 """Commands: what the control thread has a worker do to its own state, one at a time.
 
 A ring of one writer and one reader.  The worker asks once a turn whether there are any, does some
-of them, and leaves its answer in the place of each; the control thread takes it up before the place
-is given out again.
+of them, and leaves its answer in the place of each; the control thread takes it up, or wants it no
+more, before the place is given out again.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
@@ -37,7 +37,10 @@ cdef inline void commands_run(Commands *commands, Proxy *proxy) noexcept nogil:
     if shim_load_acquire64(&commands.given) != commands.done:
         commands_do(commands, proxy)
 
-# By the control thread.  Give out a command: its number.
+# By the control thread.  Whether there is a place whose command is done.
+cdef bint commands_room(const Commands *commands) noexcept
+
+# Give out a command: its number.
 cdef uint64_t commands_give(Commands *commands, const Flow *flow) noexcept
 
 # The command of that number, or NULL: it is still to be done.

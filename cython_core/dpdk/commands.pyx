@@ -15,6 +15,10 @@ cdef void commands_do(Commands *commands, Proxy *proxy) noexcept nogil:
         shim_store_release64(&commands.done, commands.done + 1)
 
 
+cdef bint commands_room(const Commands *commands) noexcept:
+    return commands.given - shim_load_acquire64(&commands.done) < COMMANDS
+
+
 cdef uint64_t commands_give(Commands *commands, const Flow *flow) noexcept:
     cdef uint64_t number = commands.given
     commands.command[number % COMMANDS].flow = flow[0]

@@ -9,7 +9,7 @@ from libc.stdint cimport uint8_t, uint16_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from cython_core.dpdk.commands cimport COMMANDS, Command, commands_answer, commands_give
+from cython_core.dpdk.commands cimport COMMANDS, Command, commands_answer, commands_give, commands_room
 from cython_core.dpdk.handover cimport owner_of
 from cython_core.dpdk.worker cimport Worker
 from cython_core.proxy.conntable cimport (
@@ -105,7 +105,8 @@ cdef object told(const Connection *conn, const Worker *worker, const Snapshot *s
     )
 
 
-# Places of the ring are given out anew only once their answers have been taken up.
+# Places of the ring are given out anew only once their commands are done, and their answers have
+# been taken up or are wanted no more.
 cdef object connections_delete(Crew *crew, flow, set open):
     cdef uint64_t[SIPHASH_WORDS] words
     cdef Flow key
@@ -114,8 +115,9 @@ cdef object connections_delete(Crew *crew, flow, set open):
     conntable_words(words, 1, &key)
     worker = crew.worker[owner_of(siphash_words(words, &crew.worker[0].proxy.table_key),
                                   crew.count)]
-    if any(index == worker.index and number + COMMANDS <= worker.commands.given
-           for index, number in open):
+    if not commands_room(&worker.commands) or any(
+            index == worker.index and number + COMMANDS <= worker.commands.given
+            for index, number in open):
         return None
     return worker.index, commands_give(&worker.commands, &key)
 

@@ -49,6 +49,7 @@ class Plane:
         self.watched = False
         self.deleted: list[tuple[bytes, int, bytes, int]] = []
         self.tickets_left = 256
+        self.forgotten: list[tuple[int, int]] = []
         self.left: dict[int, int] = {}
         self.connections_left = 0        # of each service that is deleted
         self.grown: dict[int, int] = {}     # by slot: what its first counter has more
@@ -177,6 +178,9 @@ class Plane:
         client_port = self.deleted[ticket[1] - 1][1]
         found = [one for one in self.entries if one and one.client_port == client_port]
         return not self.stuck, found[0] if found else None
+
+    def deletion_forget(self, ticket: tuple[int, int]) -> None:
+        self.forgotten.append(ticket)
 
     def watch_events(self, on: bool) -> None:
         self.watched = on

@@ -16,6 +16,7 @@ from synproxy.v1.rule_pb2 import ROLE_OPERATOR, ROLE_VIEWER
 
 from appliance.cli.main import main
 from appliance.exit_codes import ExitCode
+from appliance.lab.waiting import until
 from appliance.management import connections as servicer
 from appliance.management.roles import method_role
 from cython_core.dataplane import CONNECTION_STATES, Connection, ConnectionFilter
@@ -180,6 +181,17 @@ def test_a_stuck_worker_is_unavailable(daemon, delete, monkeypatch):
     monkeypatch.setattr(servicer, "ACKNOWLEDGE_TIMEOUT_S", 0.1)
     daemon.plane.stuck = True
     assert failure(delete)[0] is grpc.StatusCode.UNAVAILABLE
+    assert daemon.plane.forgotten == [(0, 1)], "or its place would be taken for ever"
+
+
+def test_a_caller_that_goes_away_leaves_a_line_all_the_same(daemon, stub):
+    daemon.plane.stuck = True
+    call = stub.DeleteConnection.future(api.DeleteConnectionRequest(**WHERE))
+    until(lambda: daemon.plane.deleted, seconds=CALL_S, what="the deletion to begin")
+    call.cancel()
+    daemon.plane.stuck = False
+    (line,) = daemon.lines(1)
+    assert list(line["resources"]) == ["connections/198.51.100.7:40000 to 192.0.2.7:443"]
 
 
 def test_connections_are_a_table(daemon, synproxy):

@@ -10,6 +10,7 @@ Reads a job from standard input, a line of JSON:
     received    run until so many frames have come
     captures    fields of CaptureFilter, of captures that follow each other
     delete      whether all connections of two workers are listed, deleted and listed again
+    crowd       whether as many deletions are asked for as a worker takes, and given up, twice
     seconds     and then so much longer, and until the next line, or the end, of standard input
 
 Writes "running" to standard output once the workers run, "resting" once they rest; and once
@@ -35,6 +36,7 @@ from cython_core.dataplane import (
 
 PATIENCE_S = 60
 CAPTURE_S = 0.2
+NOBODY = (bytes(16), 1, bytes(16), 1)
 MAPPED = b"\0" * 10 + b"\xff\xff"      # RFC 4291 §2.5.5.2
 
 
@@ -84,6 +86,7 @@ def run_plane(plane, job):
     sys.stdin.readline()
     census = [listed(plane), deleted(plane), listed(plane)] if job.get("delete") else []
     beyond = plane.connections(ConnectionFilter(), (len(plane.worker_stats()), 0), 7, 3)
+    crowded = [crowd(plane), crowd(plane)] if job.get("crowd") else []
     captured = [capture(plane, fields) for fields in job.get("captures", ())]
     resting = plane.mempool_stats()
     changes += [plane.service_changes(range(4), seen) for _ in range(2)]
@@ -109,6 +112,7 @@ def run_plane(plane, job):
         "changes": changes,
         "census": census,
         "beyond": beyond,
+        "crowded": crowded,
         "captured": captured,
     }
 
@@ -133,6 +137,17 @@ def deleted(plane):
             one.server_port))
         wait(lambda ticket=ticket: told(plane, ticket, states))
     return states
+
+
+def crowd(plane):
+    """How many deletions are taken before one is refused; then they are given up."""
+    tickets = []
+    while (ticket := plane.delete_connection(NOBODY)) is not None:
+        tickets.append(ticket)
+    for ticket in tickets:
+        plane.deletion_forget(ticket)
+    wait(lambda: plane.connection_deleted(tickets[-1])[0])
+    return len(tickets)
 
 
 def told(plane, ticket, states):

@@ -51,3 +51,7 @@ def test_all_are_listed_once_and_deleted_by_their_owner(plane, tmp_path):
 
 def test_behind_the_last_worker_is_nothing(plane):
     assert plane().beyond == [[], None]
+
+
+def test_a_worker_takes_as_many_deletions_again_once_they_are_given_up(plane):
+    assert plane(crowd=True).crowded == [256, 256]
