@@ -5,7 +5,6 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from hashlib import sha256
-from ipaddress import ip_address
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -15,7 +14,7 @@ from synproxy.v1.connections_service_pb2_grpc import ConnectionsServiceServicer
 from appliance.config.constraints import constraint_violations
 from appliance.config.violation import Violation
 from appliance.ends import end_text
-from appliance.management.addresses import address_packed, prefix_packed
+from appliance.management.addresses import address_packed, address_parse, prefix_packed
 from appliance.management.catalogue import ACKNOWLEDGE_TIMEOUT_S, Catalogue
 from appliance.management.change_errors import UnknownServiceError
 from appliance.management.changes import change_note, fields_changed
@@ -88,8 +87,8 @@ class ConnectionsServicer(ConnectionsServiceServicer):
     async def _delete(self, request: api.DeleteConnectionRequest) -> api.Connection | None:
         """What it was.  Raises TooManyError, TimeoutError and DataplaneError."""
         ticket = self._dataplane.delete_connection((
-            address_packed(ip_address(request.client_address)), request.client_port,
-            address_packed(ip_address(request.server_address)), request.server_port,
+            address_packed(address_parse(request.client_address)), request.client_port,
+            address_packed(address_parse(request.server_address)), request.server_port,
         ))
         if ticket is None:
             raise TooManyError("too many connections are being deleted; try again")
@@ -181,9 +180,9 @@ def _delete_violations(request: api.DeleteConnectionRequest) -> Iterator[Violati
     versions = set()
     for field in ("client_address", "server_address"):
         try:
-            versions.add(ip_address(getattr(request, field)).version)
-        except ValueError:
-            yield Violation(field, "must be an IPv4 or IPv6 address")
+            versions.add(address_parse(getattr(request, field)).version)
+        except ValueError as error:
+            yield Violation(field, str(error))
     if len(versions) == 2:
         yield Violation("server_address", "must be of the client's IP version")
 

@@ -194,6 +194,14 @@ def test_a_caller_that_goes_away_leaves_a_line_all_the_same(daemon, stub):
     assert list(line["resources"]) == ["connections/198.51.100.7:40000 to 192.0.2.7:443"]
 
 
+@pytest.mark.parametrize(("address", "words"), [
+    ("fe80::1%eth0", "without a zone"), ("fe80::1%\n" + "x" * 10_000, "without a zone"),
+    ("::ffff:192.0.2.7", "must be written as 192.0.2.7")])
+def test_one_address_is_written_in_one_way(delete, address, words):
+    for field in ("client_address", "server_address"):
+        assert words in refused(delete, **{field: address})[field]
+
+
 def test_connections_are_a_table(daemon, synproxy):
     daemon.plane.entries.append(replace(
         ONE, client=ip_address("2001::7"), server=ip_address("2001::1"), slot=None,
