@@ -110,6 +110,11 @@ class Catalogue:
         self._known(name)
         return self._slots[name]
 
+    def slot_held(self, name: str) -> int:
+        """Likewise, or that which it is leaving."""
+        slot = self._slots.slot_of(name)
+        return self.slot(name) if slot is None else slot
+
     def name_of(self, slot: int) -> str:
         """Of the service that has the slot, or is leaving it; "" where there is none."""
         return self._slots.name_of(slot)

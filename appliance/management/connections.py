@@ -110,7 +110,7 @@ class ConnectionsServicer(ConnectionsServiceServicer):
     def _filter(self, request: api.ListConnectionsRequest) -> ConnectionFilter:
         """Raises UnknownServiceError."""
         return ConnectionFilter(
-            slot=self._catalogue.slot(request.service) if request.service else None,
+            slot=self._catalogue.slot_held(request.service) if request.service else None,
             client=prefix_packed(request.client_prefix),
             server=prefix_packed(request.server_prefix),
             states=frozenset(CONNECTION_STATES[state - 1] for state in request.states),

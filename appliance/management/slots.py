@@ -21,6 +21,12 @@ class Slots:
     def __getitem__(self, name: str) -> int:
         return self._of[name]
 
+    def slot_of(self, name: str) -> int | None:
+        """The one that it has, or is leaving; None where there is none."""
+        if name in self._of:
+            return self._of[name]
+        return next((slot for slot, left in self._left.items() if left == name), None)
+
     def names(self) -> Mapping[int, str]:
         """By slot, in the order in which the services came."""
         if self._names is None:

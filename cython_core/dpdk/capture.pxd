@@ -26,9 +26,9 @@ cdef struct CaptureFilter:
     bint received               # which frames: those that come ...
     bint sent                   # ... and those that leave
     bint drops                  # only those that are dropped for one of the `reasons`
-    bint flows                  # only those of the row, prefix and port below
+    bint flows                  # only those of the service, prefix and port below
     uint32_t reasons            # a bit each, from DROP_FIRST on
-    uint32_t row                # of a service, or 0: any
+    uint32_t service            # its slot, plus 1; or 0: any
     uint16_t port               # of either end, or 0: any
     uint16_t snap_bytes         # of each frame
     Prefix prefix               # of either end

@@ -75,13 +75,14 @@ cdef bint is_of_flow(const Capture *capture, const Segment *segment,
         return False
     if filter.port != 0 and filter.port != segment.sport and filter.port != segment.dport:
         return False
-    if filter.row == 0:
+    if filter.service == 0:
         return True
     if from_client:
         service = snapshot_match(capture.snapshot, segment.destination, segment.dport)
     else:
         service = snapshot_match(capture.snapshot, segment.source, segment.sport)
-    return service != NULL and service.row == filter.row
+    # A service that is leaving has the row behind its own.
+    return service != NULL and service.row + 1 >> 1 == filter.service
 
 
 cdef inline CaptureRecord *record_at(Capture *capture, uint32_t ahead) noexcept nogil:

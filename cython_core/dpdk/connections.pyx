@@ -27,7 +27,7 @@ from cython_core.proxy.conntable import STATES
 
 
 cdef struct Wanted:
-    uint32_t row                # of the service, or 0: of any, or none
+    uint32_t service            # its slot, plus 1; or 0: of any, or none
     uint32_t states             # a bit for each ConnState
     Prefix client
     Prefix server
@@ -55,7 +55,7 @@ cdef tuple connections_take(const Crew *crew, const Snapshot *snapshot, wanted, 
 
 cdef int wanted_compile(Wanted *compiled, wanted) except -1:
     memset(compiled, 0, sizeof(Wanted))
-    compiled.row = 0 if wanted.slot is None else 2 * <uint32_t>wanted.slot + 1
+    compiled.service = 0 if wanted.slot is None else <uint32_t>wanted.slot + 1
     for state in wanted.states or STATES:
         compiled.states |= <uint32_t>1 << <uint32_t>STATES.index(state)
     prefix_compile(&compiled.client, wanted.client)
@@ -78,10 +78,11 @@ cdef bint is_wanted(const Connection *conn, const Wanted *wanted,
             and prefix_covers(&wanted.client, conn.flow.client_address)
             and prefix_covers(&wanted.server, conn.flow.server_address)):
         return False
-    if wanted.row == 0:
+    if wanted.service == 0:
         return True
+    # A service that is leaving has the row behind its own.
     service = snapshot_match(snapshot, conn.flow.server_address, conn.flow.server_port)
-    return service != NULL and service.row == wanted.row
+    return service != NULL and service.row + 1 >> 1 == wanted.service
 
 
 cdef object told(const Connection *conn, const Worker *worker, const Snapshot *snapshot):

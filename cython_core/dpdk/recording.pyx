@@ -38,13 +38,13 @@ cdef int filter_compile(CaptureFilter *filter, wanted) except -1:
     filter.drops = bool(wanted.reasons)
     for reason in wanted.reasons:
         filter.reasons |= <uint32_t>1 << <uint32_t>DROP_REASONS.index(reason)
-    filter.row = 0 if wanted.slot is None else 2 * <uint32_t>wanted.slot + 1
+    filter.service = 0 if wanted.slot is None else <uint32_t>wanted.slot + 1
     filter.port = wanted.port
     filter.snap_bytes = min(wanted.snap_bytes, CAPTURE_BYTES_MAX)
     if wanted.prefix is not None:
         address, bits = wanted.prefix
         prefix_set(&filter.prefix, <const uint8_t *>address, bits)
-    filter.flows = filter.row != 0 or filter.port != 0 or wanted.prefix is not None
+    filter.flows = filter.service != 0 or filter.port != 0 or wanted.prefix is not None
     return 0
 
 

@@ -157,6 +157,16 @@ def test_a_service_that_no_one_knows_is_not_found(connections):
         grpc.StatusCode.NOT_FOUND, "no service is called nope")
 
 
+def test_a_service_that_is_leaving_is_known(daemon, connections):
+    daemon.plane.connections_left = 1
+    daemon.call(daemon.catalogue.delete("mail"))
+    connections(service="mail")
+    assert daemon.plane.asked[-1].slot == 1
+    daemon.plane.left.clear()
+    daemon.call(daemon.catalogue.delete("web"))
+    assert failure(connections, service="mail")[0] is grpc.StatusCode.NOT_FOUND
+
+
 def test_deletion_tells_what_it_was_and_leaves_a_line(daemon, delete):
     assert delete().connection.state == api.Connection.STATE_ESTABLISHED
     assert daemon.plane.deleted == [

@@ -10,6 +10,7 @@ Reads a job from standard input, a line of JSON:
     received    run until so many frames have come
     captures    fields of CaptureFilter, of captures that follow each other
     delete      whether all connections of two workers are listed, deleted and listed again
+    leave       whether all services are then given up, and the connections of slot 0 listed
     crowd       whether as many deletions are asked for as a worker takes, and given up, twice
     seconds     and then so much longer, and until the next line, or the end, of standard input
 
@@ -88,6 +89,9 @@ def run_plane(plane, job):
     beyond = plane.connections(ConnectionFilter(), (len(plane.worker_stats()), 0), 7, 3)
     crowded = [crowd(plane), crowd(plane)] if job.get("crowd") else []
     captured = [capture(plane, fields) for fields in job.get("captures", ())]
+    if job.get("leave"):
+        publish(plane, [])
+    left = listed(plane, slot=0) if job.get("leave") else []
     resting = plane.mempool_stats()
     changes += [plane.service_changes(range(4), seen) for _ in range(2)]
     plane.rest()
@@ -112,16 +116,18 @@ def run_plane(plane, job):
         "changes": changes,
         "census": census,
         "beyond": beyond,
+        "left": left,
         "crowded": crowded,
         "captured": captured,
     }
 
 
-def listed(plane):
-    """Every connection: client, its port, state, worker."""
+def listed(plane, **wanted):
+    """Every connection: client, its port, state, worker.  `wanted` are fields of
+    ConnectionFilter."""
     found, place = [], (0, 0)
     while place is not None:
-        page, place = plane.connections(ConnectionFilter(), place, 7, 3)
+        page, place = plane.connections(ConnectionFilter(**wanted), place, 7, 3)
         found += page
     return [(str(one.client), one.client_port, one.state, one.lcore) for one in found]
 

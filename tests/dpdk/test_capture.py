@@ -4,7 +4,7 @@ and no frame waits for it."""
 import pytest
 
 from ..proxy.segments import Segment, replace
-from .conftest import pcap_write
+from .conftest import WEB, pcap_write
 
 RING = 1024
 CLIENT, SERVER = 0, 1
@@ -18,14 +18,14 @@ FRAMES = [
 @pytest.fixture
 def captured(plane, tmp_path):
     """What came of captures, while these frames come as fast as they are taken."""
-    def run(*captures):
+    def run(*captures, **differences):
         source, empty = tmp_path / "flood.pcap", tmp_path / "empty.pcap"
         pcap_write(source, FRAMES)
         pcap_write(empty, [])
         told = plane(
             received=100, captures=captures,
             client_port=f"net_pcap0,rx_pcap={source},infinite_rx=1",
-            server_port=f"net_pcap1,rx_pcap={empty}")
+            server_port=f"net_pcap1,rx_pcap={empty}", **differences)
         assert told.counters.received > 10 * RING
         return told.captured
 
@@ -57,6 +57,11 @@ def test_a_captures_room_is_bounded_and_what_finds_none_is_counted(captured):
 def test_only_what_is_asked_for(captured, fields, seen):
     (told,) = captured(fields)
     assert kinds(told) == seen
+
+
+def test_a_service_that_is_leaving_has_its_frames(captured):
+    (told,) = captured({"slot": 0}, services=((WEB,), ()))
+    assert kinds(told) >= {(CLIENT, False, None), (SERVER, True, None)}
 
 
 def test_one_follows_the_other_and_each_has_its_own_snap_length(captured):

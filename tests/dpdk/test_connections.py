@@ -55,3 +55,10 @@ def test_behind_the_last_worker_is_nothing(plane):
 
 def test_a_worker_takes_as_many_deletions_again_once_they_are_given_up(plane):
     assert plane(crowd=True).crowded == [256, 256]
+
+
+def test_a_service_that_is_leaving_has_its_connections(plane, tmp_path):
+    said = [replace(SAID, dport=40000 + at).frame() for at in range(3)]
+    told = plane(services=((WEB,),), received=3, leave=True, **devices(tmp_path, said),
+                 **TWO_WORKERS)
+    assert sorted(port for _, port, _, _ in told.left) == [40000, 40001, 40002]
