@@ -44,7 +44,8 @@ class EventsServicer(EventsServiceServicer):
 
     def _wanted(self, request: api.WatchEventsRequest) -> Wanted:
         """Raises UnknownServiceError."""
-        slot = self._catalogue.slot(request.service) if request.service else None
+        if request.service:
+            self._catalogue.slot_held(request.service)
         reasons = frozenset(request.reasons or EVENT_REASONS)
         clients, servers = (
             prefix_parse(prefix) if prefix else None
@@ -53,17 +54,22 @@ class EventsServicer(EventsServiceServicer):
 
         def wanted(event: Event) -> bool:
             return (
-                (slot is None or event.slot == slot) and event.reason in reasons
+                (not request.service or self._service(event) == request.service)
+                and event.reason in reasons
                 and (clients is None or (event.client is not None and event.client in clients))
                 and (servers is None or (event.server is not None and event.server in servers))
             )
 
         return wanted
 
+    def _service(self, event: Event) -> str:
+        """By its name, for another one may have the slot by now."""
+        return "" if event.slot is None else self._catalogue.name_of(event.slot)
+
     def _message(self, event: Event) -> api.Event:
         message = api.Event(
             reason=event.reason,
-            service="" if event.slot is None else self._catalogue.name_of(event.slot),
+            service=self._service(event),
             client_address=str(event.client or ""), client_port=event.client_port,
             server_address=str(event.server or ""), server_port=event.server_port,
             from_client=event.from_client, tcp_flags=event.flags, lcore=event.lcore,

@@ -79,6 +79,32 @@ def test_only_what_is_asked_for(daemon, watch, request_, told):
     assert [event.reason for event in next(events).events] == told
 
 
+def test_a_watch_follows_the_service_and_not_its_slot(daemon, watch):
+    events = watch(service="mail")
+    service = daemon.catalogue.service("mail")
+    daemon.call(daemon.catalogue.delete("mail"))
+    daemon.plane.left.clear()
+    service.name = "dns"
+    daemon.call(daemon.catalogue.create(service))
+    assert daemon.catalogue.slot("dns") == MAIL
+    daemon.plane.happened = [SWITCH]
+    until(lambda: not daemon.plane.happened, seconds=CALL_S, what="the event to be taken")
+    daemon.call(daemon.catalogue.delete("dns"))
+    daemon.plane.left.clear()
+    service.name = "mail"
+    daemon.call(daemon.catalogue.create(service))
+    daemon.plane.happened = [replace(SWITCH, reason="cookies_off")]
+    assert [event.reason for event in next(events).events] == ["cookies_off"]
+
+
+def test_what_is_leaving_can_be_watched(daemon, watch):
+    daemon.plane.connections_left = 1
+    daemon.call(daemon.catalogue.delete("mail"))
+    events = watch(service="mail")
+    daemon.plane.happened = [SWITCH]
+    assert [event.service for event in next(events).events] == ["mail"]
+
+
 def test_events_are_written_while_somebody_watches(daemon, watch):
     calls = [watch(), watch()]
     assert daemon.plane.watched
