@@ -12,7 +12,8 @@ cdef tuple connections_take(const Crew *crew, const Snapshot *snapshot, wanted, 
                             uint32_t at, uint32_t steps, uint32_t room)
 
 # Have the owner of a flow end its connection: (worker, number of the command), or None where too
-# many are under way; `open` are those whose answer is still wanted.  `flow` is (client, client port, server, server port), addresses of 16 bytes.
+# many are under way; `open` are those whose answer is still wanted.  `flow` is (client, client
+# port, server, server port), addresses of 16 bytes.
 cdef object connections_delete(Crew *crew, flow, set open)
 
 # What came of it: (done, terms.Connection as it was or None).

@@ -9,7 +9,9 @@ from libc.stdint cimport uint8_t, uint16_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from cython_core.dpdk.commands cimport COMMANDS, Command, commands_answer, commands_give, commands_room
+from cython_core.dpdk.commands cimport (
+    COMMANDS, Command, commands_answer, commands_give, commands_room,
+)
 from cython_core.dpdk.handover cimport owner_of
 from cython_core.dpdk.worker cimport Worker
 from cython_core.proxy.conntable cimport (

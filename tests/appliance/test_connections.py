@@ -3,6 +3,7 @@
 from dataclasses import replace
 from ipaddress import ip_address
 from itertools import chain
+from typing import Any
 
 import grpc
 import pytest
@@ -28,8 +29,10 @@ ONE = Connection(
     server_port=443, slot=0, leaving=False, lcore=1, state="established", passes=False,
     client_fin=False, server_fin=False, idle_s=8, seq_offset=2**32 - 1, timestamps="translated",
 )
-WHERE = {"client_address": "198.51.100.7", "client_port": 40000,
-         "server_address": "192.0.2.7", "server_port": 443}
+WHERE: dict[str, Any] = {
+    "client_address": "198.51.100.7", "client_port": 40000,
+    "server_address": "192.0.2.7", "server_port": 443,
+}
 
 
 @pytest.fixture
