@@ -22,6 +22,7 @@ from cython_core.proxy.cookie cimport COOKIE_EPOCH_S
 from cython_core.proxy.drain cimport snapshot_drain
 from cython_core.proxy.secrets cimport SECRET_BYTES, Secrets, secrets_rotate
 from cython_core.proxy.service cimport Snapshot, snapshot_free
+from cython_core.proxy.slots cimport slot_row
 from cython_core.roster cimport Roster
 
 from cython_core.dpdk import eal
@@ -233,7 +234,7 @@ cdef class Dataplane:
     def row(self, slot):
         if not 0 <= slot < self.settings.services:
             raise ValueError(f"slot {slot} is not below {self.settings.services}")
-        return 2 * slot + 1
+        return slot_row(slot)
 
     def service_cookies(self, slot):
         return cookies_together(tally_cookies(self.workers(), self.row(slot)))

@@ -13,6 +13,7 @@ from cython_core.proxy.conntable cimport ACTIVITY_TICK_S
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S
 from cython_core.proxy.routes cimport Rule, routes_build, routes_release
 from cython_core.proxy.service cimport ACTIVATION_OFF, UNKNOWN_FORWARD, snapshot_build
+from cython_core.proxy.slots cimport leaving_at, live_at, slot_row
 
 from cython_core.proxy.service import ACTIVATIONS, UNKNOWN_FLOWS
 
@@ -101,15 +102,6 @@ cdef class Roster:
                 slot = before.slot
                 leave(&self.services[leaving_at(slot)], &self.services[live_at(slot)])
         return 0
-
-
-# Of the places and of the rows of counters, which begin at 1.
-cdef inline uint32_t live_at(uint32_t slot) noexcept:
-    return 2 * slot
-
-
-cdef inline uint32_t leaving_at(uint32_t slot) noexcept:
-    return 2 * slot + 1
 
 
 # It takes no SYN any more, and its row of counters is its own.
@@ -258,7 +250,7 @@ def wscale_announced(service, former, now_s):
 
 cdef int compile_service(Service *compiled, service, wscales, int workers) except -1:
     options = service.options
-    compiled.row = live_at(service.slot) + 1
+    compiled.row = slot_row(service.slot)
     compiled.tag = int.from_bytes(sha256(service.name.encode()).digest()[:4], "big")
     compiled.mss = options.mss
     compiled.mss_ipv6 = options.mss_ipv6

@@ -3,6 +3,7 @@ from libc.string cimport memcpy
 from cython_core.dpdk.rte cimport shim_load_acquire64, shim_mbuf_data, shim_store_release64
 from cython_core.proxy.counters cimport DROP_FIRST
 from cython_core.proxy.service cimport Service, snapshot_match
+from cython_core.proxy.slots cimport row_slot
 from cython_core.proxy.synproxy cimport VERDICT_NONE
 from cython_core.wire.prefix cimport prefix_covers
 from cython_core.wire.segment cimport Segment, segment_parse
@@ -81,8 +82,7 @@ cdef bint is_of_flow(const Capture *capture, const Segment *segment,
         service = snapshot_match(capture.snapshot, segment.destination, segment.dport)
     else:
         service = snapshot_match(capture.snapshot, segment.source, segment.sport)
-    # A service that is leaving has the row behind its own.
-    return service != NULL and service.row + 1 >> 1 == filter.service
+    return service != NULL and row_slot(service.row) + 1 == filter.service
 
 
 cdef inline CaptureRecord *record_at(Capture *capture, uint32_t ahead) noexcept nogil:

@@ -19,6 +19,7 @@ from cython_core.proxy.conntable cimport (
     CONN_TIMESTAMPS, Connection, ConnTable, conntable_look, conntable_words,
 )
 from cython_core.proxy.service cimport Service, snapshot_match
+from cython_core.proxy.slots cimport row_slot
 from cython_core.wire.prefix cimport Prefix, prefix_covers, prefix_set
 from cython_core.wire.segment cimport Flow
 from cython_core.wire.seq cimport ticks_since
@@ -82,9 +83,8 @@ cdef bint is_wanted(const Connection *conn, const Wanted *wanted,
         return False
     if wanted.service == 0:
         return True
-    # A service that is leaving has the row behind its own.
     service = snapshot_match(snapshot, conn.flow.server_address, conn.flow.server_port)
-    return service != NULL and service.row + 1 >> 1 == wanted.service
+    return service != NULL and row_slot(service.row) + 1 == wanted.service
 
 
 cdef object told(const Connection *conn, const Worker *worker, const Snapshot *snapshot):
@@ -94,7 +94,7 @@ cdef object told(const Connection *conn, const Worker *worker, const Snapshot *s
     return terms.Connection(
         client=terms.address_of(conn.flow.client_address[:16]), client_port=conn.flow.client_port,
         server=terms.address_of(conn.flow.server_address[:16]), server_port=conn.flow.server_port,
-        slot=None if service == NULL else service.row - 1 >> 1,
+        slot=None if service == NULL else row_slot(service.row),
         leaving=service != NULL and service.leaving,
         lcore=worker.lcore_id,
         state=STATES[conn.state],

@@ -2,6 +2,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from cython_core.dpdk.worker cimport Worker
 from cython_core.proxy.events cimport EVENTS, Event, events_read, events_switch
+from cython_core.proxy.slots cimport row_slot
 
 from cython_core.dpdk import terms
 from cython_core.proxy.counters import NAMES
@@ -34,7 +35,7 @@ cdef object report(const Event *event, uint32_t lcore_id):
     return terms.Event(
         time_ns=event.time_ns,
         reason=NAMES[event.reason],
-        slot=None if event.row == 0 else event.row - 1 >> 1,
+        slot=None if event.row == 0 else row_slot(event.row),
         lcore=lcore_id,
         client=terms.address_of(event.flow.client_address[:16]) if flows else None,
         client_port=event.flow.client_port,

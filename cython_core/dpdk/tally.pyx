@@ -16,6 +16,7 @@ from cython_core.proxy.learned cimport (
 )
 from cython_core.proxy.pulse cimport Pulse
 from cython_core.proxy.service cimport Service, snapshot_match
+from cython_core.proxy.slots cimport row_slot, slot_row
 from cython_core.proxy.synproxy cimport NS_PER_S
 from cython_core.wire.options cimport WSCALE_ABSENT
 
@@ -53,7 +54,7 @@ cdef list tally_changes(const Crew *crew, list slots, seen):
     changes = []
     for slot in slots:
         former = memory + <uint64_t>places[slot] * WORDS_SEEN
-        words_of(words, crew, 2 * <uint32_t>slot + 1)
+        words_of(words, crew, slot_row(slot))
         if slot in seen.fresh or memcmp(former, words, sizeof(words)) != 0:
             changes.append((slot, named(words), grown(words, former)))
             memcpy(former, words, sizeof(words))
@@ -110,7 +111,7 @@ cdef object learned_server(const LearnedServer *server, const Snapshot *snapshot
     return terms.LearnedServer(
         address=terms.address_of(server.address[:16]),
         port=server.port,
-        slot=None if service == NULL or service.leaving else service.row - 1 >> 1,
+        slot=None if service == NULL or service.leaving else row_slot(service.row),
         mss=learned_mss(server.word),
         wscale=None if wscale == WSCALE_ABSENT else wscale,
         sack=bool(learned_sack(server.word)),
