@@ -58,13 +58,13 @@ class RecordEncoder:
         return b"synproxy revision %d %s\n" % (_FORMAT, _digest(body)) + body
 
     def _services(self, live: Live) -> bytes:
-        former, written = self._written, {}
+        former, self._written = self._written, {}
         for name, service in live.services.items():
-            known = former.get(name)
-            written[name] = known if known is not None and known[0] is service else (
-                service, StoredRevision(services=[service]).SerializeToString())
-        self._written = written
-        return b"".join(part for _, part in written.values())
+            known, part = former.get(name, (None, b""))
+            if known is not service:
+                part = StoredRevision(services=[service]).SerializeToString()
+            self._written[name] = service, part
+        return b"".join(part for _, part in self._written.values())
 
 
 def stored_decode(content: bytes) -> StoredRevision:
