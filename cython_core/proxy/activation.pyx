@@ -110,7 +110,7 @@ cdef bint activation_passes(const Pulse *pulse, const Service *service,
 
 cdef bint activation_take_unknown(Pulse *pulse, const Service *service,
                                   uint64_t now_ms) noexcept nogil:
-    # After exactly 50 days without any the tokens grow by too few, once.
+    # After just 2^32 ms, 50 days, without any the tokens grow by too few, once.
     cdef uint64_t passed_ms = <uint32_t>now_ms - pulse.unknown_ms
     cdef uint64_t grown, spare
     if passed_ms > MS_PER_S:

@@ -6,8 +6,7 @@ from cython_core.proxy.conntable cimport (
 )
 from cython_core.proxy.cookie cimport cookie_bits, cookie_offer, cookie_words
 from cython_core.proxy.counters cimport (
-    BRIDGED, CONSUMED, DROP_FIRST, FRAGMENT, MARTIAN, RECEIVED, TCP_CHECKSUM,
-    TRANSLATED, count,
+    BRIDGED, CONSUMED, DROP_FIRST, FRAGMENT, MARTIAN, RECEIVED, TCP_CHECKSUM, TRANSLATED, count,
 )
 from cython_core.proxy.events cimport event_note_segment
 from cython_core.proxy.from_client cimport client_segment
@@ -52,7 +51,7 @@ cdef void burst_parse(Burst *burst, const Proxy *proxy) noexcept nogil:
             service_seek(burst, proxy, segment)
 
 
-# Where its service is found, and what is known of the server.
+# Begin to load where its service is found, and what is known of the server.
 cdef inline void service_seek(const Burst *burst, const Proxy *proxy,
                               const Segment *segment) noexcept nogil:
     if not burst.from_client:

@@ -9,7 +9,7 @@ from cython_core.wire.options cimport WSCALE_ABSENT
 from cython_core.wire.segment cimport TCP_CWR, TCP_ECE
 from cython_core.wire.siphash cimport SIPHASH_WORDS, siphash_bytes, siphash_words
 
-cdef struct Row:
+cdef struct OptionRow:
     uint16_t mss[2]             # bytes, over IPv4 and IPv6
     bint sack
     uint8_t wscale
@@ -19,23 +19,23 @@ cdef struct Row:
 # Ethernet frame's; each next class is 4 % less; 1238 and 1220 serve a 1280-byte MTU, IPv6's
 # least (RFC 8200 §5).  What clients offer is named at the head of cookie.pxd: at a full frame's MSS
 # their scales are kept, below it the nearest ones beneath.
-cdef Row[COOKIE_ROWS] ROWS = [
-    Row(mss=[1460, 1440], sack=True, wscale=10),
-    Row(mss=[1460, 1440], sack=True, wscale=8),
-    Row(mss=[1460, 1440], sack=True, wscale=7),
-    Row(mss=[1460, 1440], sack=True, wscale=6),
-    Row(mss=[1460, 1440], sack=True, wscale=WSCALE_ABSENT),
-    Row(mss=[1460, 1440], sack=False, wscale=WSCALE_ABSENT),
-    Row(mss=[1401, 1382], sack=True, wscale=8),
-    Row(mss=[1401, 1382], sack=True, wscale=6),
-    Row(mss=[1401, 1382], sack=False, wscale=WSCALE_ABSENT),
-    Row(mss=[1344, 1326], sack=True, wscale=8),
-    Row(mss=[1344, 1326], sack=True, wscale=6),
-    Row(mss=[1344, 1326], sack=False, wscale=WSCALE_ABSENT),
-    Row(mss=[1290, 1272], sack=True, wscale=6),
-    Row(mss=[1238, 1220], sack=True, wscale=6),
-    Row(mss=[1238, 1220], sack=False, wscale=WSCALE_ABSENT),
-    Row(mss=[536, 536], sack=False, wscale=WSCALE_ABSENT),
+cdef OptionRow[COOKIE_ROWS] ROWS = [
+    OptionRow(mss=[1460, 1440], sack=True, wscale=10),
+    OptionRow(mss=[1460, 1440], sack=True, wscale=8),
+    OptionRow(mss=[1460, 1440], sack=True, wscale=7),
+    OptionRow(mss=[1460, 1440], sack=True, wscale=6),
+    OptionRow(mss=[1460, 1440], sack=True, wscale=WSCALE_ABSENT),
+    OptionRow(mss=[1460, 1440], sack=False, wscale=WSCALE_ABSENT),
+    OptionRow(mss=[1401, 1382], sack=True, wscale=8),
+    OptionRow(mss=[1401, 1382], sack=True, wscale=6),
+    OptionRow(mss=[1401, 1382], sack=False, wscale=WSCALE_ABSENT),
+    OptionRow(mss=[1344, 1326], sack=True, wscale=8),
+    OptionRow(mss=[1344, 1326], sack=True, wscale=6),
+    OptionRow(mss=[1344, 1326], sack=False, wscale=WSCALE_ABSENT),
+    OptionRow(mss=[1290, 1272], sack=True, wscale=6),
+    OptionRow(mss=[1238, 1220], sack=True, wscale=6),
+    OptionRow(mss=[1238, 1220], sack=False, wscale=WSCALE_ABSENT),
+    OptionRow(mss=[536, 536], sack=False, wscale=WSCALE_ABSENT),
 ]
 
 
@@ -94,7 +94,7 @@ cdef inline uint16_t mss_announced(uint8_t family, const Service *service,
 # A scale that is absent must not be taken for one above all.
 cdef uint32_t cookie_row(const Offer *offer, uint8_t family) noexcept nogil:
     cdef uint32_t at
-    cdef const Row *row
+    cdef const OptionRow *row
     for at in range(COOKIE_ROWS - 1):
         row = &ROWS[at]
         if row.mss[family == 6] > offer.mss or (row.sack and not offer.sack):

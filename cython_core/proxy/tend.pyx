@@ -127,6 +127,7 @@ cdef void tend_activation(Proxy *proxy) noexcept nogil:
         proxy.pulse_at = 0
         if proxy.snapshot.service_count == 0:
             return
+    # Of the next turn.  Its row is the one behind its place.
     __builtin_prefetch(&proxy.snapshot.services[proxy.pulse_at + 1])
     __builtin_prefetch(&proxy.rows[proxy.pulse_at + 2].pulse)
     service = &proxy.snapshot.services[proxy.pulse_at]

@@ -15,7 +15,8 @@ cdef enum:
     LARGE_PAGE_BYTES = 2 << 20          # x86-64's, and arm64's with 4 KiB granules
 
 
-# On cache lines, not zeroed; freed by free().  NULL where memory is short.
+# On cache lines, not zeroed; freed by free().  NULL where memory is short.  What would fill half a
+# large page gets whole ones.
 cdef inline void *pages_take(size_t size) noexcept nogil:
     cdef size_t unit = CACHE_LINE_BYTES if size < LARGE_PAGE_BYTES // 2 else LARGE_PAGE_BYTES
     cdef size_t whole = (size + unit - 1) // unit * unit
