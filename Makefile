@@ -2,6 +2,7 @@
 # make test             set up, then lint and run every test
 # make bench            set up, then measure SYN -> SYN-ACK beside testpmd
 # make bench-services   set up, then measure SYN -> SYN-ACK with ten to 100,000 services
+# make instructions     set up, then count each stage's instructions and compare with the kept file
 # make compare          set up, then the reference's gaps, as a table: direct, kernel SYNPROXY, ours
 # make connections      set up, then open, use and close 100,000 connections through the proxy
 # make first-byte       set up, then measure the time to first byte beside a direct connection
@@ -25,15 +26,16 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # What the product is built from and runs on, then what the lab and the tests drive it with.
 PACKAGES := gcc libc6-dev pkg-config python3 python3-dev python3-venv libdpdk-dev dpdk-dev \
             iproute2 ethtool util-linux nftables iptables netbase curl iputils-ping \
-            nginx-light wrk iperf3 openssl openssh-client libwrap0 redis-tools tshark zsh fish
+            nginx-light wrk iperf3 openssl openssh-client libwrap0 redis-tools tshark zsh fish \
+            valgrind
 
 # All but what is written out of them: README.md by `make compare`, proto/README.md.
 SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__pycache__/*' \
                ! -name '*.md') \
            meson.build meson.options pyproject.toml LICENSE
 
-.PHONY: setup demo test lint unit bench bench-services compare connections first-byte changing-server updates \
-        disturbance faults reference browser picture chromium clean
+.PHONY: setup demo test lint unit bench bench-services instructions compare connections first-byte \
+        changing-server updates disturbance faults reference browser picture chromium clean
 .DELETE_ON_ERROR:
 
 setup: build/installed $(BIN)/sshd $(BIN)/promtool build/node/node_modules
@@ -96,6 +98,9 @@ bench: setup
 
 bench-services: setup
 	@$(BIN)/python tests/bench/services.py
+
+instructions: setup
+	@$(BIN)/python tests/bench/instructions.py
 
 connections: setup
 	LAB_CONNECTIONS=100000 LAB_SKIPS=fail $(BIN)/pytest tests/system/test_turnover.py
