@@ -35,6 +35,7 @@ from cython_core.proxy.learned cimport (
     learned_sent_timestamps, learned_wscale,
 )
 from cython_core.proxy.links cimport Links, links_bytes
+from cython_core.proxy.overtaken cimport Overtaken
 from cython_core.proxy.routes cimport Routes, Rule, routes_build, routes_release
 from cython_core.proxy.secrets cimport Secrets, secrets_rotate
 from cython_core.proxy.service cimport (
@@ -118,6 +119,7 @@ cdef class Box:
         self.proxy.supplies = <SupplyPool *>calloc(1, sizeof(SupplyPool))
         supply_init(self.proxy.supplies, supplies)
         self.proxy.superseded = <Superseded *>calloc(1, sizeof(Superseded))
+        self.proxy.overtaken = <Overtaken *>calloc(1, sizeof(Overtaken))
         self.proxy.events = <Events *>calloc(1, sizeof(Events))
         self.proxy.links = <Links *>calloc(1, links_bytes(connections))
         self.proxy.half_open = half_open_init(
@@ -141,6 +143,7 @@ cdef class Box:
             free(self.proxy.answered_ms)
         free(self.proxy.supplies)
         free(self.proxy.superseded)
+        free(self.proxy.overtaken)
         free(self.proxy.links)
         free(self.proxy.events)
         free(self.proxy.half_open.early)

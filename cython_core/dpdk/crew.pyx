@@ -21,6 +21,7 @@ from cython_core.proxy.early cimport EarlyPool, early_bytes, early_init
 from cython_core.proxy.events cimport Events
 from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
 from cython_core.proxy.links cimport Links, links_bytes
+from cython_core.proxy.overtaken cimport Overtaken
 from cython_core.proxy.superseded cimport Superseded
 from cython_core.proxy.supply cimport SUPPLIES_MAX, SupplyPool, supply_init
 
@@ -91,6 +92,7 @@ cdef int shard_make(Worker *worker, settings) except -1:
     worker.proxy.links = <Links *>take("the connections' links", links_bytes(connections), socket)
     worker.proxy.events = <Events *>take("events", sizeof(Events), socket)
     worker.proxy.superseded = <Superseded *>take("superseded cookies", sizeof(Superseded), socket)
+    worker.proxy.overtaken = <Overtaken *>take("overtaken ACKs", sizeof(Overtaken), socket)
     worker.capture = <Capture *>take("a capture", sizeof(Capture), socket)
     clock_start(&worker.clock, rte_get_tsc_hz(), rte_rdtsc(), now_ns)
     return 0
@@ -149,6 +151,7 @@ cdef void crew_free(Crew *crew) noexcept:
         rte_free(worker.proxy.half_open)
         rte_free(worker.proxy.supplies)
         rte_free(worker.proxy.superseded)
+        rte_free(worker.proxy.overtaken)
         rte_free(worker.proxy.links)
         rte_free(worker.proxy.events)
         rte_free(worker.capture)

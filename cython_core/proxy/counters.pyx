@@ -60,6 +60,7 @@ MEANINGS = {
     Counter.NO_CONNECTION: "A segment that belongs to no known connection and can't open one.",
     Counter.UNKNOWN_RATE: "A client's segment of no known connection, beyond unknown_rate.",
     Counter.RST_OUT_OF_WINDOW: "A RST outside its receiver's window (RFC 5961).",
+    Counter.RST_PREMATURE: "A RST of a client that may be in the midst of its handshake.",
     Counter.SERVER_NOT_READY: "Client data that came before the server had answered.",
     Counter.SYNACK_UNEXPECTED: "A server's SYN-ACK that answers no SYN of ours.",
     Counter.DRAINING: "A client's SYN while no new connection is taken.",

@@ -93,7 +93,7 @@ cdef uint8_t client_stranger(Proxy *proxy, Segment *segment, const Flow *flow,
             and activation_takes_cookies(pulse_of(proxy, service), service, proxy.answered_ms,
                                          proxy.now_ms)
             and cookie_prove(proxy, segment, flow, service, &offer, &client_isn)):
-        return unknown_client(proxy, segment, flow, service)
+        return unknown_client(proxy, segment, flow, service, digest)
     record = half_open_take(proxy.half_open)
     if record == NULL:
         return HALF_OPEN_FULL

@@ -19,6 +19,7 @@ from cython_core.proxy.half_open cimport HalfOpen, HalfOpenPool
 from cython_core.proxy.handshake cimport Envelope
 from cython_core.proxy.learned cimport Learned
 from cython_core.proxy.links cimport Links
+from cython_core.proxy.overtaken cimport Overtaken
 from cython_core.proxy.pulse cimport Pulse
 from cython_core.proxy.secrets cimport Secrets
 from cython_core.proxy.service cimport Service, Snapshot
@@ -60,6 +61,7 @@ cdef struct Proxy:
     Row *rows                   # of services; the first is nobody's
     SupplyPool *supplies
     Superseded *superseded
+    Overtaken *overtaken
     Links *links                # of the table's connections
     Events *events
     Learned *learned            # shared by all workers

@@ -7,6 +7,9 @@ Then the connection is in the table, and passes.
 
 A service may have them dropped or reset instead; but not in the grace time after its cookies
 went on, since a handshake that had passed may end now.
+
+Nor is a client reset for a segment that may just have come before its handshake's ACK: see
+proxy/overtaken.
 """
 
 from libc.stdint cimport uint8_t, uint64_t
@@ -18,7 +21,7 @@ from cython_core.wire.segment cimport Flow, Segment
 
 # A client's: ACK, FIN-ACK, RST or RST-ACK that proves no cookie.
 cdef uint8_t unknown_client(Proxy *proxy, Segment *segment, const Flow *flow,
-                            const Service *service) noexcept nogil
+                            const Service *service, uint64_t digest) noexcept nogil
 
 # A server's: any but SYN alone.
 cdef uint8_t unknown_server(Proxy *proxy, Segment *segment, const Flow *flow,

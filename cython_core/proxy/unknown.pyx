@@ -1,16 +1,18 @@
 from cython_core.proxy.activation cimport (
     activation_note_adoption, activation_note_synack, activation_passes, activation_take_unknown,
+    activation_takes_cookies,
 )
 from cython_core.proxy.conntable cimport (
     CONN_CLIENT_FIN, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, STATE_ESTABLISHED,
     Connection,
 )
 from cython_core.proxy.counters cimport (
-    CONN_ADOPTED, COOKIE_INVALID, NO_CONNECTION, SYNACK_UNEXPECTED, UNKNOWN_FORWARDED,
-    UNKNOWN_RATE, UNKNOWN_RESET, count,
+    CONN_ADOPTED, COOKIE_INVALID, NO_CONNECTION, RST_PREMATURE, SYNACK_UNEXPECTED,
+    UNKNOWN_FORWARDED, UNKNOWN_RATE, UNKNOWN_RESET, count,
 )
 from cython_core.proxy.handshake cimport Envelope, envelope_reverse, envelope_take
 from cython_core.proxy.links cimport links_note
+from cython_core.proxy.overtaken cimport overtaken_note, overtaken_waits
 from cython_core.proxy.pulse cimport Pulse
 from cython_core.proxy.service cimport UNKNOWN_DROP, UNKNOWN_FORWARD, UNKNOWN_RESET_IT
 from cython_core.proxy.supply cimport supply_release
@@ -23,7 +25,7 @@ from cython_core.wire.seq cimport seq_max
 
 
 cdef uint8_t unknown_client(Proxy *proxy, Segment *segment, const Flow *flow,
-                            const Service *service) noexcept nogil:
+                            const Service *service, uint64_t digest) noexcept nogil:
     cdef Pulse *pulse = pulse_of(proxy, service)
     cdef uint8_t policy = service.unknown_flow
     if activation_passes(pulse, service, proxy.now_ms):
@@ -33,7 +35,12 @@ cdef uint8_t unknown_client(Proxy *proxy, Segment *segment, const Flow *flow,
                 else <uint8_t>COOKIE_INVALID)
     if pulse.guarded and not activation_take_unknown(pulse, service, proxy.now_ms):
         return UNKNOWN_RATE
+    if (segment.flags & (TCP_RST | TCP_ACK) == TCP_ACK
+            and activation_takes_cookies(pulse, service, proxy.answered_ms, proxy.now_ms)):
+        overtaken_note(proxy.overtaken, digest, segment.ack, proxy.now_ms)
     if policy == UNKNOWN_RESET_IT:
+        if overtaken_waits(proxy.overtaken, digest, segment.ack, proxy.now_ms):
+            return RST_PREMATURE
         return reset(proxy, segment, flow, service, VERDICT_TO_CLIENT)
     count(proxy.rows, service.row, UNKNOWN_FORWARDED)
     return VERDICT_BRIDGE
@@ -53,6 +60,9 @@ cdef uint8_t unknown_server(Proxy *proxy, Segment *segment, const Flow *flow,
         if service.unknown_flow == UNKNOWN_DROP or segment.flags & TCP_RST:
             return NO_CONNECTION
         return reset(proxy, segment, flow, service, VERDICT_TO_SERVER)
+    if (segment.flags & (TCP_RST | TCP_ACK) == TCP_RST
+            and overtaken_waits(proxy.overtaken, digest, segment.seq, proxy.now_ms)):
+        return RST_PREMATURE
     count(proxy.rows, service.row, UNKNOWN_FORWARDED)
     if segment.flags & TCP_RST:
         return VERDICT_BRIDGE

@@ -108,6 +108,8 @@ def early_hours(proxy, client):
     proxy.clock.advance(1)
     proxy.publish(service(row=3, unknown_flow="reset", unknown_rate=1, grace_ms=0))
     proxy.from_client(replace(conn.ack, sport=9), replace(conn.ack, sport=9))
+    proxy.clock.advance(3)
+    proxy.from_client(replace(conn.ack, sport=9))
     proxy.publish(service(row=3, activation="auto", syn_rate_mark=2, hold_ms=1000))
     proxy.from_client(client(23))
     proxy.from_server(replace(conn.server(), dport=2024))

@@ -105,6 +105,9 @@ def test_a_reset_of_an_unknown_flow_keeps_its_tags(tagged, from_client):
     old = replace(tagged, flags="A", ack=77, mss=None, wscale=None, sack_permitted=False)
     if not from_client:
         old = replace(old, source=old.destination, destination=old.source, sport=80, dport=40000)
+    if from_client:
+        proxy.from_client(old)          # a client is reset when it asks again: proxy/overtaken
+        proxy.clock.advance(3)
     [(to_server, rst)] = proxy.run([old], from_client).sent
     assert (to_server, rst.flags, rst.tags) == (not from_client, "R", tagged.tags)
     assert (rst.source_mac, rst.destination_mac) == (old.destination_mac, old.source_mac)

@@ -110,6 +110,8 @@ def test_drop_drops_both_ways(old):
 
 def test_reset_answers_both_ways(old):
     proxy = Proxy(service(unknown_flow="reset"))
+    assert proxy.from_client(old).nothing == "rst_premature", "see test_overtaken.py"
+    proxy.clock.advance(3)
     rst = proxy.from_client(old).to_client
     assert (rst.flags, rst.seq, rst.source, rst.sport) == ("R", old.ack, old.destination, 80)
     rst = proxy.from_server(reply(old)).to_server
@@ -128,6 +130,8 @@ def test_no_reset_is_answered(old, policy, flags):
 def test_resets_keep_to_the_rate(old):
     proxy = Proxy(service(unknown_flow="reset", unknown_rate=1))
     proxy.from_client(old)
+    proxy.clock.advance(3)
+    assert proxy.from_client(old).to_client.flags == "R"
     assert proxy.from_client(old).nothing == "unknown_rate"
 
 
