@@ -2,14 +2,16 @@
 
     python tests/bench/services.py [--rounds 5] [--seconds 1] [--json FILE]
 
-What a packet pays for the number of services is its lookup, and the cache that they take from
-it.  Each service has an address of its own; the SYNs go to as many of them as there are SYNs, far
-apart in the tables.  The numbers are measured in turn; the figure is the ratio of their medians.
+What a packet pays for the number of services is its lookup; what it pays for those that are asked
+at once is their place in the caches.  So there are two columns: SYNs to ten of the services, and
+SYNs to as many of them as there are SYNs.  Each service has an address of its own, and those asked
+stand far apart in the tables.  All are measured in turn; the figures are ratios of medians.
 """
 
 import json
 import statistics
 import tempfile
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -17,42 +19,66 @@ from arguments import arguments
 from contestants import synproxy_run
 from syn_pcap import SYNS, syn_pcap_write
 
-NUMBERS = (10, 1000, 10_000, 100_000)
+FEW = 10
 FIRST_SERVER = IPv4Address("11.0.0.0")
 STRIDE = 7919       # a prime, so that the SYNs' services are spread over all
 RESULTS = Path("bench-results/services.json")
 
 
+@dataclass(frozen=True)
+class Load:
+    """Of `services` so many are `asked`."""
+
+    services: int
+    asked: int
+
+    def __str__(self) -> str:
+        return f"{self.asked:,}/{self.services:,}"
+
+    @property
+    def servers(self) -> list[str]:
+        return [str(FIRST_SERVER + at) for at in range(self.services)]
+
+    @property
+    def targets(self) -> list[str]:
+        return [str(FIRST_SERVER + at * STRIDE % self.services) for at in range(self.asked)]
+
+
+LOADS = [Load(FEW, FEW)] + [
+    Load(services, asked) for services in (1000, 10_000, 100_000)
+    for asked in (FEW, min(services, SYNS))]
+
+
 def main() -> int:
     given = arguments(__doc__.splitlines()[0], RESULTS)
-    print("SYN → SYN-ACK by services, one worker, million frames a second of its CPU time")
-    print(" " * 8 + "".join(f"{number:>10,}" for number in NUMBERS))
-    mpps: dict[int, list[float]] = {number: [] for number in NUMBERS}
+    print("SYN → SYN-ACK by services asked of those there are, one worker, million frames a second "
+          "of its CPU time")
+    print(" " * 8 + "".join(f"{load!s:>14}" for load in LOADS))
+    mpps: dict[Load, list[float]] = {load: [] for load in LOADS}
     with tempfile.TemporaryDirectory() as folder:
         for at in range(given.rounds):
-            for number in NUMBERS:
-                mpps[number].append(measure(Path(folder), number, given.seconds))
-            show(f"{at + 1}", {number: rates[-1] for number, rates in mpps.items()})
-    medians = {number: statistics.median(rates) for number, rates in mpps.items()}
+            for load in LOADS:
+                mpps[load].append(measure(Path(folder), load, given.seconds))
+            show(f"{at + 1}", [rates[-1] for rates in mpps.values()])
+    medians = [statistics.median(rates) for rates in mpps.values()]
     show("median", medians)
-    show("to ten", {number: rate / medians[NUMBERS[0]] for number, rate in medians.items()})
+    show("to ten", [rate / medians[0] for rate in medians])
     given.json.parent.mkdir(parents=True, exist_ok=True)
     given.json.write_text(json.dumps(
-        {"seconds": given.seconds, "mpps": mpps, "medians": medians}, indent=1) + "\n")
+        {"seconds": given.seconds, "mpps": {str(load): rates for load, rates in mpps.items()},
+         "medians": dict(zip(map(str, LOADS), medians, strict=True))}, indent=1) + "\n")
     return 0
 
 
-def measure(folder: Path, number: int, seconds: float) -> float:
-    servers = [str(FIRST_SERVER + at) for at in range(number)]
-    pcap = folder / f"{number}.pcap"
+def measure(folder: Path, load: Load, seconds: float) -> float:
+    pcap = folder / f"{load.services}-{load.asked}.pcap"
     if not pcap.exists():
-        syn_pcap_write(
-            pcap, servers=[servers[at * STRIDE % number] for at in range(min(number, SYNS))])
-    return synproxy_run(pcap, seconds, servers).mpps
+        syn_pcap_write(pcap, servers=load.targets)
+    return synproxy_run(pcap, seconds, load.servers).mpps
 
 
-def show(what: str, rates: dict[int, float]) -> None:
-    print(f"{what:>8}" + "".join(f"{rate:10.2f}" for rate in rates.values()), flush=True)
+def show(what: str, rates: list[float]) -> None:
+    print(f"{what:>8}" + "".join(f"{rate:14.2f}" for rate in rates), flush=True)
 
 
 if __name__ == "__main__":
