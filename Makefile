@@ -1,6 +1,7 @@
 # make demo             set up, then show the proxy at work in a lab of network namespaces
 # make test             set up, then lint and run every test
-# make bench            set up, then measure SYN -> SYN-ACK beside testpmd
+# make bench            set up, then measure an attack, open connections and turnover: 2 minutes
+# make bench-full       the same with all cases, ten million connections among them: half an hour
 # make bench-services   set up, then measure SYN -> SYN-ACK with ten to 100,000 services
 # make instructions     set up, then count each stage's instructions and compare with the kept file
 # make compare          set up, then the reference's gaps, as a table: direct, kernel SYNPROXY, ours
@@ -34,7 +35,7 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
                ! -name '*.md') \
            meson.build meson.options pyproject.toml LICENSE
 
-.PHONY: setup demo test lint unit bench bench-services instructions compare connections first-byte \
+.PHONY: setup demo test lint unit bench bench-full bench-services instructions compare connections first-byte \
         changing-server updates disturbance faults reference browser picture chromium clean
 .DELETE_ON_ERROR:
 
@@ -94,7 +95,18 @@ unit: setup
 	$(BIN)/pytest
 
 bench: setup
-	@$(BIN)/python tests/bench/synack.py
+	@$(BIN)/python tests/bench/rates.py --family 4 --rounds 3
+	@$(BIN)/python tests/bench/established.py --open 64k --rounds 3
+	@$(BIN)/python tests/bench/turnover.py --rounds 3
+
+bench-full: setup
+	@$(BIN)/python tests/bench/rates.py
+	@$(BIN)/python tests/bench/established.py --open 1k,64k,1M,4M,10M
+	@$(BIN)/python tests/bench/established.py --open 4M --fill 0.25,0.5,0.75,0.9,0.95 \
+	    --json bench-results/fill.json
+	@$(BIN)/python tests/bench/turnover.py
+	@$(BIN)/python tests/bench/turnover.py --family 6 --json bench-results/turnover6.json
+	@$(BIN)/python tests/bench/services.py
 
 bench-services: setup
 	@$(BIN)/python tests/bench/services.py

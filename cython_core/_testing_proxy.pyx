@@ -87,15 +87,6 @@ cdef class Box:
     (16-byte address, bits, first port, last port).  `beside`: another worker's, for whom the same
     services are."""
 
-    cdef Proxy proxy
-    cdef Burst *burst
-    cdef uint8_t *buffers
-    cdef uint8_t *spares
-    cdef Snapshot *snapshot
-    cdef Box beside             # what is shared is the first one's
-    cdef bint first
-    cdef readonly uint64_t due      # what the timers had to do, of all turns
-
     def __cinit__(self, services, uint64_t now_ms, uint32_t connections=1024,
                   uint32_t half_open=256, uint32_t early=64, uint32_t supplies=16,
                   master=(1, 2), table_key=(3, 4), Box beside=None):

@@ -20,7 +20,7 @@ from cython_core.dpdk.recording cimport recording_begin, recording_end, recordin
 from cython_core.dpdk.reports cimport reports_switch, reports_take
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S
 from cython_core.proxy.drain cimport snapshot_drain
-from cython_core.proxy.secrets cimport SECRET_BYTES, Secrets, secrets_rotate
+from cython_core.proxy.secrets cimport SECRET_BYTES, secrets_rotate
 from cython_core.proxy.service cimport Snapshot, snapshot_free
 from cython_core.proxy.slots cimport slot_row
 from cython_core.roster cimport Roster
@@ -103,12 +103,6 @@ class ServiceSpec:
 
 
 cdef class Dataplane:
-    cdef Crew *crew
-    cdef Snapshot *snapshot
-    cdef Roster roster
-    cdef Secrets secrets        # the workers have theirs from the snapshot
-    cdef dict __dict__
-
     def __init__(self, settings):
         self.log_level = settings.eal_log_level
         with eal.talk_held_back(self.log_level) as talk, ExitStack() as undo:

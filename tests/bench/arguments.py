@@ -7,6 +7,11 @@ from appliance.lab.program import within
 
 
 def arguments(words: str, results: Path) -> argparse.Namespace:
+    """Of parser_of, where a program is told nothing else."""
+    return parser_of(words, results).parse_args()
+
+
+def parser_of(words: str, results: Path) -> argparse.ArgumentParser:
     """`words` say what is measured; of `rounds`, `seconds` each, the figures go to `json`."""
     parser = argparse.ArgumentParser(description=words)
     parser.add_argument("--rounds", type=within(1, 1000), default=5, help="default %(default)s")
@@ -14,4 +19,4 @@ def arguments(words: str, results: Path) -> argparse.Namespace:
                         help="of each run; default %(default)s")
     parser.add_argument("--json", type=Path, default=results,
                         help="where the figures are written; default %(default)s")
-    return parser.parse_args()
+    return parser

@@ -10,18 +10,52 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from syn_pcap import PORT, SERVER
+from syn_pcap import PORT, SERVER, SYNS
 
 MAIN_LCORE, WORKER_LCORE = 0, 1
 MEMORY_MIB = 256
 SERVICE_KIB, KIB_PER_MIB = 1, 1024      # of a worker's memory: limits.services
+MBUF_KIB = 4                            # none crosses a page, and these are small ones
+CONNECTION_BYTES = 96
+HALF_OPEN = 1 << 13
 WARM_UP_S = 0.5
 BURST = 64
 MBUFS = 16383
+
+
+@dataclass(frozen=True)
+class Course:
+    """What both run on: the frames of each side's file, again and again, and whom the proxy serves.
+    `fate` are the counters of which
+    each frame of ours must meet one.  Of `room` for connections `opened` are
+    open when it starts, at `now_ms`: those of cython_core._testing_crowd."""
+
+    client: Path
+    server: Path | None = None
+    frames: int = SYNS                  # in both files: net_pcap keeps them in mbufs
+    fate: Sequence[str] = ("synack_sent",)
+    servers: Sequence[str] = (SERVER,)
+    options: Mapping[str, object] = field(default_factory=dict)
+    room: int = 1 << 16
+    opened: int = 0
+    family: int = 4
+    now_ms: int = 0
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.client] if self.server is None else [self.client, self.server]
+
+    @property
+    def mbufs(self) -> int:
+        return MBUFS + (self.frames if self.frames > SYNS else 0)
+
+    @property
+    def frames_mib(self) -> int:
+        return MEMORY_MIB + self.mbufs * MBUF_KIB // KIB_PER_MIB
 
 
 @dataclass(frozen=True)
@@ -34,8 +68,8 @@ class Run:
         return self.frames / self.cpu_s / 1e6
 
 
-def client_device(pcap: Path) -> str:
-    return f"net_pcap0,rx_pcap={pcap},infinite_rx=1"
+def device(number: int, pcap: Path) -> str:
+    return f"net_pcap{number},rx_pcap={pcap},infinite_rx=1"
 
 
 def thread_times(pid: int) -> dict[str, int]:
@@ -51,61 +85,84 @@ def busiest_s(before: dict[str, int], after: dict[str, int]) -> float:
     return max(after[name] - before.get(name, 0) for name in after) / 1e9
 
 
-def synproxy_run(pcap: Path, seconds: float, servers: Sequence[str] = (SERVER,)) -> Run:
-    """Each server is a service.  EAL starts once in a process, so each run has a new one."""
+def synproxy_run(course: Course, seconds: float) -> Run:
+    """EAL starts once in a process, so each run has a new one."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_synproxy, (pcap, seconds, servers))
+        return pool.apply(_synproxy, (course, seconds))
 
 
-def _synproxy(pcap: Path, seconds: float, servers: Sequence[str]) -> Run:
-    from cython_core.dataplane import Dataplane, PortSpec, ServiceSpec, Settings
+def dataplane_of(course: Course, client: str, server: str, half_open: int = HALF_OPEN):
+    """A Dataplane that serves the course, not started yet."""
+    from cython_core.dataplane import Dataplane, PortSpec, ServiceOptions, ServiceSpec, Settings
 
     dataplane = Dataplane(Settings(
-        client_port=PortSpec(client_device(pcap)), server_port=PortSpec("net_ring0"),
+        client_port=PortSpec(client), server_port=PortSpec(server),
         main_lcore=MAIN_LCORE, worker_lcores=(WORKER_LCORE,), hugepages=False,
-        memory_mib=MEMORY_MIB + len(servers) * SERVICE_KIB // KIB_PER_MIB,
-        connections=1 << 16, half_open=1 << 12, mbufs=MBUFS, services=len(servers),
-        file_prefix=f"bench-{os.getpid()}",
+        memory_mib=course.frames_mib + len(course.servers) * SERVICE_KIB // KIB_PER_MIB
+        + (course.room * CONNECTION_BYTES >> 20),
+        connections=course.room, half_open=half_open, mbufs=course.mbufs,
+        services=len(course.servers), file_prefix=f"bench-{os.getpid()}",
     ))
+    dataplane.publish([
+        ServiceSpec(slot, f"web-{slot}", [f"{server}/{128 if ':' in server else 32}"],
+                    [(PORT, PORT)], ServiceOptions(**course.options))
+        for slot, server in enumerate(course.servers)])
+    return dataplane
+
+
+def _synproxy(course: Course, seconds: float) -> Run:
+    from cython_core._testing_crowd import Crowd
+
+    devices = [*(device(number, file) for number, file in enumerate(course.files)), "net_ring0"]
+    dataplane = dataplane_of(course, *devices[:2])
     try:
-        dataplane.publish([ServiceSpec(slot, f"web-{slot}", [f"{server}/32"], [(PORT, PORT)])
-                           for slot, server in enumerate(servers)])
+        if course.opened:
+            Crowd(dataplane, course.opened, course.family).open(course.now_ms)
         dataplane.start()
         time.sleep(WARM_UP_S)
-        before, times = _answered(dataplane), thread_times(os.getpid())
+        before, times = _counters(dataplane), thread_times(os.getpid())
         time.sleep(seconds)
-        after = _answered(dataplane)
-        return Run(after - before, busiest_s(times, thread_times(os.getpid())))
+        after = _counters(dataplane)
+        cpu_s = busiest_s(times, thread_times(os.getpid()))
+        return Run(_met(course, {name: after[name] - before[name] for name in after}), cpu_s)
     finally:
         dataplane.close()
 
 
-def _answered(dataplane) -> int:
-    """SYN-ACKs so far; every frame received must be one."""
-    counters = dataplane.worker_stats()[0].counters
-    assert counters["tx_full"] == 0
-    return counters["synack_sent"]
+def _counters(dataplane) -> dict[str, int]:
+    return dataplane.worker_stats()[0].counters
 
 
-def testpmd_run(pcap: Path, seconds: float) -> Run:
+def _met(course: Course, gained: Mapping[str, int]) -> int:
+    """Frames that met the course's fate; but for those under way all must have."""
+    met = sum(gained[fate] for fate in course.fate)
+    if gained["tx_full"] or abs(met - gained["received"]) > BURST:
+        others = {name: value for name, value in gained.items() if value}
+        raise RuntimeError(f"not all frames met {' or '.join(course.fate)}: {others}")
+    return met
+
+
+def testpmd_run(course: Course, seconds: float) -> Run:
+    vdevs = [word for number, file in enumerate(course.files)
+             for word in ("--vdev", device(number, file))]
     process = subprocess.Popen(
         # Line by line, since a pipe would be read only at its end.
         ["stdbuf", "-oL", "dpdk-testpmd", "-l", f"{MAIN_LCORE},{WORKER_LCORE}",
-         "--main-lcore", str(MAIN_LCORE), "--no-huge", "-m", str(MEMORY_MIB), "--no-pci",
-         "--no-shconf", "--no-telemetry", "--vdev", client_device(pcap), "--",
+         "--main-lcore", str(MAIN_LCORE), "--no-huge", "-m", str(course.frames_mib), "--no-pci",
+         "--no-shconf", "--no-telemetry", *vdevs, "--",
          "-i", "--port-topology=loop", "--forward-mode=macswap", f"--burst={BURST}",
-         f"--total-num-mbufs={MBUFS}"],
+         f"--total-num-mbufs={course.mbufs}"],
         # EAL's own folder for the run; testpmd doesn't remove it.
-        env={**os.environ, "RUNTIME_DIRECTORY": str(pcap.parent)},
+        env={**os.environ, "RUNTIME_DIRECTORY": str(course.client.parent)},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         bufsize=1)
     with process:
         try:
             _say(process, "start")
             time.sleep(WARM_UP_S)
-            before, times = _swapped(process), thread_times(process.pid)
+            before, times = _swapped(process, course), thread_times(process.pid)
             time.sleep(seconds)
-            after = _swapped(process)
+            after = _swapped(process, course)
             return Run(after - before, busiest_s(times, thread_times(process.pid)))
         finally:
             process.stdin.write("quit\n")
@@ -116,10 +173,13 @@ def _say(process: subprocess.Popen, command: str) -> None:
     process.stdin.write(command + "\n")
 
 
-def _swapped(process: subprocess.Popen) -> int:
-    """Frames sent so far."""
-    _say(process, "show port stats 0")
+def _swapped(process: subprocess.Popen, course: Course) -> int:
+    """Frames sent so far, on all ports."""
+    _say(process, "show port stats all")
+    sent = []
     for line in process.stdout:
         if found := re.search(r"TX-packets:\s*(\d+)", line):
-            return int(found[1])
+            sent.append(int(found[1]))
+            if len(sent) == len(course.files):
+                return sum(sent)
     raise RuntimeError("testpmd ended early")

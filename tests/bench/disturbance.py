@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from contestants import MAIN_LCORE, WORKER_LCORE, busiest_s, client_device, thread_times
+from contestants import MAIN_LCORE, WORKER_LCORE, busiest_s, device, thread_times
 from google.protobuf import descriptor_pool
 from syn_pcap import PORT, SERVER, syn_pcap_write
 from synproxy.v1 import services_service_pb2 as api
@@ -80,7 +80,7 @@ class Daemon:
         pcap, config, self._log = folder / "syn.pcap", folder / "f.yaml", folder / "log"
         syn_pcap_write(pcap)
         config.write_text(CONFIGURATION.format(
-            client=client_device(pcap), worker=WORKER_LCORE, control=MAIN_LCORE, pid=os.getpid(),
+            client=device(0, pcap), worker=WORKER_LCORE, control=MAIN_LCORE, pid=os.getpid(),
             folder=folder, server=SERVER, port=PORT) + "".join(
                 OTHERS.format(at=at, high=at >> 8, low=at & 255) for at in range(SERVICES)))
         self.address = f"unix:{folder}/api.sock"

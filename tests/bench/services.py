@@ -8,7 +8,6 @@ SYNs to as many of them as there are SYNs.  Each service has an address of its o
 stand far apart in the tables.  All are measured in turn; the figures are ratios of medians.
 """
 
-import json
 import statistics
 import tempfile
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from arguments import arguments
-from contestants import synproxy_run
+from contestants import Course, synproxy_run
+from report import report_write
 from syn_pcap import SYNS, syn_pcap_write
 
 FEW = 10
@@ -63,10 +63,9 @@ def main() -> int:
     medians = [statistics.median(rates) for rates in mpps.values()]
     show("median", medians)
     show("to ten", [rate / medians[0] for rate in medians])
-    given.json.parent.mkdir(parents=True, exist_ok=True)
-    given.json.write_text(json.dumps(
-        {"seconds": given.seconds, "mpps": {str(load): rates for load, rates in mpps.items()},
-         "medians": dict(zip(map(str, LOADS), medians, strict=True))}, indent=1) + "\n")
+    report_write(given.json, {
+        "seconds": given.seconds, "mpps": {str(load): rates for load, rates in mpps.items()},
+        "medians": dict(zip(map(str, LOADS), medians, strict=True))})
     return 0
 
 
@@ -74,7 +73,7 @@ def measure(folder: Path, load: Load, seconds: float) -> float:
     pcap = folder / f"{load.services}-{load.asked}.pcap"
     if not pcap.exists():
         syn_pcap_write(pcap, servers=load.targets)
-    return synproxy_run(pcap, seconds, load.servers).mpps
+    return synproxy_run(Course(pcap, servers=load.servers), seconds).mpps
 
 
 def show(what: str, rates: list[float]) -> None:

@@ -1,10 +1,10 @@
 """A capture file of distinct SYNs, as clients of today send them."""
 
 import random
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 
+from pcap_file import pcap_write
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 
@@ -12,26 +12,18 @@ SYNS = 4096
 SERVER = "10.0.0.2"
 PORT = 80
 
-# pcap-savefile(5): magic for microseconds, version 2.4, UTC, accuracy, longest frame, Ethernet.
-_FILE_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
-
 
 def syn_pcap_write(path: Path, seed: int = 1, servers: Sequence[str] = (SERVER,)) -> None:
     """Linux's options in Linux's order: 40 bytes of TCP, frames of 74 bytes; to any of the
     `servers`, one after the other."""
     choose = random.Random(seed)
-    with path.open("wb") as file:
-        file.write(_FILE_HEADER)
-        for at in range(SYNS):
-            frame = bytes(
-                Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
-                / IP(src=f"10.{choose.randrange(1, 255)}.{choose.randrange(256)}"
-                         f".{choose.randrange(256)}", dst=servers[at % len(servers)],
-                     flags="DF")
-                / TCP(sport=choose.randrange(1024, 65536), dport=PORT, flags="S",
-                      seq=choose.randrange(1 << 32), window=64240,
-                      options=[("MSS", 1460), ("SAckOK", b""),
-                               ("Timestamp", (choose.randrange(1 << 32), 0)),
-                               ("NOP", None), ("WScale", 7)])
-            )
-            file.write(struct.pack("<IIII", 0, 0, len(frame), len(frame)) + frame)
+    pcap_write(path, (
+        bytes(Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+              / IP(src=f"10.{choose.randrange(1, 255)}.{choose.randrange(256)}"
+                       f".{choose.randrange(256)}", dst=servers[at % len(servers)], flags="DF")
+              / TCP(sport=choose.randrange(1024, 65536), dport=PORT, flags="S",
+                    seq=choose.randrange(1 << 32), window=64240,
+                    options=[("MSS", 1460), ("SAckOK", b""),
+                             ("Timestamp", (choose.randrange(1 << 32), 0)),
+                             ("NOP", None), ("WScale", 7)]))
+        for at in range(SYNS)))

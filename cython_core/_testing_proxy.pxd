@@ -1,0 +1,21 @@
+from libc.stdint cimport uint8_t, uint64_t
+
+from cython_core.proxy.burst cimport Burst
+from cython_core.proxy.service cimport Snapshot
+from cython_core.proxy.synproxy cimport Proxy
+
+
+cdef class Box:
+    cdef Proxy proxy
+    cdef Burst *burst
+    cdef uint8_t *buffers
+    cdef uint8_t *spares
+    cdef Snapshot *snapshot
+    cdef Box beside             # what is shared is the first one's
+    cdef bint first
+    cdef readonly uint64_t due      # what the timers had to do, of all turns
+
+    cdef int fill(self, frames, bint from_client) except -1
+    cdef list verdicts(self)
+    cdef list sent(self)
+    cdef list flush(self)
