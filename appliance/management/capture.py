@@ -1,9 +1,7 @@
 """synproxy.v1.CaptureService."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 
 import grpc
@@ -18,13 +16,12 @@ from appliance.management.catalogue import Catalogue
 from appliance.management.change_errors import UnknownServiceError
 from appliance.management.errors import abort_invalid
 from appliance.management.pcapng import file_begin, file_end, packet
+from appliance.management.recording import Recording
 from cython_core.dataplane import DROP_REASONS, CaptureFilter, Dataplane, DataplaneError
 
 PACKETS_DEFAULT = 10_000
 TIME_DEFAULT_NS = 60 * NS_PER_S
 SNAP_BYTES_DEFAULT = 256
-POLL_S = 0.02           # a worker's 1024 frames last as long at 50,000 a second
-BEGIN_S = 1.0           # for the workers to have ended the capture before
 
 _ANY, _RECEIVED, _SENT = (
     api.CaptureRequest.DIRECTION_UNSPECIFIED, api.CaptureRequest.DIRECTION_RECEIVED,
@@ -36,7 +33,7 @@ class CaptureServicer(CaptureServiceServicer):
     def __init__(self, catalogue: Catalogue, dataplane: Dataplane) -> None:
         self._catalogue = catalogue
         self._dataplane = dataplane
-        self._busy = False
+        self._recording: Recording | None = None
 
     async def Capture(
         self, request: api.CaptureRequest, context: grpc.aio.ServicerContext
@@ -47,63 +44,41 @@ class CaptureServicer(CaptureServiceServicer):
             wanted = self._filter(request)
         except UnknownServiceError as error:
             await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
-        if self._busy:
+        if self._recording and not self._recording.ended:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "somebody captures already")
+        self._recording = recording = Recording(
+            self._dataplane, request.packets or PACKETS_DEFAULT)
         try:
-            with self._captures():
-                await self._begin(wanted)
-                async for answer in self._answers(request, wanted.snap_bytes):
-                    yield answer
+            await recording.begin(wanted, (duration_ns(request.time) or TIME_DEFAULT_NS) / NS_PER_S)
+            async for answer in self._answers(recording, wanted.snap_bytes):
+                yield answer
         except (DataplaneError, TimeoutError) as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
-
-    @contextmanager
-    def _captures(self) -> Iterator[None]:
-        self._busy = True
-        try:
-            yield
         finally:
-            self._busy = False
-            self._dataplane.capture_end()
-
-    async def _begin(self, wanted: CaptureFilter) -> None:
-        """Raises DataplaneError and TimeoutError."""
-        deadline_s = time.monotonic() + BEGIN_S
-        while not self._dataplane.capture_begin(wanted):
-            if time.monotonic() > deadline_s:
-                raise TimeoutError("a worker has not ended the capture before")
-            await asyncio.sleep(POLL_S)
+            recording.end()
 
     async def _answers(
-        self, request: api.CaptureRequest, snap_bytes: int
+        self, recording: Recording, snap_bytes: int
     ) -> AsyncIterator[api.CaptureResponse]:
-        """A reader that is slow takes nothing meanwhile, so that the workers' rings fill."""
-        ports = self._dataplane.port_stats()
-        _, lost_before = self._dataplane.captured()
-        left = request.packets or PACKETS_DEFAULT
-        deadline_s = time.monotonic() + (duration_ns(request.time) or TIME_DEFAULT_NS) / NS_PER_S
+        """Raises DataplaneError."""
         answer = api.CaptureResponse(pcapng=file_begin(
-            f"synproxyd {version('synproxy-appliance')}", [port.role for port in ports],
-            snap_bytes))
-        over = False
-        while True:
-            yield answer
-            if over:
-                return
-            await asyncio.sleep(min(POLL_S, max(deadline_s - time.monotonic(), 0)))
-            frames, lost = self._dataplane.captured()
-            frames = frames[:left]
-            left -= len(frames)
+            f"synproxyd {version('synproxy-appliance')}",
+            [port.role for port in self._dataplane.port_stats()], snap_bytes))
+        yield answer
+        last = False
+        while not last:
+            part = await recording.read()
             answer.pcapng = b"".join(
                 packet(side, time_ns, sent, frame_bytes, frame,
                        f"dropped: {reason}" if reason else "")
-                for time_ns, side, sent, reason, frame_bytes, frame in frames
+                for time_ns, side, sent, reason, frame_bytes, frame in part.frames
             )
-            answer.packets += len(frames)
-            answer.lost = lost - lost_before
-            over = left == 0 or time.monotonic() >= deadline_s
-            if over:
+            answer.packets += len(part.frames)
+            answer.lost = part.lost
+            last = part.last
+            if last:
                 answer.pcapng += file_end(0, time.time_ns(), answer.lost)
+            yield answer
 
     def _filter(self, request: api.CaptureRequest) -> CaptureFilter:
         """Raises UnknownServiceError."""

@@ -15,7 +15,7 @@ from synproxy.v1.rule_pb2 import ROLE_OPERATOR
 from appliance.cli.main import main
 from appliance.exit_codes import ExitCode
 from appliance.lab.waiting import until
-from appliance.management import capture as servicer
+from appliance.management import recording
 from appliance.management.roles import method_role
 from cython_core.dataplane import CaptureFilter
 
@@ -106,26 +106,48 @@ def test_filters_are_the_data_planes_own(daemon, capture):
         snap_bytes=64)
 
 
-def test_a_reader_that_reads_nothing_has_nothing_taken_for_it(daemon, capture, monkeypatch):
-    plane = daemon.plane
+@pytest.fixture
+def flood(daemon, monkeypatch):
+    """Frames that come faster than any reader takes them."""
     frames = [(TIME_NS, CLIENT, False, None, 1400, bytes(1400))] * 500
-    taken = plane.captured
+    taken = daemon.plane.captured
 
-    def flood():
-        plane.frames = list(frames)
+    def captured():
+        daemon.plane.frames = list(frames)
         return taken()
 
-    monkeypatch.setattr(plane, "captured", flood)
+    monkeypatch.setattr(daemon.plane, "captured", captured)
+
+
+@pytest.mark.usefixtures("flood")
+def test_of_a_reader_that_reads_nothing_a_bounded_number_is_kept(daemon, capture):
+    plane = daemon.plane
     parts, _ = capture(packets=10_000_000)
-    until(lambda: is_at_rest(plane), seconds=CALL_S, what="the stream to be full")
+    until(lambda: is_at_rest(plane), seconds=CALL_S, what="the room to be full")
     plane.frames_lost = 77
     assert any(part.lost == 77 for part in parts)
 
 
 def is_at_rest(plane):
     before = plane.taken
-    time.sleep(10 * servicer.POLL_S)
+    time.sleep(10 * recording.POLL_S)
     return plane.taken == before
+
+
+@pytest.mark.usefixtures("flood")
+@pytest.mark.parametrize("bound", [
+    {"packets": 7_000}, {"packets": 10_000_000, "time": Duration(seconds=1)}])
+def test_one_whose_reader_reads_nothing_ends_all_the_same(daemon, capture, bound):
+    parts, _ = capture(**bound)
+    until(lambda: daemon.plane.capturing is None, seconds=CALL_S, what="the capture to end")
+    daemon.plane.frames_lost = 77
+    others, first = capture(packets=500)
+    later = [first, *others]
+    assert (later[-1].packets, later[-1].lost) == (500, 0)
+    *_, last = parts        # what was taken in time is still there
+    assert 0 < last.packets <= bound["packets"]
+    assert last.packets == bound["packets"] or last.packets % 500 == 0
+    assert last.lost == 0
 
 
 def test_one_at_a_time(daemon, capture):
@@ -137,7 +159,7 @@ def test_one_at_a_time(daemon, capture):
 
 
 def test_a_stuck_worker_is_unavailable(daemon, monkeypatch):
-    monkeypatch.setattr(servicer, "BEGIN_S", 0.1)
+    monkeypatch.setattr(recording, "BEGIN_S", 0.1)
     daemon.plane.stuck = True
     assert failure(daemon)[0] is grpc.StatusCode.UNAVAILABLE
 
