@@ -1,7 +1,7 @@
 """synproxy.v1.CaptureService."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.metadata import version
 
 import grpc
@@ -47,7 +47,7 @@ class CaptureServicer(CaptureServiceServicer):
         if self._recording and not self._recording.ended:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "somebody captures already")
         self._recording = recording = Recording(
-            self._dataplane, request.packets or PACKETS_DEFAULT)
+            self._dataplane, request.packets or PACKETS_DEFAULT, self._holder(wanted.slot))
         try:
             await recording.begin(wanted, (duration_ns(request.time) or TIME_DEFAULT_NS) / NS_PER_S)
             async for answer in self._answers(recording, wanted.snap_bytes):
@@ -80,13 +80,17 @@ class CaptureServicer(CaptureServiceServicer):
                 answer.pcapng += file_end(0, time.time_ns(), answer.lost)
             yield answer
 
+    def _holder(self, slot: int | None) -> Callable[[], str]:
+        """Says who has the slot."""
+        return lambda: "" if slot is None else self._catalogue.name_of(slot)
+
     def _filter(self, request: api.CaptureRequest) -> CaptureFilter:
         """Raises UnknownServiceError."""
         return CaptureFilter(
             received=request.direction in (_ANY, _RECEIVED),
             sent=request.direction in (_ANY, _SENT),
             reasons=frozenset(request.reasons),
-            slot=self._catalogue.slot(request.service) if request.service else None,
+            slot=self._catalogue.slot_held(request.service) if request.service else None,
             prefix=prefix_packed(request.prefix),
             port=request.port,
             snap_bytes=request.snap_bytes or SNAP_BYTES_DEFAULT,

@@ -8,6 +8,7 @@ that the workers' rings fill, and what finds no room in them is lost.
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cython_core.dataplane import CaptureFilter, Dataplane, DataplaneError
@@ -30,10 +31,14 @@ class Part:
 
 
 class Recording:
-    def __init__(self, dataplane: Dataplane, packets: int) -> None:
+    def __init__(self, dataplane: Dataplane, packets: int, holder: Callable[[], str]) -> None:
+        """`holder` says who has the slot of the service that is captured: the name of that service
+        at first.  Once it's another one, or nobody, the capture ends."""
         self.ended = False
         self._dataplane = dataplane
         self._left = packets
+        self._holder = holder
+        self._of = holder()
         self._unread: deque[Frame] = deque()
         self._unread_bytes = 0
         self._lost = 0
@@ -78,7 +83,7 @@ class Recording:
         self._timer = asyncio.get_running_loop().call_later(wait_s, self._look)
 
     def _look(self) -> None:
-        over = time.monotonic() >= self._deadline_s
+        over = time.monotonic() >= self._deadline_s or self._holder() != self._of
         try:
             if over or self._unread_bytes < UNREAD_BYTES_MAX:
                 self._take()
@@ -91,6 +96,9 @@ class Recording:
 
     def _take(self) -> None:
         frames, lost = self._dataplane.captured()
+        # Between one that has left and the next one the slot is nobody's for a while.
+        if self._holder() not in (self._of, ""):
+            frames = []
         del frames[self._left:]
         self._left -= len(frames)
         self._unread += frames

@@ -150,6 +150,42 @@ def test_one_whose_reader_reads_nothing_ends_all_the_same(daemon, capture, bound
     assert last.lost == 0
 
 
+@pytest.fixture
+def recreated(daemon):
+    """Gives the slot of a service that has left to another one, of what was its own."""
+    def recreate(name, another):
+        service = daemon.catalogue.service(name)
+        slot = daemon.catalogue.slot(name)
+        daemon.call(daemon.catalogue.delete(name))
+        daemon.plane.left.clear()
+        service.name = another
+        daemon.call(daemon.catalogue.create(service))
+        assert daemon.catalogue.slot(another) == slot
+
+    return recreate
+
+
+def test_it_ends_with_its_service_and_shows_nothing_of_who_has_the_slot_next(
+        daemon, capture, recreated):
+    parts, _ = capture(service="mail")
+    recreated("mail", "dns")
+    daemon.plane.frames = list(FRAMES)
+    assert [part.packets for part in parts][-1] == 0
+    assert not daemon.plane.frames
+    recreated("dns", "mail")        # nothing of the name is held
+
+
+def test_a_service_that_is_leaving_is_captured_until_it_has_left(daemon, capture):
+    daemon.plane.connections_left = 1
+    daemon.call(daemon.catalogue.delete("mail"))
+    parts, _ = capture(service="mail")
+    daemon.plane.frames = list(FRAMES)
+    assert next(parts).packets == len(FRAMES)
+    daemon.plane.left.clear()
+    daemon.call(daemon.catalogue.republish(lambda: None))
+    assert [part.packets for part in parts][-1] == len(FRAMES)
+
+
 def test_one_at_a_time(daemon, capture):
     parts, _ = capture()
     assert failure(daemon) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "somebody captures already")
