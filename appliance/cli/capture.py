@@ -13,7 +13,8 @@ from appliance.cli.duration_value import duration_value
 
 
 @click.command("capture")
-@click.option("--write", "file", type=click.File("wb", lazy=False), required=True, metavar="FILE",
+# Lazy: what is there is kept until the daemon has taken the call and the first part has come.
+@click.option("--write", "file", type=click.File("wb", lazy=True), required=True, metavar="FILE",
               help="The pcapng file to write; - for standard output.")
 @click.option("--service", default="", metavar="NAME", help="Only frames of this service.")
 @click.option("--prefix", default="", metavar="PREFIX", help="Only frames with an end in it.")

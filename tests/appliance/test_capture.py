@@ -222,6 +222,32 @@ def test_synproxy_writes_the_file(daemon, tmp_path):
     assert tshark(path.read_bytes()) == ""
 
 
+@pytest.mark.parametrize("path", ["frames.pcapng", "new.pcapng"])
+def test_a_call_that_is_refused_leaves_the_file_as_it_was(daemon, tmp_path, path):
+    (tmp_path / "frames.pcapng").write_bytes(b"of yesterday")
+    result = CliRunner().invoke(main, [
+        "--address", daemon.address, "capture", "--service", "nope", "--write",
+        str(tmp_path / path)])
+    assert result.exit_code == ExitCode.NOT_FOUND
+    assert [one.read_bytes() for one in tmp_path.glob("*.pcapng")] == [b"of yesterday"]
+
+
+def test_a_file_that_is_there_is_written_anew(daemon, tmp_path):
+    path = tmp_path / "frames.pcapng"
+    path.write_bytes(b"of yesterday" * 100)
+    result = CliRunner().invoke(main, [
+        "--address", daemon.address, "capture", "--time", "100ms", "--write", str(path)])
+    assert result.exit_code == ExitCode.OK
+    assert tshark(path.read_bytes()) == ""
+
+
+def test_a_file_that_cant_be_written_ends_it_with_a_line(daemon, tmp_path):
+    result = CliRunner().invoke(main, [
+        "--address", daemon.address, "capture", "--write", str(tmp_path)])
+    assert (result.exit_code, "Is a directory" in result.stderr) == (ExitCode.FAILED, True)
+    until(lambda: daemon.plane.capturing is None, seconds=CALL_S, what="the capture to end")
+
+
 def test_a_time_that_is_none_is_a_usage_error(daemon):
     result = CliRunner().invoke(main, [
         "--address", daemon.address, "capture", "--time", "soon", "--write", "-"])
