@@ -26,7 +26,7 @@ from appliance.cli.duration_value import duration_value
 @click.option("--count", type=click.IntRange(1, 10_000_000), default=10_000, show_default=True,
               help="End after so many packets.")
 @click.option("--time", default="1m", show_default=True, callback=duration_value,
-              help="End after that time.")
+              metavar="DURATION", help="End after that time.")
 @click.option("--snap", type=click.IntRange(14, 2016), default=256, show_default=True,
               help="Capture so many bytes of each frame.")
 @click.pass_obj
@@ -39,7 +39,9 @@ def command(
     They are told as they come from the wire and as they leave, until Ctrl-C at the latest.  Why a
     frame was dropped is its comment:
 
-        synproxy capture --reason cookie_invalid --write - | tshark -r - -T fields -e frame.comment
+    \b
+        synproxy capture --reason cookie_invalid --write - |
+            tshark -r - -T fields -e frame.comment
     """
     request = api.CaptureRequest(
         service=service, prefix=prefix, port=port, reasons=reasons, packets=count,
