@@ -46,13 +46,16 @@ cdef tuple connections_take(const Crew *crew, const Snapshot *snapshot, wanted, 
     cdef Connection *seen = <Connection *>malloc(room * sizeof(Connection))
     if seen == NULL:
         raise MemoryError
-    wanted_compile(&compiled, wanted)
-    while at < end and found < room:
-        if conntable_look(table, at, &seen[found]) and is_wanted(&seen[found], &compiled, snapshot):
-            found += 1
-        at += 1
-    connections = [told(&seen[one], crew.worker[worker], snapshot) for one in range(found)]
-    free(seen)
+    try:
+        wanted_compile(&compiled, wanted)
+        while at < end and found < room:
+            if (conntable_look(table, at, &seen[found])
+                    and is_wanted(&seen[found], &compiled, snapshot)):
+                found += 1
+            at += 1
+        connections = [told(&seen[one], crew.worker[worker], snapshot) for one in range(found)]
+    finally:
+        free(seen)
     return connections, at if at < table.fresh else None
 
 

@@ -12,6 +12,7 @@ Reads a job from standard input, a line of JSON:
     delete      whether all connections of two workers are listed, deleted and listed again
     leave       whether all services are then given up, and the connections of slot 0 listed
     crowd       whether as many deletions are asked for as a worker takes, and given up, twice
+    wrong       how often connections are asked for by a state that there isn't
     seconds     and then so much longer, and until the next line, or the end, of standard input
 
 Writes "running" to standard output once the workers run, "resting" once they rest; and once
@@ -20,8 +21,11 @@ standard input has ended, stops the ports and writes what came of it, a line of 
 
 import dataclasses
 import json
+import resource
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 from cython_core.dataplane import (
     CaptureFilter,
@@ -37,6 +41,7 @@ from cython_core.dataplane import (
 
 PATIENCE_S = 60
 CAPTURE_S = 0.2
+ROOM = 1 << 20          # connections, 32 bytes each at least
 NOBODY = (bytes(16), 1, bytes(16), 1)
 MAPPED = b"\0" * 10 + b"\xff\xff"      # RFC 4291 §2.5.5.2
 
@@ -88,6 +93,7 @@ def run_plane(plane, job):
     census = [listed(plane), deleted(plane), listed(plane)] if job.get("delete") else []
     beyond = plane.connections(ConnectionFilter(), (len(plane.worker_stats()), 0), 7, 3)
     crowded = [crowd(plane), crowd(plane)] if job.get("crowd") else []
+    grown = wrong(plane, job.get("wrong", 0))
     captured = [capture(plane, fields) for fields in job.get("captures", ())]
     if job.get("leave"):
         publish(plane, [])
@@ -118,6 +124,7 @@ def run_plane(plane, job):
         "beyond": beyond,
         "left": left,
         "crowded": crowded,
+        "grown": grown,
         "captured": captured,
     }
 
@@ -154,6 +161,20 @@ def crowd(plane):
         plane.deletion_forget(ticket)
     wait(lambda: plane.connection_deleted(tickets[-1])[0])
     return len(tickets)
+
+
+def wrong(plane, times):
+    """How many bytes the process has more for it."""
+    before = address_space()
+    for _ in range(times):
+        with suppress(ValueError):
+            plane.connections(ConnectionFilter(states=frozenset(["none"])), (0, 0), 7, ROOM)
+    return address_space() - before
+
+
+def address_space():
+    pages = Path("/proc/self/statm").read_text().split()[0]     # proc(5): the whole of it
+    return int(pages) * resource.getpagesize()
 
 
 def told(plane, ticket, states):

@@ -9,6 +9,7 @@ WEB = {"slot": 0, "name": "web", "prefixes": ["10.0.0.0/24"], "ports": [[80, 80]
 SAID = Segment("10.0.0.2", "10.1.0.1", 80, 40000, flags="A", seq=1000, ack=7000)
 TWO_WORKERS = {"worker_lcores": (1, 2), "extra_eal_args": ("--lcores", "0@0,1@1,2@1")}
 COUNT = 60
+ROOM, ENTRY_BYTES = 1 << 20, 32     # of a list that is refused; an entry is as long, and longer
 
 
 def devices(folder, from_server):
@@ -55,6 +56,10 @@ def test_behind_the_last_worker_is_nothing(plane):
 
 def test_a_worker_takes_as_many_deletions_again_once_they_are_given_up(plane):
     assert plane(crowd=True).crowded == [256, 256]
+
+
+def test_a_list_that_is_refused_keeps_no_room(plane):
+    assert plane(wrong=16).grown < 2 * ROOM * ENTRY_BYTES
 
 
 def test_a_service_that_is_leaving_has_its_connections(plane, tmp_path):
