@@ -176,6 +176,10 @@ class Dataplane:
         """What they have written since the last call, and how many events were lost in all times,
         since a worker's 4096 had not been taken.  Each worker's are in order."""
 
+    def events_passed_over(self) -> dict[tuple[int, str], int]:
+        """By lcore and reason: how many the worker has passed over, being beyond its 100 a second,
+        in all times."""
+
     def capture_begin(self, wanted: CaptureFilter) -> bool:
         """Have the workers copy frames for captured().  False: the capture before is still ending,
         which takes a turn of each worker."""

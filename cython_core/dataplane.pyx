@@ -17,7 +17,7 @@ from cython_core.dpdk.tally cimport (
     tally_workers,
 )
 from cython_core.dpdk.recording cimport recording_begin, recording_end, recording_take
-from cython_core.dpdk.reports cimport reports_switch, reports_take
+from cython_core.dpdk.reports cimport reports_passed_over, reports_switch, reports_take
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S
 from cython_core.proxy.drain cimport snapshot_drain
 from cython_core.proxy.secrets cimport SECRET_BYTES, secrets_rotate
@@ -268,6 +268,9 @@ cdef class Dataplane:
 
     def events(self):
         return reports_take(self.workers())
+
+    def events_passed_over(self):
+        return reports_passed_over(self.workers())
 
     def capture_begin(self, wanted):
         cdef Crew *crew = self.workers()

@@ -5,7 +5,7 @@ that it hasn't read: of more the newest are lost to it, and counted.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ UNREAD_MAX = 4096       # events of one reader
 POLL_S = 0.05           # a worker's ring holds what it may write in that time, and much more
 
 Wanted = Callable[[Event], bool]
+PassedOver = Mapping[tuple[int, str], int]      # by lcore and reason, of all times
 
 
 class TooManyReadersError(Exception):
@@ -24,27 +25,38 @@ class TooManyReadersError(Exception):
 
 @dataclass(frozen=True)
 class Told:
-    events: list[Event]
+    events: list[tuple[Event, int]]     # and how many were passed over since the one before
     lost: int           # to this reader
     overrun: int        # to all
 
 
 class Reader:
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Wanted, passed_over: PassedOver) -> None:
+        """`passed_over` is what was before it began."""
         self._wanted = wanted
-        self._unread: list[Event] = []
+        self._passed_over = dict(passed_over)
+        self._unread: list[tuple[Event, int]] = []
         self._lost = 0
         self._overrun = 0
         self._arrived = asyncio.Event()
 
     def tell(self, events: list[Event], overrun: int) -> None:
-        wanted = [event for event in events if self._wanted(event)]
+        told = [(event, self._passed_since(event)) for event in events]
+        wanted = [one for one in told if self._wanted(one[0])]
         room = UNREAD_MAX - len(self._unread)
         self._unread += wanted[:room]
         self._lost += len(wanted[room:])
         self._overrun += overrun
         if self._unread or self._lost or self._overrun:
             self._arrived.set()
+
+    def _passed_since(self, event: Event) -> int:
+        """How many were passed over since the worker's event before, or since this reader began."""
+        kind = (event.lcore, event.reason)
+        before = self._passed_over.get(kind, 0)
+        # One that was written while the reader began may be older.
+        self._passed_over[kind] = max(event.passed_over, before)
+        return self._passed_over[kind] - before
 
     async def read(self) -> Told:
         """Waits until there is something."""
@@ -59,6 +71,7 @@ class Audience:
     def __init__(self, dataplane: Dataplane) -> None:
         self._dataplane = dataplane
         self._readers: set[Reader] = set()
+        self._lost = 0      # of all times
         self._task: asyncio.Task[None] | None = None
 
     @contextmanager
@@ -66,11 +79,11 @@ class Audience:
         """Raises TooManyReadersError, and DataplaneError."""
         if len(self._readers) >= READERS_MAX:
             raise TooManyReadersError(f"{READERS_MAX} watch already")
+        self._take()        # what was before is the others', or nobody's
+        reader = Reader(wanted, self._dataplane.events_passed_over())
         if not self._readers:
             self._dataplane.watch_events(True)
-            _, lost = self._dataplane.events()
-            self._task = asyncio.create_task(self._take(lost))
-        reader = Reader(wanted)
+            self._task = asyncio.create_task(self._run())
         self._readers.add(reader)
         try:
             yield reader
@@ -80,10 +93,13 @@ class Audience:
                 self._task.cancel()
                 self._dataplane.watch_events(False)
 
-    async def _take(self, lost_before: int) -> None:
+    async def _run(self) -> None:
         while True:
             await asyncio.sleep(POLL_S)
-            events, lost = self._dataplane.events()
-            for reader in self._readers:
-                reader.tell(events, lost - lost_before)
-            lost_before = lost
+            self._take()
+
+    def _take(self) -> None:
+        events, lost = self._dataplane.events()
+        for reader in self._readers:
+            reader.tell(events, lost - self._lost)
+        self._lost = lost

@@ -15,6 +15,8 @@ from appliance.management.change_errors import UnknownServiceError
 from appliance.management.errors import abort_invalid
 from cython_core.dataplane import EVENT_REASONS, Dataplane, Event
 
+PASSED_OVER_MAX = (1 << 32) - 1     # a message's uint32
+
 
 class EventsServicer(EventsServiceServicer):
     def __init__(self, catalogue: Catalogue, dataplane: Dataplane) -> None:
@@ -36,7 +38,7 @@ class EventsServicer(EventsServiceServicer):
                 while True:
                     told = await reader.read()
                     yield api.WatchEventsResponse(
-                        events=[self._message(event) for event in told.events],
+                        events=[self._message(*one) for one in told.events],
                         lost=told.lost, overrun=told.overrun,
                     )
         except TooManyReadersError as error:
@@ -66,14 +68,14 @@ class EventsServicer(EventsServiceServicer):
         """By its name, for another one may have the slot by now."""
         return "" if event.slot is None else self._catalogue.name_of(event.slot)
 
-    def _message(self, event: Event) -> api.Event:
+    def _message(self, event: Event, passed_over: int) -> api.Event:
         message = api.Event(
             reason=event.reason,
             service=self._service(event),
             client_address=str(event.client or ""), client_port=event.client_port,
             server_address=str(event.server or ""), server_port=event.server_port,
             from_client=event.from_client, tcp_flags=event.flags, lcore=event.lcore,
-            passed_over=event.passed_over,
+            passed_over=min(passed_over, PASSED_OVER_MAX),
         )
         message.time.FromNanoseconds(event.time_ns)
         return message

@@ -1,6 +1,8 @@
 from libc.stdint cimport uint32_t, uint64_t
 
+from cython_core.dpdk.rte cimport shim_load_acquire64
 from cython_core.dpdk.worker cimport Worker
+from cython_core.proxy.counters cimport COUNTERS_N
 from cython_core.proxy.events cimport EVENTS, Event, events_read, events_switch
 from cython_core.proxy.slots cimport row_slot
 
@@ -28,6 +30,20 @@ cdef tuple reports_take(Crew *crew):
             reports.append(report(&event, worker.lcore_id))
         lost += worker.proxy.events.lost
     return reports, lost
+
+
+cdef dict reports_passed_over(Crew *crew):
+    cdef uint32_t index, reason
+    cdef uint64_t count
+    cdef Worker *worker
+    passed_over = {}
+    for index in range(crew.count):
+        worker = crew.worker[index]
+        for reason in range(COUNTERS_N):
+            count = shim_load_acquire64(&worker.proxy.events.passed_over[reason])
+            if count > 0:
+                passed_over[worker.lcore_id, NAMES[reason]] = count
+    return passed_over
 
 
 cdef object report(const Event *event, uint32_t lcore_id):

@@ -122,7 +122,7 @@ class Event:
     server_port: int
     from_client: bool                  # who has sent the segment; false where there is none
     flags: int                         # the segment's TCP flags; 0 where there is none
-    passed_over: int                   # of this reason and worker since the event before
+    passed_over: int                   # of this reason and worker, in all times until then
 
 
 @dataclass(frozen=True)

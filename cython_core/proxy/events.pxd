@@ -19,9 +19,9 @@ cdef enum:
 # 64 bytes.
 cdef struct Event:
     uint64_t time_ns            # since 1970
+    uint64_t passed_over        # of the same reason, of all times until then
     Flow flow                   # zeros where it is of none
     uint32_t row                # the service's counters
-    uint32_t passed_over        # of the same reason, since the last one that was written
     uint8_t reason              # a Counter
     uint8_t from_client         # who has sent the segment
     uint8_t flags               # its TCP flags; 0 where it is of none
@@ -38,7 +38,7 @@ cdef struct Events:
     uint64_t lost               # found the ring full
     uint64_t second             # since 1970, of `left`
     uint32_t left[COUNTERS_N]
-    uint32_t passed_over[COUNTERS_N]
+    uint64_t passed_over[COUNTERS_N]    # of all times; a store-release
     Event event[EVENTS]
 
 

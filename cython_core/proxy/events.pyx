@@ -51,7 +51,6 @@ cdef void event_write(Events *events, uint64_t now_ns, uint8_t reason, uint32_t 
     event.from_client = from_client
     event.flags = flags
     event.passed_over = events.passed_over[reason]
-    events.passed_over[reason] = 0
     if flow == NULL:
         memset(&event.flow, 0, sizeof(Flow))
     else:
@@ -73,7 +72,7 @@ cdef inline bint allowance_take(Events *events, uint64_t second, uint8_t reason)
         for at in range(COUNTERS_N):
             events.left[at] = EVENTS_A_SECOND
     if events.left[reason] == 0:
-        events.passed_over[reason] += 1
+        events_release(&events.passed_over[reason], events.passed_over[reason] + 1)
         return False
     events.left[reason] -= 1
     return True

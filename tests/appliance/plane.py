@@ -46,6 +46,7 @@ class Plane:
         self.taken = 0              # how often frames were taken
         self.happened: list[Event] = []
         self.events_lost = 0
+        self.passed_over: dict[tuple[int, str], int] = {}
         self.watched = False
         self.deleted: list[tuple[bytes, int, bytes, int]] = []
         self.tickets_left = 256
@@ -188,6 +189,9 @@ class Plane:
     def events(self) -> tuple[list[Event], int]:
         taken, self.happened = self.happened, []
         return taken, self.events_lost
+
+    def events_passed_over(self) -> dict[tuple[int, str], int]:
+        return dict(self.passed_over)
 
     def capture_begin(self, wanted: CaptureFilter) -> bool:
         if self.stuck:

@@ -122,14 +122,45 @@ def test_what_workers_lose_is_told(daemon, watch):
     assert next(events) == api.WatchEventsResponse(overrun=7)
 
 
+def passed_over(answer):
+    return [event.passed_over for event in answer.events]
+
+
+def test_what_was_passed_over_is_told_from_the_watchs_own_beginning_on(daemon, watch):
+    daemon.plane.passed_over = {(ONE.lcore, ONE.reason): 5, (ONE.lcore, SWITCH.reason): 3}
+    first = watch()
+    other = replace(ONE, lcore=2)
+    daemon.plane.happened = [ONE, other]
+    assert passed_over(next(first)) == [2, 7]
+    daemon.plane.passed_over = {(ONE.lcore, ONE.reason): 20, (other.lcore, ONE.reason): 7}
+    second = watch(service="web")
+    daemon.plane.happened = [replace(ONE, passed_over=count) for count in (18, 24, 31)]
+    assert passed_over(next(first)) == [11, 6, 7]
+    assert passed_over(next(second)) == [0, 4, 7]
+
+
+def test_who_begins_to_watch_hears_nothing_older(daemon, watch):
+    first = watch()
+    daemon.plane.happened, daemon.plane.events_lost = [ONE], 4
+    second = watch()
+    daemon.plane.happened = [SWITCH]
+    heard: list[str] = []
+    while len(heard) < 2:
+        heard += [event.reason for event in next(first).events]
+    assert heard == [ONE.reason, SWITCH.reason]
+    answer = next(second)
+    assert ([event.reason for event in answer.events], answer.overrun) == ([SWITCH.reason], 0)
+
+
 def test_a_slow_reader_loses_the_newest_and_is_told(daemon, monkeypatch):
     monkeypatch.setattr(audience, "UNREAD_MAX", 3)
-    reader = Reader(lambda event: True)
+    reader = Reader(lambda event: True, {})
     numbered = [replace(ONE, client_port=port) for port in range(1, 6)]
     reader.tell(numbered[:2], 0)
     reader.tell(numbered[2:], 1)
     told = daemon.call(reader.read())
-    assert (told.events, told.lost, told.overrun) == (numbered[:3], 2, 1)
+    assert [event for event, _ in told.events] == numbered[:3]
+    assert (told.lost, told.overrun) == (2, 1)
     reader.tell(numbered[:1], 0)
     assert daemon.call(reader.read()).lost == 0
 

@@ -84,12 +84,13 @@ def captures(tmp_path) -> Captures:
 @pytest.fixture
 def plane():
     def run(services=((WEB,),), received=0, seconds=0.2, command=(), drains=False, drain="none",
-            rotate=0, delete=False, crowd=False, leave=False, captures=(), wrong=0, **differences):
+            rotate=0, delete=False, crowd=False, leave=False, captures=(), wrong=0,
+            watches=0, **differences):
         told, stderr = plane_run({
             "settings": settings(**differences), "services": services, "received": received,
             "seconds": seconds, "drains": drains, "drain": drain, "rotate": rotate,
             "delete": delete, "crowd": crowd, "leave": leave, "captures": captures,
-            "wrong": wrong,
+            "wrong": wrong, "watches": watches,
         }, command)
         assert stderr == ""
         assert "workers" in told, told

@@ -9,6 +9,7 @@ Reads a job from standard input, a line of JSON:
     drains      wait before each but the first and second until something has left for good
     received    run until so many frames have come
     captures    fields of CaptureFilter, of captures that follow each other
+    watches     how often events are watched, each time until some were passed over
     delete      whether all connections of two workers are listed, deleted and listed again
     leave       whether all services are then given up, and the connections of slot 0 listed
     crowd       whether as many deletions are asked for as a worker takes, and given up, twice
@@ -95,6 +96,7 @@ def run_plane(plane, job):
     crowded = [crowd(plane), crowd(plane)] if job.get("crowd") else []
     grown = wrong(plane, job.get("wrong", 0))
     captured = [capture(plane, fields) for fields in job.get("captures", ())]
+    watched = [watch(plane) for _ in range(job.get("watches", 0))]
     if job.get("leave"):
         publish(plane, [])
     left = listed(plane, slot=0) if job.get("leave") else []
@@ -126,6 +128,7 @@ def run_plane(plane, job):
         "crowded": crowded,
         "grown": grown,
         "captured": captured,
+        "watched": watched,
     }
 
 
@@ -193,6 +196,21 @@ def capture(plane, fields):
     frames, lost = plane.captured()
     plane.capture_end()
     return {"frames": [[*frame[1:5], len(frame[5])] for frame in frames], "lost": lost - before}
+
+
+def watch(plane):
+    """How many were passed over of all times: at first, and by each event."""
+    plane.watch_events(True)
+    before = sum(plane.events_passed_over().values())
+    told = []
+
+    def is_passed_over():
+        told.extend(event.passed_over for event in plane.events()[0])
+        return told and told[-1] > before
+
+    wait(is_passed_over)
+    plane.watch_events(False)
+    return [before, *told]
 
 
 def refusal(call):

@@ -83,6 +83,17 @@ def test_a_flood_of_one_reason_hides_no_other(watched):
     assert (event["reason"], event["passed_over"]) == ("cookie_invalid", 50)
 
 
+def test_what_is_passed_over_is_counted_of_all_times(watched):
+    for beyond in (50, 7):
+        for at in range(A_SECOND + beyond):
+            watched.from_client(bad_ack(at))
+        watched.clock.advance(seconds=1)
+    watched.box.watch_events(True)
+    watched.from_client(bad_ack())
+    (event,) = watched.box.events()
+    assert event["passed_over"] == 57
+
+
 def test_what_finds_the_ring_full_is_lost_and_counted(watched):
     seconds = RING // A_SECOND + 1
     for _ in range(seconds):
