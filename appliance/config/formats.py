@@ -42,7 +42,7 @@ def prefix_parse(text: str) -> Network:
             " such, and all global unicast addresses of IPv6 as 2000::/3"
         )
     if _is_no_hosts(network):
-        raise ValueError(f"{text} can't be a server's: loopback, multicast or unspecified")
+        raise ValueError(f"{text} can be no host's: loopback, multicast or unspecified")
     if ip_address(address) != network.network_address:
         raise ValueError(f"{text} has host bits set; did you mean {network}?")
     return network

@@ -210,6 +210,11 @@ def test_what_is_wrong_is_named(daemon, request_, field):
     assert (code, details.startswith(f"{field}: ")) == (grpc.StatusCode.INVALID_ARGUMENT, True)
 
 
+def test_a_prefix_of_either_end_is_told_as_that_of_a_host(daemon):
+    assert failure(daemon, prefix="224.0.0.0/4")[1] == (
+        "prefix: 224.0.0.0/4 can be no host's: loopback, multicast or unspecified")
+
+
 def test_a_service_that_no_one_knows_is_not_found(daemon):
     assert failure(daemon, service="nope")[0] is grpc.StatusCode.NOT_FOUND
 

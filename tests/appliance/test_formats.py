@@ -145,8 +145,8 @@ def test_no_http_address(text):
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1", "224.0.0.0/4", "0.0.0.0", "::1", "ff02::/16", "::"])
-def test_where_no_server_can_be_is_no_prefix(text):
-    with pytest.raises(ValueError, match="can't be a server's"):
+def test_where_no_host_can_be_is_no_prefix(text):
+    with pytest.raises(ValueError, match="can be no host's"):
         prefix_parse(text)
 
 
