@@ -16,6 +16,7 @@ from appliance.management.catalogue import Catalogue
 from appliance.management.change_errors import UnknownServiceError
 from appliance.management.errors import abort_invalid
 from appliance.management.pcapng import file_begin, file_end, packet
+from appliance.management.reasons import reason_violations
 from appliance.management.recording import Recording
 from cython_core.dataplane import DROP_REASONS, CaptureFilter, Dataplane, DataplaneError
 
@@ -99,8 +100,7 @@ class CaptureServicer(CaptureServiceServicer):
 
 def _violations(request: api.CaptureRequest) -> Iterator[Violation]:
     yield from constraint_violations(request)
-    for at, reason in enumerate(request.reasons):
-        if reason not in DROP_REASONS:
-            yield Violation(f"reasons[{at}]", f"{reason[:63]} is no drop reason")
+    yield from reason_violations(
+        request.reasons, DROP_REASONS, "is no drop reason", "synproxy stats --all")
     if request.reasons and request.direction == _SENT:
         yield Violation("direction", "what is dropped is not sent")

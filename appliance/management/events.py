@@ -13,6 +13,7 @@ from appliance.management.audience import Audience, TooManyReadersError, Wanted
 from appliance.management.catalogue import Catalogue
 from appliance.management.change_errors import UnknownServiceError
 from appliance.management.errors import abort_invalid
+from appliance.management.reasons import reason_violations
 from cython_core.dataplane import EVENT_REASONS, Dataplane, Event
 
 PASSED_OVER_MAX = (1 << 32) - 1     # a message's uint32
@@ -83,6 +84,6 @@ class EventsServicer(EventsServiceServicer):
 
 def _violations(request: api.WatchEventsRequest) -> Iterator[Violation]:
     yield from constraint_violations(request)
-    for at, reason in enumerate(request.reasons):
-        if reason not in EVENT_REASONS:
-            yield Violation(f"reasons[{at}]", f"{reason[:63]} is none that is told")
+    yield from reason_violations(
+        request.reasons, EVENT_REASONS, "is none that is told",
+        "synproxy explain WatchEventsRequest.reasons")

@@ -17,7 +17,7 @@ from appliance.exit_codes import ExitCode
 from appliance.lab.waiting import until
 from appliance.management import recording
 from appliance.management.roles import method_role
-from cython_core.dataplane import CaptureFilter
+from cython_core.dataplane import DROP_REASONS, CaptureFilter
 
 from .segment_frames import to_client, to_server
 
@@ -208,6 +208,20 @@ def test_a_stuck_worker_is_unavailable(daemon, monkeypatch):
 def test_what_is_wrong_is_named(daemon, request_, field):
     code, details = failure(daemon, **request_)
     assert (code, details.startswith(f"{field}: ")) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+
+
+@pytest.mark.parametrize(("reason", "said"), [
+    ("cookie_invald", "did you mean cookie_invalid? "), ("TABLE-FULL", "did you mean table_full? "),
+    ("zzzz", "")])
+def test_a_reason_that_is_none_is_answered_with_the_nearest_and_where_they_stand(
+        daemon, reason, said):
+    assert failure(daemon, reasons=["martian", reason])[1] == (
+        f"reasons[1]: {reason} is no drop reason; {said}`synproxy stats --all` lists them")
+
+
+def test_all_reasons_stand_where_they_are_said_to(daemon):
+    result = CliRunner().invoke(main, ["--address", daemon.address, "stats", "--all"])
+    assert set(DROP_REASONS) <= set(result.stdout.split())
 
 
 def test_a_prefix_of_either_end_is_told_as_that_of_a_host(daemon):

@@ -1,5 +1,6 @@
 """EventsService: filters, what a slow reader loses, and that nothing is written for nobody."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -7,15 +8,17 @@ from ipaddress import ip_address
 
 import grpc
 import pytest
+from click.testing import CliRunner
 from synproxy.v1 import events_service_pb2 as api
 from synproxy.v1.events_service_pb2_grpc import EventsServiceStub
 from synproxy.v1.rule_pb2 import ROLE_VIEWER
 
+from appliance.cli.main import main
 from appliance.lab.waiting import until
 from appliance.management import audience
 from appliance.management.audience import Reader
 from appliance.management.roles import method_role
-from cython_core.dataplane import EVENT_REASONS, Event
+from cython_core.dataplane import DROP_REASONS, EVENT_REASONS, Event
 
 CALL_S = 10
 WEB, MAIL = 0, 1
@@ -166,11 +169,25 @@ def test_a_slow_reader_loses_the_newest_and_is_told(daemon, monkeypatch):
 
 
 def test_what_is_wrong_is_named(daemon):
-    code, details = failure(daemon, reasons=["martian", "nope"], client_prefix="x")
+    code, details = failure(daemon, reasons=["martian", "cookie_on"], client_prefix="127.0.0.0/8")
     assert code is grpc.StatusCode.INVALID_ARGUMENT
-    assert "reasons[1]: nope is none that is told" in details
-    assert "client_prefix" in details
+    assert "client_prefix: 127.0.0.0/8 can be no host's: " in details
+    assert details.endswith(
+        "reasons[1]: cookie_on is none that is told; did you mean cookies_on?"
+        " `synproxy explain WatchEventsRequest.reasons` lists them")
     assert failure(daemon, service="nope")[0] is grpc.StatusCode.NOT_FOUND
+
+
+def test_its_reasons_stand_where_they_are_said_to(daemon):
+    said = CliRunner().invoke(main, ["explain", "WatchEventsRequest.reasons"]).stdout
+    assert set(EVENT_REASONS) - set(DROP_REASONS) <= set(re.findall(r"\w+", said))
+
+
+def test_names_that_are_none_are_all_answered_at_once(daemon):
+    """As many as a request has room for."""
+    _, details = failure(daemon, reasons=[f"cookie_invalid_{at}" for at in range(100_000)])
+    assert "reasons[14]: cookie_invalid_14 is none that is told" in details
+    assert "99985 more violations are not shown" in details
 
 
 def test_there_is_a_bound_on_watches(daemon, watch, monkeypatch):
