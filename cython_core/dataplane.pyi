@@ -37,6 +37,8 @@ COOKIE_LIFE_S: int      # how long a cookie may open a connection, at most
 CONNECTION_STATES: tuple[str, ...]
 # What events() tells of, in the order of the counters of these names.
 EVENT_REASONS: tuple[str, ...]
+# Why a captured frame is dropped: DROP_REASONS, and tx_full.
+CAPTURE_REASONS: tuple[str, ...]
 DPDK_VERSION: str
 CYTHON_VERSION: str     # of the Cython that made the data plane
 # How it may drain: "none", "bridge" (SYNs pass to the server), "drop".
@@ -186,9 +188,9 @@ class Dataplane:
 
     def captured(self) -> tuple[list[tuple[int, int, bool, str | None, int, bytes]], int]:
         """Frames since the last call, each worker's in order: nanoseconds since 1970; side, 0
-        client or 1 server; whether it was sent; why it was dropped, if it was; its length, and as
-        much of it as was captured.  And how many frames were lost in all times, since 1024 of a
-        worker had not been taken."""
+        client or 1 server; whether it left, or was to; why it was dropped, if it was; its length,
+        and as much of it as was captured.  And how many frames were lost in all times, since 1024
+        of a worker had not been taken."""
 
     def capture_end(self) -> None: ...
     def learned_servers(self) -> list[LearnedServer]:

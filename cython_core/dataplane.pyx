@@ -25,7 +25,7 @@ from cython_core.proxy.service cimport Snapshot, snapshot_free
 from cython_core.proxy.slots cimport slot_row
 from cython_core.roster cimport Roster
 
-from cython_core.dpdk import eal
+from cython_core.dpdk import eal, recording
 from cython_core.dpdk.buffers import (
     buffers_free, buffers_make, buffers_states, buffers_stats,
 )
@@ -46,12 +46,12 @@ cdef extern from *:
     const unsigned int CYTHON_HEX_VERSION       # of the Cython that made this: 0x03020100
 
 __all__ = [
-    "CONNECTION_STATES", "COOKIE_LIFE_S", "COUNTERS", "COUNTER_HELP", "CYTHON_VERSION",
-    "DPDK_VERSION", "DRAINS", "DROP_REASONS", "EVENT_REASONS", "PORT_RANGES_MAX", "RULES_MAX",
-    "SERVICE_COUNTERS", "CaptureFilter", "Connection", "ConnectionFilter", "CookieSwitch",
-    "Dataplane", "DataplaneError", "Event", "LearnedServer", "MempoolState", "MempoolStats",
-    "PortSpec", "PortState", "PortStats", "Rotation", "Seen", "ServiceOptions", "ServiceSpec",
-    "Settings", "TableFill", "WorkerState", "WorkerStats",
+    "CAPTURE_REASONS", "CONNECTION_STATES", "COOKIE_LIFE_S", "COUNTERS", "COUNTER_HELP",
+    "CYTHON_VERSION", "DPDK_VERSION", "DRAINS", "DROP_REASONS", "EVENT_REASONS",
+    "PORT_RANGES_MAX", "RULES_MAX", "SERVICE_COUNTERS", "CaptureFilter", "Connection",
+    "ConnectionFilter", "CookieSwitch", "Dataplane", "DataplaneError", "Event", "LearnedServer",
+    "MempoolState", "MempoolStats", "PortSpec", "PortState", "PortStats", "Rotation", "Seen",
+    "ServiceOptions", "ServiceSpec", "Settings", "TableFill", "WorkerState", "WorkerStats",
 ]
 
 COUNTERS = counters.NAMES
@@ -61,6 +61,7 @@ SERVICE_COUNTERS = COUNTERS
 COOKIE_LIFE_S = 2 * COOKIE_EPOCH_S
 CONNECTION_STATES = conntable.STATES[1:]
 EVENT_REASONS = events.EVENT_REASONS
+CAPTURE_REASONS = recording.REASONS
 DPDK_VERSION = eal.VERSION
 CYTHON_VERSION = ".".join(str(CYTHON_HEX_VERSION >> shift & 0xFF) for shift in (24, 16, 8))
 SWEEPS_WHOLE = 3        # one under way, one whole, and the next that tells what that one counted

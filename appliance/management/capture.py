@@ -18,11 +18,12 @@ from appliance.management.errors import abort_invalid
 from appliance.management.pcapng import file_begin, file_end, packet
 from appliance.management.reasons import reason_violations
 from appliance.management.recording import Recording
-from cython_core.dataplane import DROP_REASONS, CaptureFilter, Dataplane, DataplaneError
+from cython_core.dataplane import CAPTURE_REASONS, CaptureFilter, Dataplane, DataplaneError
 
 PACKETS_DEFAULT = 10_000
 TIME_DEFAULT_NS = 60 * NS_PER_S
 SNAP_BYTES_DEFAULT = 256
+_TX_FULL = "tx_full"
 
 _ANY, _RECEIVED, _SENT = (
     api.CaptureRequest.DIRECTION_UNSPECIFIED, api.CaptureRequest.DIRECTION_RECEIVED,
@@ -101,6 +102,8 @@ class CaptureServicer(CaptureServiceServicer):
 def _violations(request: api.CaptureRequest) -> Iterator[Violation]:
     yield from constraint_violations(request)
     yield from reason_violations(
-        request.reasons, DROP_REASONS, "is no drop reason", "synproxy stats --all")
-    if request.reasons and request.direction == _SENT:
+        request.reasons, CAPTURE_REASONS, "is no drop reason", "synproxy stats --all")
+    if request.direction == _SENT and set(request.reasons) - {_TX_FULL}:
         yield Violation("direction", "what is dropped is not sent")
+    if request.direction == _RECEIVED and _TX_FULL in request.reasons:
+        yield Violation("direction", f"what is dropped as {_TX_FULL} was to leave")

@@ -5,27 +5,31 @@ empties; what finds it full is lost to the capture, and counted.  Off, it costs 
 turn and a predicted branch a burst; on, a look at each frame and a copy of what is let through.
 
 Received frames are copied before anything is decided, since they may be rewritten in place, and
-get their fate afterwards.  Where only drops are asked for they are copied afterwards, for what is
-dropped was not touched.
+get their fate afterwards.  So do those that leave, for a port may free at once what it takes.
+Where only drops are asked for they are copied afterwards, for what is dropped was not touched.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from cython_core.dpdk.rte cimport rte_mbuf
-from cython_core.proxy.burst cimport BURST_FRAMES, Burst
+from cython_core.proxy.burst cimport Burst
 from cython_core.proxy.service cimport Snapshot
 from cython_core.wire.prefix cimport Prefix
 
 cdef enum:
     CAPTURE_RECORDS = 1024      # in a ring; a power of two
     CAPTURE_BYTES_MAX = 2016    # of one frame
-    CAPTURE_SKIP = 0xFF         # a verdict: another worker has the frame, and captures it
+    CAPTURE_PENDING = 512       # frames at once whose fate is awaited: of a burst, or an outlet
+    # Verdicts besides those of proxy/synproxy.
+    CAPTURE_TX_FULL = 0xFE      # it was to leave, and its port would not take it
+    CAPTURE_SKIP = 0xFF         # another worker has the frame, and captures it
 
 
 cdef struct CaptureFilter:
     bint received               # which frames: those that come ...
     bint sent                   # ... and those that leave
-    bint drops                  # only those that are dropped for one of the `reasons`
+    bint drops                  # only those that are dropped for one of the `reasons` ...
+    bint tx_full                # ... or this one
     bint flows                  # only those of the service, prefix and port below
     uint32_t reasons            # a bit each, from DROP_FIRST on
     uint32_t service            # its slot, plus 1; or 0: any
@@ -40,7 +44,7 @@ cdef struct CaptureRecord:
     uint16_t captured_bytes
     uint8_t side                # of the port: SIDE_CLIENT or SIDE_SERVER
     uint8_t sent
-    uint8_t verdict             # of a received one
+    uint8_t verdict             # of one that leaves: CAPTURE_TX_FULL, or none
     uint8_t padding[17]
     uint8_t frame[CAPTURE_BYTES_MAX]
 
@@ -55,8 +59,8 @@ cdef struct Capture:
     uint64_t now_ns
     const Snapshot *snapshot
     CaptureFilter filter
-    uint32_t pending            # records of the burst, behind `written`, that have no fate yet
-    uint32_t at[BURST_FRAMES]   # their frames in the burst
+    uint32_t pending            # records behind `written` that have no fate yet
+    uint32_t at[CAPTURE_PENDING]        # their frames in the burst, or in the outlet
     CaptureRecord record[CAPTURE_RECORDS]
 
 
@@ -64,6 +68,9 @@ cdef struct Capture:
 cdef void capture_received(Capture *capture, const Burst *burst) noexcept nogil
 cdef void capture_decided(Capture *capture, const Burst *burst) noexcept nogil
 
-# Frames that are about to leave by a side's port.
-cdef void capture_sent(Capture *capture, rte_mbuf **mbufs, uint32_t count,
-                       uint32_t side) noexcept nogil
+# Frames that are about to leave by a side's port; and those of them behind the first `taken`, that
+# it would not take, are still there.
+cdef void capture_leaving(Capture *capture, rte_mbuf **mbufs, uint32_t count,
+                          uint32_t side) noexcept nogil
+cdef void capture_sent(Capture *capture, rte_mbuf **mbufs, uint32_t count, uint32_t side,
+                       uint32_t taken) noexcept nogil

@@ -1,12 +1,16 @@
 from libc.string cimport memcpy
 
 from cython_core.dpdk.rte cimport shim_load_acquire64, shim_mbuf_data, shim_store_release64
+from cython_core.proxy.burst cimport BURST_FRAMES
 from cython_core.proxy.counters cimport DROP_FIRST
 from cython_core.proxy.service cimport Service, snapshot_match
 from cython_core.proxy.slots cimport row_slot
 from cython_core.proxy.synproxy cimport VERDICT_NONE
 from cython_core.wire.prefix cimport prefix_covers
 from cython_core.wire.segment cimport Segment, segment_parse
+
+if BURST_FRAMES > CAPTURE_PENDING:
+    raise ImportError("capture: a burst has more frames than are awaited at once")
 
 
 cdef void capture_received(Capture *capture, const Burst *burst) noexcept nogil:
@@ -30,32 +34,29 @@ cdef void capture_decided(Capture *capture, const Burst *burst) noexcept nogil:
     for i in range(capture.pending):
         verdict = burst.verdict[capture.at[i]]
         record_at(capture, i).verdict = CAPTURE_SKIP if verdict == VERDICT_NONE else verdict
+    pending_tell(capture)
+
+
+cdef void capture_leaving(Capture *capture, rte_mbuf **mbufs, uint32_t count,
+                          uint32_t side) noexcept nogil:
+    capture.pending = 0
+    if capture.filter.sent and not capture.filter.drops:
+        record_leaving(capture, mbufs, 0, count, side)
+
+
+cdef void capture_sent(Capture *capture, rte_mbuf **mbufs, uint32_t count, uint32_t side,
+                       uint32_t taken) noexcept nogil:
+    cdef uint32_t i
+    if capture.filter.tx_full:
+        record_leaving(capture, mbufs, taken, count, side)
+    for i in range(capture.pending):
+        record_at(capture, i).verdict = VERDICT_NONE if capture.at[i] < taken else CAPTURE_TX_FULL
+    pending_tell(capture)
+
+
+cdef inline void pending_tell(Capture *capture) noexcept nogil:
     shim_store_release64(&capture.written, capture.written + capture.pending)
     capture.pending = 0
-
-
-cdef void capture_sent(Capture *capture, rte_mbuf **mbufs, uint32_t count,
-                       uint32_t side) noexcept nogil:
-    cdef Segment segment
-    cdef CaptureRecord *record
-    cdef uint32_t i
-    if capture.filter.drops or not capture.filter.sent:
-        return
-    for i in range(count):
-        segment.frame = shim_mbuf_data(mbufs[i])
-        segment.frame_bytes = mbufs[i].data_len
-        segment.room_bytes = mbufs[i].data_len
-        if capture.filter.flows:
-            segment_parse(&segment)
-        # To the server is from the client.
-        if not is_wanted(capture, &segment, side != 0):
-            continue
-        record = record_make(capture, segment.frame, segment.frame_bytes)
-        if record != NULL:
-            record.side = <uint8_t>side
-            record.sent = True
-            record.verdict = VERDICT_NONE
-            shim_store_release64(&capture.written, capture.written + 1)
 
 
 cdef inline bint is_wanted_drop(const Capture *capture, uint8_t verdict) noexcept nogil:
@@ -115,3 +116,26 @@ cdef void record_received(Capture *capture, const Burst *burst, uint32_t i) noex
     record.sent = False
     capture.at[capture.pending] = i
     capture.pending += 1
+
+
+# Those from `first` on.
+cdef void record_leaving(Capture *capture, rte_mbuf **mbufs, uint32_t first, uint32_t count,
+                         uint32_t side) noexcept nogil:
+    cdef Segment segment
+    cdef CaptureRecord *record
+    cdef uint32_t i
+    for i in range(first, count):
+        segment.frame = shim_mbuf_data(mbufs[i])
+        segment.frame_bytes = mbufs[i].data_len
+        segment.room_bytes = mbufs[i].data_len
+        if capture.filter.flows:
+            segment_parse(&segment)
+        # To the server is from the client.
+        if not is_wanted(capture, &segment, side != 0):
+            continue
+        record = record_make(capture, segment.frame, segment.frame_bytes)
+        if record != NULL:
+            record.side = <uint8_t>side
+            record.sent = True
+            capture.at[capture.pending] = i
+            capture.pending += 1

@@ -1,8 +1,11 @@
-from cython_core.dpdk.capture cimport capture_sent
+from cython_core.dpdk.capture cimport CAPTURE_PENDING, capture_leaving, capture_sent
 from cython_core.dpdk.rte cimport (
     rte_eth_tx_burst, rte_pktmbuf_alloc_bulk, rte_pktmbuf_free_bulk, shim_mbuf_data,
 )
 from cython_core.proxy.counters cimport SENT, TX_FULL
+
+if OUTLET_FRAMES > CAPTURE_PENDING:
+    raise ImportError("outlet: it has more frames than a capture awaits at once")
 
 
 cdef void outlets_reserve(Outlet *outlets, uint32_t frames, Row *rows) noexcept nogil:
@@ -27,8 +30,10 @@ cdef void outlets_flush(Outlet *outlets, Row *rows) noexcept nogil:
 cdef void outlet_transmit(Outlet *outlet, Row *rows) noexcept nogil:
     cdef uint32_t sent
     if outlet.capture != NULL:
-        capture_sent(outlet.capture, outlet.mbuf, outlet.count, outlet.side)
+        capture_leaving(outlet.capture, outlet.mbuf, outlet.count, outlet.side)
     sent = rte_eth_tx_burst(outlet.port_id, outlet.queue_id, outlet.mbuf, <uint16_t>outlet.count)
+    if outlet.capture != NULL:
+        capture_sent(outlet.capture, outlet.mbuf, outlet.count, outlet.side, sent)
     rows[0].counters[<uint32_t>SENT] += sent
     if sent < outlet.count:
         rows[0].counters[<uint32_t>TX_FULL] += outlet.count - sent

@@ -2,7 +2,8 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from cython_core.dpdk.capture cimport (
-    CAPTURE_BYTES_MAX, CAPTURE_RECORDS, CAPTURE_SKIP, Capture, CaptureFilter, CaptureRecord,
+    CAPTURE_BYTES_MAX, CAPTURE_RECORDS, CAPTURE_SKIP, CAPTURE_TX_FULL, Capture, CaptureFilter,
+    CaptureRecord,
 )
 from cython_core.dpdk.rte cimport (
     shim_load_acquire32, shim_load_acquire64, shim_store_release32, shim_store_release64,
@@ -13,6 +14,9 @@ from cython_core.wire.prefix cimport prefix_set
 from cython_core.proxy.counters import DROP_REASONS
 
 SNAP_BYTES_MAX = CAPTURE_BYTES_MAX
+TX_FULL = "tx_full"
+# Why a frame is dropped: one that has come, or one that was to leave.
+REASONS = (*DROP_REASONS, TX_FULL)
 
 
 cdef bint recording_begin(Crew *crew, wanted) except? False:
@@ -36,7 +40,8 @@ cdef int filter_compile(CaptureFilter *filter, wanted) except -1:
     memset(filter, 0, sizeof(CaptureFilter))
     filter.received, filter.sent = wanted.received, wanted.sent
     filter.drops = bool(wanted.reasons)
-    for reason in wanted.reasons:
+    filter.tx_full = TX_FULL in wanted.reasons
+    for reason in wanted.reasons - {TX_FULL}:
         filter.reasons |= <uint32_t>1 << <uint32_t>DROP_REASONS.index(reason)
     filter.service = 0 if wanted.slot is None else <uint32_t>wanted.slot + 1
     filter.port = wanted.port
@@ -67,7 +72,11 @@ cdef tuple recording_take(Crew *crew):
 cdef int take(const CaptureRecord *record, list records) except -1:
     if record.verdict == CAPTURE_SKIP:
         return 0
-    reason = DROP_REASONS[record.verdict - DROP_FIRST] if record.verdict >= DROP_FIRST else None
+    reason = None
+    if record.verdict == CAPTURE_TX_FULL:
+        reason = TX_FULL
+    elif record.verdict >= DROP_FIRST:
+        reason = DROP_REASONS[record.verdict - DROP_FIRST]
     records.append((record.time_ns, record.side, bool(record.sent), reason, record.frame_bytes,
                     (<const char *>record.frame)[:record.captured_bytes]))
     return 0

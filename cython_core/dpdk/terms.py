@@ -131,7 +131,7 @@ class CaptureFilter:
 
     received: bool = True
     sent: bool = True
-    reasons: frozenset[str] = frozenset()   # only frames that are dropped for one of them
+    reasons: frozenset[str] = frozenset()   # only frames dropped for one of CAPTURE_REASONS
     slot: int | None = None
     prefix: tuple[bytes, int] | None = None     # of either end, as in ConnectionFilter
     port: int = 0                           # of either end

@@ -31,6 +31,7 @@ FRAMES = [
     (TIME_NS + 1, SERVER, True, None, 1500, to_server(b"x" * 100)),
     (TIME_NS + 2, CLIENT, False, "cookie_invalid", 60, to_server(flags="A")),
     (TIME_NS + 3, SERVER, False, None, 60, to_client()),
+    (TIME_NS + 4, CLIENT, True, "tx_full", 60, to_client()),
 ]
 FIELDS = ("frame.time_epoch", "frame.interface_name", "frame.packet_flags_direction", "frame.len",
           "frame.comment")
@@ -76,7 +77,7 @@ def test_the_parts_are_a_file_that_tshark_reads(daemon, capture):
     daemon.plane.frames = list(FRAMES)
     daemon.plane.frames_lost = 9
     answers = [first, *parts]
-    assert (answers[-1].packets, answers[-1].lost) == (4, 9)
+    assert (answers[-1].packets, answers[-1].lost) == (5, 9)
     said = tshark(b"".join(answer.pcapng for answer in answers), "-T", "fields", "-E",
                   "separator=|", *(word for field in FIELDS for word in ("-e", field)))
     rows = [line.split("|") for line in said.splitlines()]
@@ -84,6 +85,7 @@ def test_the_parts_are_a_file_that_tshark_reads(daemon, capture):
         ["client", "0x00000001", "60", ""], ["server", "0x00000002", "1500", ""],
         ["client", "0x00000001", "60", "dropped: cookie_invalid"],
         ["server", "0x00000001", "60", ""],
+        ["client", "0x00000002", "60", "dropped: tx_full"],
     ]
     assert rows[0][0].startswith("1700000000.123456789")
 
@@ -104,6 +106,11 @@ def test_filters_are_the_data_planes_own(daemon, capture):
         received=True, sent=False, reasons=frozenset(["martian"]), slot=1,
         prefix=(b"\0" * 10 + b"\xff\xff" + ip_address("198.51.100.0").packed, 120), port=25,
         snap_bytes=64)
+
+
+def test_what_a_port_would_not_take_can_be_asked_for(daemon, capture):
+    capture(reasons=["tx_full"], direction=api.CaptureRequest.DIRECTION_SENT)
+    assert daemon.plane.capturing.reasons == {"tx_full"}
 
 
 @pytest.fixture
@@ -204,7 +211,8 @@ def test_a_stuck_worker_is_unavailable(daemon, monkeypatch):
     ({"prefix": "x"}, "prefix"), ({"port": 65536}, "port"), ({"packets": 10_000_001}, "packets"),
     ({"time": Duration(nanos=1)}, "time"), ({"snap_bytes": 13}, "snap_bytes"),
     ({"reasons": ["nope"]}, "reasons[0]"),
-    ({"reasons": ["martian"], "direction": api.CaptureRequest.DIRECTION_SENT}, "direction")])
+    ({"reasons": ["martian"], "direction": api.CaptureRequest.DIRECTION_SENT}, "direction"),
+    ({"reasons": ["tx_full"], "direction": api.CaptureRequest.DIRECTION_RECEIVED}, "direction")])
 def test_what_is_wrong_is_named(daemon, request_, field):
     code, details = failure(daemon, **request_)
     assert (code, details.startswith(f"{field}: ")) == (grpc.StatusCode.INVALID_ARGUMENT, True)

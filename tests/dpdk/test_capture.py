@@ -22,10 +22,9 @@ def captured(plane, tmp_path):
         source, empty = tmp_path / "flood.pcap", tmp_path / "empty.pcap"
         pcap_write(source, FRAMES)
         pcap_write(empty, [])
-        told = plane(
-            received=100, captures=captures,
-            client_port=f"net_pcap0,rx_pcap={source},infinite_rx=1",
-            server_port=f"net_pcap1,rx_pcap={empty}", **differences)
+        told = plane(received=100, captures=captures, **{
+            "client_port": f"net_pcap0,rx_pcap={source},infinite_rx=1",
+            "server_port": f"net_pcap1,rx_pcap={empty}", **differences})
         assert told.counters.received > 10 * RING
         return told.captured
 
@@ -56,6 +55,20 @@ def test_a_captures_room_is_bounded_and_what_finds_none_is_counted(captured):
 ])
 def test_only_what_is_asked_for(captured, fields, seen):
     (told,) = captured(fields)
+    assert kinds(told) == seen
+
+
+@pytest.mark.parametrize(("fields", "seen"), [
+    ({}, {(CLIENT, False, None), (CLIENT, False, "flags_invalid"), (CLIENT, True, None),
+          (SERVER, True, "tx_full")}),
+    ({"reasons": ["tx_full"]}, {(SERVER, True, "tx_full")}),
+    ({"reasons": ["tx_full"], "slot": 0}, set()),
+    ({"reasons": ["tx_full", "flags_invalid"], "port": 80}, {(CLIENT, False, "flags_invalid")}),
+])
+def test_what_a_port_would_not_take_is_dropped(captured, tmp_path, fields, seen):
+    """One of shared memory, to which nobody has come."""
+    (told,) = captured(
+        fields, server_port=f"net_memif0,role=server,socket={tmp_path}/memif,socket-abstract=no")
     assert kinds(told) == seen
 
 
