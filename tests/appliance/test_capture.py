@@ -17,7 +17,7 @@ from appliance.exit_codes import ExitCode
 from appliance.lab.waiting import until
 from appliance.management import recording
 from appliance.management.roles import method_role
-from cython_core.dataplane import DROP_REASONS, CaptureFilter
+from cython_core.dataplane import DROP_REASONS, CaptureFilter, DataplaneError
 
 from .segment_frames import to_client, to_server
 
@@ -207,6 +207,19 @@ def test_a_stuck_worker_is_unavailable(daemon, monkeypatch):
     assert failure(daemon)[0] is grpc.StatusCode.UNAVAILABLE
 
 
+def test_one_whose_workers_end_meanwhile_is_unavailable(daemon, capture, monkeypatch):
+    def captured():
+        raise DataplaneError("the data plane is closed")
+
+    parts, _ = capture()
+    monkeypatch.setattr(daemon.plane, "captured", captured)
+    with pytest.raises(grpc.RpcError) as error:
+        next(parts)
+    assert (error.value.code(), error.value.details()) == (
+        grpc.StatusCode.UNAVAILABLE, "the data plane is closed")
+    assert daemon.plane.capturing is None
+
+
 @pytest.mark.parametrize(("request_", "field"), [
     ({"prefix": "x"}, "prefix"), ({"port": 65536}, "port"), ({"packets": 10_000_001}, "packets"),
     ({"time": Duration(nanos=1)}, "time"), ({"snap_bytes": 13}, "snap_bytes"),
@@ -247,6 +260,12 @@ def test_synproxy_writes_the_file(daemon, tmp_path):
         "--address", daemon.address, "capture", "--time", "100ms", "--write", str(path)])
     assert (result.exit_code, result.stderr) == (ExitCode.OK, "0 packets, 0 lost\n")
     assert tshark(path.read_bytes()) == ""
+
+
+def test_synproxy_writes_to_standard_output(daemon):
+    result = CliRunner().invoke(main, [
+        "--address", daemon.address, "capture", "--time", "100ms", "--write", "-"])
+    assert (result.exit_code, tshark(result.stdout_bytes)) == (ExitCode.OK, "")
 
 
 @pytest.mark.parametrize("path", ["frames.pcapng", "new.pcapng"])
