@@ -51,6 +51,7 @@ from cython_core.proxy.tend cimport proxy_tend
 from cython_core.wire.cache cimport aligned_alloc
 from cython_core.wire.segment cimport Flow
 from cython_core.wire.siphash cimport SIPHASH_WORDS, SipKey, siphash_words
+from cython_core.wire.vector cimport vector_pick
 
 from cython_core.proxy import counters
 from cython_core.proxy.drain import DRAINS
@@ -89,7 +90,7 @@ cdef class Box:
 
     def __cinit__(self, services, uint64_t now_ms, uint32_t connections=1024,
                   uint32_t half_open=256, uint32_t early=64, uint32_t supplies=16,
-                  master=(1, 2), table_key=(3, 4), Box beside=None):
+                  master=(1, 2), table_key=(3, 4), Box beside=None, vector="auto"):
         memset(&self.proxy, 0, sizeof(Proxy))
         self.snapshot = NULL
         self.burst = <Burst *>calloc(1, sizeof(Burst))
@@ -97,6 +98,7 @@ cdef class Box:
         self.spares = <uint8_t *>calloc(OUTBOX_FRAMES, ROOM_BYTES)
         self.proxy.rows = <Row *>calloc(ROWS, sizeof(Row))
         master_of(&self.proxy.secrets, master)
+        self.proxy.vector = vector_pick(vector)
         self.proxy.table_key.k0, self.proxy.table_key.k1 = table_key
         self.proxy.table = conntable_init(block(conntable_bytes(connections)), connections)
         self.beside = beside

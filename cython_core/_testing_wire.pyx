@@ -16,6 +16,7 @@ cimport cython_core.wire.options as options
 cimport cython_core.wire.segment as segment
 cimport cython_core.wire.seq as seq
 cimport cython_core.wire.siphash as siphash
+from cython_core.wire.vector cimport Vector, vector_pick
 
 from types import SimpleNamespace
 
@@ -149,13 +150,14 @@ def siphash_words(bytes key, words):
     return siphash.siphash_words(message, &sip)
 
 
-def siphash_lanes(keys, messages):
+def siphash_lanes(keys, messages, vector="auto"):
     """One 16-byte key and one message of six words a lane; the digests of as many lanes."""
     cdef uint64_t words[siphash.SIPHASH_WORDS][siphash.SIPHASH_LANES]
     cdef uint64_t k0[siphash.SIPHASH_LANES]
     cdef uint64_t k1[siphash.SIPHASH_LANES]
     cdef uint64_t digest[siphash.SIPHASH_LANES]
     cdef siphash.SipKey sip
+    cdef Vector picked = vector_pick(vector)
     memset(words, UNTOUCHED, sizeof(words))
     memset(k0, UNTOUCHED, sizeof(k0))
     memset(k1, UNTOUCHED, sizeof(k1))
@@ -166,7 +168,7 @@ def siphash_lanes(keys, messages):
         k1[lane] = sip.k1
         for w in range(siphash.SIPHASH_WORDS):
             words[w][lane] = message[w]
-    siphash.siphash_lanes(&words[0][0], k0, k1, digest, len(keys))
+    picked.hash_lanes(&words[0][0], k0, k1, digest, len(keys))
     return [digest[lane] for lane in range(len(keys))]
 
 
@@ -243,12 +245,12 @@ def parse(bytes frame):
     )
 
 
-def verify(bytes frame):
-    """(what segment_verify says, the fault after it)."""
+def verify(bytes frame, vector="auto"):
+    """(whether its TCP checksum is right, the fault after it)."""
     cdef segment.Segment parsed
+    cdef Vector picked = vector_pick(vector)
     parse_into(frame, &parsed)
-    good = bool(segment.segment_verify(&parsed))
-    return good, FAULTS[parsed.fault]
+    return picked.verify(&parsed, 1) == 0, FAULTS[parsed.fault]
 
 
 def flow(bytes frame, bint from_client):

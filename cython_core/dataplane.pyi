@@ -41,6 +41,8 @@ EVENT_REASONS: tuple[str, ...]
 CAPTURE_REASONS: tuple[str, ...]
 DPDK_VERSION: str
 CYTHON_VERSION: str     # of the Cython that made the data plane
+# The vector widths that this build, processor and kernel have, the narrowest first.
+VECTORS: tuple[str, ...]
 # How it may drain: "none", "bridge" (SYNs pass to the server), "drop".
 DRAINS: tuple[str, ...]
 

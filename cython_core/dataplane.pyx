@@ -33,6 +33,7 @@ from cython_core.dpdk.nic import port_state
 from cython_core.dpdk.port import (
     port_attach, port_close, port_configure, port_start, port_stats, port_stop,
 )
+from cython_core.dpdk.cause import VECTORS
 from cython_core.dpdk.terms import (
     CaptureFilter, Connection, ConnectionFilter, CookieSwitch, DataplaneError, Event,
     LearnedServer, MempoolState, MempoolStats, PortSpec, PortState, PortStats, Rotation, Seen,
@@ -51,7 +52,7 @@ __all__ = [
     "PORT_RANGES_MAX", "RULES_MAX", "SERVICE_COUNTERS", "CaptureFilter", "Connection",
     "ConnectionFilter", "CookieSwitch", "Dataplane", "DataplaneError", "Event", "LearnedServer",
     "MempoolState", "MempoolStats", "PortSpec", "PortState", "PortStats", "Rotation", "Seen",
-    "ServiceOptions", "ServiceSpec", "Settings", "TableFill", "WorkerState", "WorkerStats",
+    "ServiceOptions", "ServiceSpec", "Settings", "TableFill", "VECTORS", "WorkerState", "WorkerStats",
 ]
 
 COUNTERS = counters.NAMES

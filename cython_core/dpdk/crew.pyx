@@ -24,6 +24,7 @@ from cython_core.proxy.links cimport Links, links_bytes
 from cython_core.proxy.overtaken cimport Overtaken
 from cython_core.proxy.superseded cimport Superseded
 from cython_core.proxy.supply cimport SUPPLIES_MAX, SupplyPool, supply_init
+from cython_core.wire.vector cimport vector_pick
 
 from cython_core.dpdk.terms import DataplaneError
 
@@ -63,6 +64,7 @@ cdef Worker *worker_make(settings, uint32_t index) except NULL:
     worker.lcore_id = lcore_id
     worker.index = index
     worker.count = len(settings.worker_lcores)
+    worker.proxy.vector = vector_pick(settings.vector)
     return worker
 
 

@@ -31,6 +31,7 @@ class Settings:
     server_port: PortSpec
     main_lcore: int = 0
     worker_lcores: Sequence[int] = (1,)
+    vector: str = "auto"               # or one of VECTORS: the widest that the workers use
     hugepages: bool = True
     memory_mib: int = 512
     file_prefix: str = "synproxy"

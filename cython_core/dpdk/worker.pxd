@@ -1,6 +1,6 @@
 """A worker: one lcore, one shard of the state, and the loop that carries frames through it.
 
-    rx → parse → admit → hash → steer → match → decide → send   for each queue, then
+    rx → parse → admit → verify → hash → steer → match → decide → send   for each queue, then
     tend → tx
 
 All that a worker writes is its own: its table, pool and counters (the Proxy), its burst, its

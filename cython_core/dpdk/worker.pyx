@@ -13,7 +13,7 @@ from cython_core.dpdk.rte cimport (
     shim_load_acquire_pointer, shim_mbuf_data, shim_store_release32, shim_store_release64,
 )
 from cython_core.proxy.burst cimport (
-    burst_admit, burst_decide, burst_hash, burst_match, burst_parse,
+    burst_admit, burst_decide, burst_hash, burst_match, burst_parse, burst_verify,
 )
 from cython_core.proxy.synproxy cimport (
     OUTBOX_FRAMES, VERDICT_BRIDGE, VERDICT_NONE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER,
@@ -106,6 +106,7 @@ cdef inline uint32_t burst_through(Worker *worker, uint32_t side) noexcept nogil
     if worker.captures:
         capture_received(worker.capture, burst)
     burst_admit(burst, &worker.proxy)
+    burst_verify(burst, &worker.proxy)
     burst_hash(burst, &worker.proxy)
     if worker.count > 1:
         steer(worker, side)

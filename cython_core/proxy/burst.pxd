@@ -1,11 +1,11 @@
 """The way of a burst: frames that came in one direction, stage by stage.
 
-    parse → admit → hash → match → decide
+    parse → admit → verify → hash → match → decide
 
 Each stage is one loop over the burst.  admit finds each segment's service, drops what is
-faulty and lets pass what is nobody's; only the rest take a lane of the hash.  A SYN's lane
-computes its cookie, any other's the table hash, in the same vector instructions.  A stage begins
-to load what the next one asks for.
+faulty and lets pass what is nobody's; only the rest take a lane, and lose it again where verify
+finds a wrong checksum.  A SYN's lane computes its cookie, any other's the table hash, in the same
+vector instructions.  A stage begins to load what the next one asks for.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -36,6 +36,7 @@ cdef struct Burst:
     uint32_t count              # frames; the caller sets frame, frame_bytes, room_bytes of each
     bint from_client
     uint32_t lanes
+    uint64_t unverified         # bits of the segments whose TCP checksum nobody has seen yet
     Segment segment[BURST_FRAMES]
     uint8_t verdict[BURST_FRAMES]
     Lane lane[BURST_FRAMES]
@@ -47,6 +48,7 @@ cdef struct Burst:
 
 cdef void burst_parse(Burst *burst, const Proxy *proxy) noexcept nogil
 cdef void burst_admit(Burst *burst, Proxy *proxy) noexcept nogil
+cdef void burst_verify(Burst *burst, Proxy *proxy) noexcept nogil
 cdef void burst_hash(Burst *burst, Proxy *proxy) noexcept nogil
 cdef void burst_match(Burst *burst, const Proxy *proxy) noexcept nogil
 cdef void burst_decide(Burst *burst, Proxy *proxy) noexcept nogil

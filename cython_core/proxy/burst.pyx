@@ -24,9 +24,9 @@ from cython_core.wire.icmp cimport icmp_is_hard, icmp_parse_quote, icmp_rewrite_
 from cython_core.wire.seq cimport seq_within
 from cython_core.wire.segment cimport (
     FAULT_EXTENSION_MALFORMED, KIND_FRAGMENT, KIND_ICMP_ERROR, KIND_MALFORMED, KIND_TCP, TCP_ACK,
-    TCP_FIN, TCP_RST, TCP_SYN, segment_flow, segment_parse, segment_verify,
+    TCP_FIN, TCP_RST, TCP_SYN, segment_flow, segment_parse,
 )
-from cython_core.wire.siphash cimport SipKey, siphash_lanes
+from cython_core.wire.siphash cimport SipKey
 
 cdef enum:
     GROUP_ADDRESS = 0x01        # in a MAC address's first byte: IEEE 802-2014 §8.2.2
@@ -35,6 +35,7 @@ cdef enum:
 cdef void burst_run(Burst *burst, Proxy *proxy) noexcept nogil:
     burst_parse(burst, proxy)
     burst_admit(burst, proxy)
+    burst_verify(burst, proxy)
     burst_hash(burst, proxy)
     burst_match(burst, proxy)
     burst_decide(burst, proxy)
@@ -66,6 +67,7 @@ cdef void burst_admit(Burst *burst, Proxy *proxy) noexcept nogil:
     cdef bint many = not routes_are_few(proxy.snapshot.live)
     cdef uint32_t i
     burst.lanes = 0
+    burst.unverified = 0
     for i in range(burst.count):
         burst.lane[burst.lanes].at = i
         burst.lane[burst.lanes].service = NULL
@@ -74,6 +76,7 @@ cdef void burst_admit(Burst *burst, Proxy *proxy) noexcept nogil:
             service_prefetch(proxy, burst.lane[burst.lanes].service)
         if burst.verdict[i] == VERDICT_NONE:
             burst.lanes += 1
+            burst.unverified |= <uint64_t>(burst.segment[i].kind == KIND_TCP) << i
         else:
             count_fate(burst, proxy, i, 0 if burst.lane[burst.lanes].service == NULL
                        else burst.lane[burst.lanes].service.row)
@@ -129,8 +132,6 @@ cdef inline uint8_t admit_tcp(Burst *burst, const Proxy *proxy, Segment *segment
         return VERDICT_BRIDGE
     if segment.frame[0] & GROUP_ADDRESS:
         return MARTIAN              # an answer would have a group as its source
-    if not segment_verify(segment):
-        return TCP_CHECKSUM
     segment_flow(segment, burst.from_client, &lane.flow)
     return VERDICT_NONE
 
@@ -160,6 +161,28 @@ cdef uint8_t admit_icmp(const Burst *burst, const Proxy *proxy, const Segment *s
     return VERDICT_NONE
 
 
+cdef void burst_verify(Burst *burst, Proxy *proxy) noexcept nogil:
+    cdef uint64_t wrong = proxy.vector.verify(burst.segment, burst.unverified)
+    if wrong:
+        lanes_drop(burst, proxy, wrong)
+
+
+# Lanes of segments whose checksum is wrong: those behind move up.
+cdef void lanes_drop(Burst *burst, Proxy *proxy, uint64_t wrong) noexcept nogil:
+    cdef uint32_t kept = 0
+    cdef uint32_t i, at
+    for i in range(burst.lanes):
+        at = burst.lane[i].at
+        if wrong >> at & 1:
+            burst.verdict[at] = TCP_CHECKSUM
+            count_fate(burst, proxy, at, burst.lane[i].service.row)
+            continue
+        if kept != i:
+            burst.lane[kept] = burst.lane[i]
+        kept += 1
+    burst.lanes = kept
+
+
 cdef void burst_hash(Burst *burst, Proxy *proxy) noexcept nogil:
     cdef const SipKey *cookie_key = &proxy.keys.epoch[proxy.keys.number & 1]
     cdef const SipKey *key
@@ -184,7 +207,7 @@ cdef void burst_hash(Burst *burst, Proxy *proxy) noexcept nogil:
             key = &proxy.table_key
         burst.key0[i] = key.k0
         burst.key1[i] = key.k1
-    siphash_lanes(burst.words, burst.key0, burst.key1, burst.digest, burst.lanes)
+    proxy.vector.hash_lanes(burst.words, burst.key0, burst.key1, burst.digest, burst.lanes)
 
 
 # Only SYN alone is a SYN.

@@ -27,6 +27,7 @@ from cython_core.proxy.superseded cimport Superseded
 from cython_core.proxy.supply cimport SupplyPool
 from cython_core.wire.segment cimport Flow, Segment
 from cython_core.wire.siphash cimport SipKey
+from cython_core.wire.vector cimport Vector
 
 cdef enum:
     WINDOW_TIMEOUT_MS = 200     # before a window update is said again; doubles with each
@@ -68,6 +69,7 @@ cdef struct Proxy:
     uint64_t *answered_ms       # likewise; of services, by row: see proxy/activation
     const Snapshot *snapshot
     Secrets secrets             # of the cookies; the same on boxes that share load
+    Vector vector               # what whole bursts are hashed and verified with
     SipKey table_key            # of the table's hashes; this process's own
     CookieKeys keys
     uint64_t now_ns             # since 1970

@@ -6,56 +6,12 @@ Reading list: RFC 1071 §2 (B: byte order, C: wider words, D: loops), §4.1; RFC
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from cython_core.wire.byteorder cimport htobe16, htobe32
-cimport cython_core.wire.clones
-
-cdef extern from *:
-    """
-    CPU_CLONES static uint64_t synproxy_checksum_clones(const uint8_t *, size_t, uint64_t);
-    """
-
-
-cdef enum:
-    LONG_BYTES = 128            # from here on wider vectors save more than the second call costs
-
-
-# 32-bit words into a 64-bit sum: no carry to look after within 2^32 words, so that the loop
-# becomes vector additions.
-cdef inline uint64_t sum_words(const uint8_t *data, size_t words, uint64_t sum) noexcept nogil:
-    cdef size_t i
-    cdef uint32_t word
-    for i in range(words):
-        memcpy(&word, data + 4 * i, 4)
-        sum += word
-    return sum
-
-
-cdef uint64_t sum_many_words "synproxy_checksum_clones"(
-        const uint8_t *data, size_t words, uint64_t sum) noexcept nogil:
-    return sum_words(data, words, sum)
-
-
-cdef uint64_t checksum_add(const uint8_t *data, uint32_t length, uint64_t sum) noexcept nogil:
-    cdef const uint8_t *rest = data + (length & ~<uint32_t>3)
-    cdef uint16_t half = 0
-    if length < LONG_BYTES:
-        sum = sum_words(data, length >> 2, sum)
-    else:
-        sum = sum_many_words(data, length >> 2, sum)
-    if length & 2:
-        memcpy(&half, rest, 2)
-        sum += half
-        rest += 2
-    if length & 1:
-        half = 0
-        memcpy(&half, rest, 1)  # the missing byte is the second on the wire, in either endianness
-        sum += half
-    return sum
 
 
 cdef uint64_t checksum_pseudo(const uint8_t *addresses, uint32_t addresses_bytes,
                               uint32_t l4_bytes, uint8_t protocol) noexcept nogil:
-    return sum_words(addresses, addresses_bytes >> 2,
-                     <uint64_t>htobe32(l4_bytes) + htobe32(protocol))
+    return checksum_add_words(addresses, addresses_bytes >> 2,
+                              <uint64_t>htobe32(l4_bytes) + htobe32(protocol))
 
 
 cdef uint64_t checksum_delta32(uint32_t old, uint32_t new, bint odd) noexcept nogil:

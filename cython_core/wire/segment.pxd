@@ -58,7 +58,7 @@ cdef enum Fault:
     FAULT_TCP_TRUNCATED         # fewer than 20 bytes of TCP
     FAULT_TCP_MALFORMED         # data offset < 5 or past the packet's end
     FAULT_TCP_OPTIONS           # options_parse refused the list
-    FAULT_TCP_CHECKSUM          # set by segment_verify
+    FAULT_TCP_CHECKSUM          # set by SegmentsVerify
     FAULT_PORT_ZERO             # RFC 9293 has no port 0 (IANA: reserved)
     FAULT_LAND                  # source and destination address are the same
     FAULT_MARTIAN               # an address that no packet on a wire may have: see wire/ip
@@ -73,7 +73,8 @@ cdef struct Flow:
     uint16_t server_port
 
 
-cdef struct Segment:
+# It has a name in C, too, for the declarations of the variants.
+cdef struct Segment "SynproxySegment":
     uint8_t *frame              # the first byte of the Ethernet header
     uint16_t frame_bytes        # as received; may hold Ethernet padding behind the packet
     uint16_t room_bytes         # how long the frame may grow in its buffer
@@ -97,12 +98,16 @@ cdef struct Segment:
 
 
 # Reads segment.frame[0..frame_bytes) and fills everything else; returns segment.kind.  The
-# IPv4 header checksum is checked here, the TCP checksum by segment_verify.
+# IPv4 header checksum is checked here, the TCP checksum by SegmentsVerify.
 cdef uint8_t segment_parse(Segment *segment) noexcept nogil
 
 
-# False, and FAULT_TCP_CHECKSUM in segment.fault, where the TCP checksum is wrong.
-cdef bint segment_verify(Segment *segment) noexcept nogil
+# Of the segments whose bits are set in `which`, those whose TCP checksum is wrong; they get
+# FAULT_TCP_CHECKSUM.
+ctypedef uint64_t (*SegmentsVerify)(Segment *segments, uint64_t which) noexcept nogil
+
+# By width (wire/widths).
+cdef SegmentsVerify segments_verify(uint32_t width) noexcept nogil
 
 
 # A SYN-ACK that agrees to ECN: RFC 3168 §6.1.1.

@@ -13,6 +13,15 @@ from cython_core.wire.checksum cimport (
 from cython_core.wire.icmp cimport Quote, icmp_parse_quote
 from cython_core.wire.ip cimport IpHeader, ip_is_martian, ip_load_addresses, ip_parse
 from cython_core.wire.options cimport options_parse
+from cython_core.wire.widths cimport WIDTHS_MAX
+
+cdef extern from *:
+    """
+    struct SynproxySegment;
+    WIDTH_V3 static uint64_t synproxy_verify_v3(struct SynproxySegment *, uint64_t);
+    WIDTH_V4 static uint64_t synproxy_verify_v4(struct SynproxySegment *, uint64_t);
+    """
+    int __builtin_ctzll(uint64_t bits) noexcept nogil
 
 cdef enum:
     ETHERTYPE_AT = 12           # behind two MAC addresses
@@ -170,7 +179,7 @@ cdef uint8_t segment_parse(Segment *segment) noexcept nogil:
     return segment.kind
 
 
-cdef bint segment_verify(Segment *segment) noexcept nogil:
+cdef inline bint segment_verify(Segment *segment) noexcept nogil:
     cdef const uint8_t *tcp = segment.frame + segment.l4
     cdef uint64_t total = checksum_addresses(segment.source, segment.destination)
     total += htobe32(segment.l4_bytes)
@@ -181,3 +190,31 @@ cdef bint segment_verify(Segment *segment) noexcept nogil:
         return True
     segment.fault = FAULT_TCP_CHECKSUM
     return False
+
+
+cdef inline uint64_t verify(Segment *segments, uint64_t which) noexcept nogil:
+    cdef uint64_t wrong = 0
+    cdef uint32_t i
+    while which:
+        i = __builtin_ctzll(which)
+        which &= which - 1
+        if not segment_verify(&segments[i]):
+            wrong |= <uint64_t>1 << i
+    return wrong
+
+
+cdef uint64_t verify_narrowest(Segment *segments, uint64_t which) noexcept nogil:
+    return verify(segments, which)
+
+
+cdef uint64_t verify_v3 "synproxy_verify_v3"(Segment *segments, uint64_t which) noexcept nogil:
+    return verify(segments, which)
+
+
+cdef uint64_t verify_v4 "synproxy_verify_v4"(Segment *segments, uint64_t which) noexcept nogil:
+    return verify(segments, which)
+
+
+cdef SegmentsVerify segments_verify(uint32_t width) noexcept nogil:
+    cdef SegmentsVerify[WIDTHS_MAX] variants = [verify_narrowest, verify_v3, verify_v4]
+    return variants[width]

@@ -1,7 +1,7 @@
 """SipHash-2-4 (Aumasson, Bernstein 2012): one message, or many of equal length side by side.
 
-`siphash_lanes` is structure-of-arrays so that the compiler makes one vector instruction of
-eight lanes; it is built for x86-64-v2, -v3 and -v4 and the loader picks (ifunc).
+`SipHashLanes` is structure-of-arrays so that the compiler makes one vector instruction of
+eight lanes; there is one for each width (wire/widths), and wire/vector picks.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -26,5 +26,8 @@ cdef uint64_t siphash_words(const uint64_t *words, const SipKey *key) noexcept n
 
 # Lane i hashes words[w][i], w = 0..5, under (k0[i], k1[i]) into digest[i].  Lanes past
 # `count` may be written with rubbish; count <= SIPHASH_LANES.  Equal to siphash_words.
-cdef void siphash_lanes(const uint64_t *words, const uint64_t *k0, const uint64_t *k1,
-                        uint64_t *digest, uint32_t count) noexcept nogil
+ctypedef void (*SipHashLanes)(const uint64_t *words, const uint64_t *k0, const uint64_t *k1,
+                              uint64_t *digest, uint32_t count) noexcept nogil
+
+# By width.
+cdef SipHashLanes siphash_lanes(uint32_t width) noexcept nogil

@@ -5,14 +5,16 @@ Reading list: Aumasson, Bernstein, "SipHash: a fast short-input PRF", 2012, §2.
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
-cimport cython_core.wire.clones
+from cython_core.wire.widths cimport WIDTHS_MAX
 
 cdef extern from "<endian.h>" nogil:
     uint64_t le64toh(uint64_t) noexcept
 
 cdef extern from *:
     """
-    CPU_CLONES static void synproxy_siphash_clones(
+    WIDTH_V3 static void synproxy_siphash_v3(
+        const uint64_t *, const uint64_t *, const uint64_t *, uint64_t *, uint32_t);
+    WIDTH_V4 static void synproxy_siphash_v4(
         const uint64_t *, const uint64_t *, const uint64_t *, uint64_t *, uint32_t);
     """
 
@@ -107,9 +109,8 @@ cdef uint64_t siphash_words(const uint64_t *words, const SipKey *key) noexcept n
     return sip_hash(words, 1, key.k0, key.k1)
 
 
-cdef void hash_clones "synproxy_siphash_clones"(
-        const uint64_t *words, const uint64_t *k0, const uint64_t *k1,
-        uint64_t *digest, uint32_t count) noexcept nogil:
+cdef inline void hash_lanes(const uint64_t *words, const uint64_t *k0, const uint64_t *k1,
+                            uint64_t *digest, uint32_t count) noexcept nogil:
     # A chunk's digests stay in a local array until all are known, so that the compiler need
     # not ask whether `digest` overlaps an input.
     cdef uint64_t chunk[CHUNK]
@@ -123,6 +124,23 @@ cdef void hash_clones "synproxy_siphash_clones"(
         first += CHUNK
 
 
-cdef void siphash_lanes(const uint64_t *words, const uint64_t *k0, const uint64_t *k1,
-                        uint64_t *digest, uint32_t count) noexcept nogil:
-    hash_clones(words, k0, k1, digest, count)
+cdef void hash_narrowest(const uint64_t *words, const uint64_t *k0, const uint64_t *k1,
+                         uint64_t *digest, uint32_t count) noexcept nogil:
+    hash_lanes(words, k0, k1, digest, count)
+
+
+cdef void hash_v3 "synproxy_siphash_v3"(
+        const uint64_t *words, const uint64_t *k0, const uint64_t *k1,
+        uint64_t *digest, uint32_t count) noexcept nogil:
+    hash_lanes(words, k0, k1, digest, count)
+
+
+cdef void hash_v4 "synproxy_siphash_v4"(
+        const uint64_t *words, const uint64_t *k0, const uint64_t *k1,
+        uint64_t *digest, uint32_t count) noexcept nogil:
+    hash_lanes(words, k0, k1, digest, count)
+
+
+cdef SipHashLanes siphash_lanes(uint32_t width) noexcept nogil:
+    cdef SipHashLanes[WIDTHS_MAX] variants = [hash_narrowest, hash_v3, hash_v4]
+    return variants[width]

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from cython_core.dataplane import VECTORS
+
 from .conftest import WEB, pcap_write, plane_run, settings
 
 RUNTIME = Path("/var/run/dpdk")
@@ -84,6 +86,11 @@ def test_lcores_that_cannot_be_used(refuse):
     assert "not all different" in refuse(worker_lcores=(1, 1))
     assert "there is no worker" in refuse(worker_lcores=())
     assert "may not use one of the lcores" in refuse(worker_lcores=(127,))
+
+
+def test_vectors_that_are_not_there(refuse):
+    assert refuse(vector="x86-64-v9") == (
+        f"there are no vectors x86-64-v9 here, but {', '.join(VECTORS)}; name one")
 
 
 def test_an_argument_that_eal_does_not_know(refuse):

@@ -19,6 +19,7 @@ from scapy.layers.l2 import ARP, LLC, Dot1AD, Dot1Q, Dot3, Ether
 from scapy.packet import NoPayload, Raw
 
 from cython_core import _testing_wire as wire
+from cython_core.wire import vector as vectors
 
 MAC = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
 V4 = IP(src="192.0.2.1", dst="198.51.100.2")
@@ -137,11 +138,23 @@ def test_ethernet_padding_is_not_payload(syn):
     assert wire.verify(syn + b"\xa5" * 20) == (True, None)
 
 
-@given(st.sampled_from([V4, V6]), st.binary(max_size=1460), st.integers(0, 2**32 - 1))
-def test_scapy_and_we_agree_on_checksums(ip, payload, seq):
+def agree_on_checksums(vector, ip, payload, seq):
     data = frame(MAC, ip, TCP(seq=seq, flags="A"), Raw(payload))
-    assert wire.verify(data) == (True, None)
-    assert wire.verify(data[:-1] + bytes([data[-1] ^ 0x40])) == (False, "tcp checksum")
+    assert wire.verify(data, vector) == (True, None)
+    assert wire.verify(data[:-1] + bytes([data[-1] ^ 0x40]), vector) == (False, "tcp checksum")
+
+
+@pytest.mark.parametrize("vector", vectors.VECTORS)
+@given(ip=st.sampled_from([V4, V6]), payload=st.binary(max_size=1460),
+       seq=st.integers(0, 2**32 - 1))
+def test_scapy_and_we_agree_on_checksums(vector, ip, payload, seq):
+    agree_on_checksums(vector, ip, payload, seq)
+
+
+@pytest.mark.parametrize("vector", vectors.VECTORS)
+def test_every_length_around_the_vectors_width_is_verified_whole(vector):
+    for length in (*range(1, 300), 1459, 1460):
+        agree_on_checksums(vector, V4, bytes(255 - at % 7 for at in range(length)), length)
 
 
 def test_the_flow_is_named_from_either_side():
