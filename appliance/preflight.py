@@ -9,7 +9,7 @@ from appliance.host.hugepages import hugepage_refusals
 from appliance.host.interfaces import interface_notices, interface_refusals
 from appliance.host.listening import listening_notices, listening_refusals
 from appliance.host.pci import pci_refusals
-from appliance.host.processors import processor_refusals
+from appliance.host.processors import processor_refusals, vector_refusals
 from appliance.refusal import Refusal
 from cython_core.dataplane import Settings
 
@@ -27,6 +27,7 @@ def preflight_refusals(
     yield from interface_refusals(attachments)
     yield from pci_refusals(attachments)
     yield from processor_refusals((settings.main_lcore, *settings.worker_lcores))
+    yield from vector_refusals(settings.vector)
     if settings.hugepages:
         yield from hugepage_refusals(settings.memory_mib)
     for one in listening:

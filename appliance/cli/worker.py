@@ -23,7 +23,8 @@ def list_workers(address: str | None, output: str) -> None:
 
     BUSY is the share of its time in turns that had frames, or timers due, over the last 1, 10 and
     60 s; all else is polling, so that `top` shows 100 % always.  TURNS/S, FRAMES/S and BURST, the
-    mean number of frames taken at once, are of the last 10 s.
+    mean number of frames taken at once, are of the last 10 s.  VECTOR is the set of instructions
+    that bursts are hashed and verified with.
     """
     with connected(address) as channel:
         listed = SystemServiceStub(channel).ListWorkers(
@@ -34,9 +35,9 @@ def list_workers(address: str | None, output: str) -> None:
 def _text(listed: api.ListWorkersResponse) -> str:
     windows = [load.window.seconds for load in listed.workers[0].loads]
     head = ("LCORE", "THREAD", *(f"BUSY {window}s" for window in windows), "TURNS/S", "FRAMES/S",
-            "BURST", "CONNECTIONS", "GENERATION")
+            "BURST", "CONNECTIONS", "GENERATION", "VECTOR")
     rows = [_row(worker) for worker in listed.workers]
-    return table_text(head, rows, numbers=range(len(head)))
+    return table_text(head, rows, numbers=range(len(head) - 1))
 
 
 def _row(worker: api.WorkerState) -> tuple[object, ...]:
@@ -46,4 +47,5 @@ def _row(worker: api.WorkerState) -> tuple[object, ...]:
         f"{rates.turns_per_second:.0f}", f"{rates.frames_per_second:.0f}",
         f"{rates.frames_per_burst:.1f}",
         f"{worker.tables.connections}/{worker.tables.connections_max}", worker.generation,
+        worker.vector,
     )

@@ -1,7 +1,7 @@
 """Strings with a grammar of their own.  Each parser raises ValueError with the reason."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from synproxy.v1 import rule_pb2
@@ -9,6 +9,7 @@ from synproxy.v1 import rule_pb2
 LOG_LEVELS = (
     "emergency", "alert", "critical", "error", "warning", "notice", "info", "debug",
 )
+VECTORS = ("auto", "baseline", "x86-64-v2", "x86-64-v3", "x86-64-v4")
 
 # Linux: IFNAMSIZ counts the terminating zero; net/core/dev.c dev_valid_name names the rest.
 _INTERFACE = re.compile(r"(?!\.{1,2}$)[^\s/:,]{1,15}")
@@ -118,6 +119,10 @@ def _socket_address_parse(text: str) -> tuple[IPv4Address | IPv6Address, int]:
     return ip_address(match[1] or match[2]), int(match[3])
 
 
+def _one_of(words: Sequence[str]) -> Callable[[str], object]:
+    return _matches(re.compile("|".join(words)), "one of " + ", ".join(words))
+
+
 def _matches(pattern: re.Pattern[str], what: str) -> Callable[[str], object]:
     def parse(text: str) -> None:
         if not pattern.fullmatch(text):
@@ -136,12 +141,12 @@ PARSERS: dict[rule_pb2.Format, Callable[[str], object]] = {
     rule_pb2.FORMAT_HTTP_ADDRESS: http_address_parse,
     rule_pb2.FORMAT_DEVICE: _matches(
         _DEVICE, "a network vdev with its arguments, such as net_pcap0,iface=eth1"),
-    rule_pb2.FORMAT_LOG_LEVEL: _matches(
-        re.compile("|".join(LOG_LEVELS)), "one of " + ", ".join(LOG_LEVELS)),
+    rule_pb2.FORMAT_LOG_LEVEL: _one_of(LOG_LEVELS),
     rule_pb2.FORMAT_LISTENER_ADDRESS: listener_address_parse,
     rule_pb2.FORMAT_GROUP: _matches(_GROUP, "the name of a group, 1..32 characters"),
     rule_pb2.FORMAT_FILE: _matches(re.compile(r"/[^\0]{1,4094}"), "a file's absolute path"),
     rule_pb2.FORMAT_FOLDER: _matches(re.compile(r"/[^\0]{1,4094}"), "a folder's absolute path"),
     rule_pb2.FORMAT_CERTIFICATE_NAME: _matches(
         re.compile(r"[!-~]([ -~]{0,253}[!-~])?"), "a name as in a certificate, 1..255 characters"),
+    rule_pb2.FORMAT_VECTOR: _one_of(VECTORS),
 }

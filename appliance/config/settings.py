@@ -22,6 +22,7 @@ def settings_of(config: Config) -> Settings:
         server_port=PortSpec(port_device(whole.ports.server, 1)),
         main_lcore=whole.workers.control_lcore,
         worker_lcores=tuple(whole.workers.lcores),
+        vector=whole.workers.vector,
         hugepages=whole.memory.hugepages,
         memory_mib=whole.memory.size_mib,
         file_prefix=whole.eal.file_prefix,

@@ -1,9 +1,10 @@
-"""The logical cores that this process may use: online, and in its cpuset."""
+"""The logical cores that this process may use, online and in its cpuset; and their vectors."""
 
 import os
 from collections.abc import Iterator, Sequence
 
 from appliance.refusal import Refusal
+from cython_core.dataplane import VECTORS
 
 
 def processor_refusals(lcores: Sequence[int]) -> Iterator[Refusal]:
@@ -13,6 +14,14 @@ def processor_refusals(lcores: Sequence[int]) -> Iterator[Refusal]:
         yield Refusal(
             f"workers names lcore {', '.join(map(str, missing))}, but this process may use"
             f" {core_ranges(sorted(usable))} only; change workers, or the cpuset that it runs in"
+        )
+
+
+def vector_refusals(wanted: str) -> Iterator[Refusal]:
+    if wanted not in ("auto", *VECTORS):
+        yield Refusal(
+            f"workers.vector is {wanted}, but what this host can run is {', '.join(VECTORS)};"
+            " name one of these, or auto"
         )
 
 

@@ -14,6 +14,7 @@ from cython_core.proxy.census cimport (
 from cython_core.proxy.synproxy cimport NS_PER_S, Proxy
 
 from cython_core.dpdk import terms
+from cython_core.wire.vector import VECTORS
 
 
 cdef list states_workers(const Crew *crew):
@@ -38,6 +39,7 @@ cdef object worker_state(const Worker *worker):
         lcore=worker.lcore_id,
         thread_id=worker.thread_id,
         numa_node=rte_lcore_to_socket_id(worker.lcore_id),
+        vector=VECTORS[worker.proxy.vector.width],
         generation=progress.generation,
         hz=worker.clock.hz,
         busy_cycles=busy_cycles,

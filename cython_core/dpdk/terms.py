@@ -232,6 +232,7 @@ class WorkerState:
     lcore: int
     thread_id: int                     # gettid(2); 0: it hasn't run yet
     numa_node: int
+    vector: str                        # one of VECTORS
     generation: int                    # the newest snapshot this worker has seen
     hz: int                            # TSC cycles a second
     cycles: int                        # since start

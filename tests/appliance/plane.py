@@ -235,4 +235,4 @@ def worker_state(lcore: int = 1, **differs: int) -> WorkerState:
     }
     fill |= {name: value for name, value in differs.items() if name in fill}
     fields |= {name: value for name, value in differs.items() if name in fields}
-    return WorkerState(**fields, fill=TableFill(**fill))
+    return WorkerState(**fields, vector="x86-64-v3", fill=TableFill(**fill))

@@ -96,9 +96,9 @@ def test_workers_are_a_table(daemon, synproxy):
     daemon.server._samples._looks.clear()
     assert lines(synproxy("worker", "list")) == [
         "LCORE  THREAD  BUSY 1s  BUSY 10s  BUSY 60s  TURNS/S  FRAMES/S  BURST  CONNECTIONS"
-        "  GENERATION",
+        "  GENERATION  VECTOR",
         "    1     101    25.0%     25.0%     25.0%    10000        32   16.0       5/1024"
-        "           1",
+        "           1  x86-64-v3",
     ]
 
 

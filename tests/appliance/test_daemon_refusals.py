@@ -4,8 +4,9 @@ from pathlib import Path
 
 from appliance.api import SERVICE_NAMES
 from appliance.exit_codes import ExitCode
+from cython_core.dataplane import VECTORS
 
-from .daemon_process import Running, as_root, finished, left_behind, two_cores
+from .daemon_process import LCORES, Running, as_root, finished, left_behind, two_cores
 from .xdp import xdp_attached
 
 
@@ -83,6 +84,14 @@ def test_no_such_core(configure):
     code, line = refused(configure(worker=127))
     assert code == ExitCode.UNAVAILABLE
     assert "workers names lcore 127" in line
+
+
+def test_vectors_that_the_processor_lacks(configure):
+    lacking = "x86-64-v2" if VECTORS == ("baseline",) else "baseline"
+    code, line = refused(configure(control=f"{LCORES[0]}, vector: {lacking}"))
+    assert code == ExitCode.UNAVAILABLE
+    assert (f"workers.vector is {lacking}, but what this host can run is {', '.join(VECTORS)};"
+            " name one of these, or auto") in line
 
 
 def test_no_folder_for_the_socket(configure, tmp_path):

@@ -1,7 +1,12 @@
 """Prefixes, port ranges and listen addresses: what is taken, and as what."""
 
 import pytest
-from synproxy.v1.rule_pb2 import FORMAT_CERTIFICATE_NAME, FORMAT_FILE, FORMAT_GROUP
+from synproxy.v1.rule_pb2 import (
+    FORMAT_CERTIFICATE_NAME,
+    FORMAT_FILE,
+    FORMAT_GROUP,
+    FORMAT_VECTOR,
+)
 from synproxy.v1.service_pb2 import Service
 
 from appliance.config.constraints import value_reason
@@ -115,9 +120,10 @@ def test_no_listeners_address(text):
         (FORMAT_GROUP, ["wheel", "_x", "Net.Admins-1"], ["1a", "a b", "a" * 33, "-a"]),
         (FORMAT_FILE, ["/a", "/etc/x y.pem"], ["a", "./a", "/", "~/a"]),
         (FORMAT_CERTIFICATE_NAME, ["a", "only a name", "spiffe://a/b"], [" a", "a ", "a\nb", "é"]),
+        (FORMAT_VECTOR, ["auto", "baseline", "x86-64-v4"], ["avx2", "x86-64", "AUTO", "auto|x"]),
     ],
 )
-def test_words_of_listeners(format, good, bad):
+def test_words_with_a_form(format, good, bad):
     for text in good:
         PARSERS[format](text)
     for text in bad:

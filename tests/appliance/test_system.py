@@ -111,6 +111,7 @@ def test_workers_have_their_load_by_window(daemon, call):
     ]
     busy, idle = call("ListWorkers").workers
     assert (busy.lcore, busy.thread_id, busy.cycles) == (1, 101, 100 * HZ)
+    assert busy.vector == "x86-64-v3"
     assert [load.window for load in busy.loads] == [Duration(seconds=s) for s in (1, 10, 60)]
     for load in busy.loads:
         assert load.busy == 0.25

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cython_core.dataplane import VECTORS
+
 from .daemon_process import LCORES, two_cores
 
 pytestmark = two_cores
@@ -39,6 +41,7 @@ def test_a_worker_is_a_thread_of_it_that_only_polls(daemon):
     (worker,) = told(daemon, "worker", "list")["workers"]
     task = Path(f"/proc/{daemon.process.pid}/task/{worker['thread_id']}")
     assert f"Cpus_allowed_list:\t{LCORES[-1]}\n" in (task / "status").read_text()
+    assert worker["vector"] == VECTORS[-1]
     last = worker["loads"][0]
     assert last["busy"] < 0.01
     assert last["turns_per_second"] > 10_000

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from cython_core.dataplane import CYTHON_VERSION, DPDK_VERSION
+from cython_core.dataplane import CYTHON_VERSION, DPDK_VERSION, VECTORS
 
 from ..proxy.segments import Segment, replace
 from .conftest import WEB, pcap_write
@@ -50,6 +50,14 @@ def test_a_workers_thread_is_told_by_its_number(plane):
     (state,) = plane().states
     assert state["thread_id"] > 1
     assert (state["lcore"], state["generation"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("wanted", "picked"), [
+    ("auto", VECTORS[-1]), *((name, name) for name in VECTORS)])
+def test_a_worker_tells_the_vectors_that_were_picked_for_it(plane, flood, wanted, picked):
+    told = plane(received=1, vector=wanted, **flood)
+    assert [state["vector"] for state in told.states] == [picked]
+    assert told.counters.synack_sent == told.counters.received
 
 
 def test_an_empty_tables_fill(plane):
