@@ -33,7 +33,7 @@ from cython_core.dpdk.nic import port_state
 from cython_core.dpdk.port import (
     port_attach, port_close, port_configure, port_start, port_stats, port_stop,
 )
-from cython_core.dpdk.cause import VECTORS
+from cython_core.dpdk.states import VECTORS
 from cython_core.dpdk.terms import (
     CaptureFilter, Connection, ConnectionFilter, CookieSwitch, DataplaneError, Event,
     LearnedServer, MempoolState, MempoolStats, PortSpec, PortState, PortStats, Rotation, Seen,

@@ -6,7 +6,7 @@ the patterns knows is passed on in DPDK's words.
 
 import re
 
-from cython_core.wire.vector import VECTORS
+from cython_core.wire.vector import vector_cause
 
 EAL_CAUSES = (
     (r"Not enough memory available",
@@ -41,8 +41,8 @@ def settings_cause(settings):
     if len({settings.main_lcore, *workers}) <= len(workers):
         return (f"lcores {settings.main_lcore} (main) and {', '.join(map(str, workers))}"
                 " (workers) are not all different")
-    if settings.vector not in ("auto", *VECTORS):
-        return f"there are no vectors {settings.vector} here, but {', '.join(VECTORS)}; name one"
+    if cause := vector_cause(settings.vector):
+        return cause
     client, server = settings.client_port.device, settings.server_port.device
     for what in (name_of(client), interface_of(client)):
         if what and what in (name_of(server), interface_of(server)):
