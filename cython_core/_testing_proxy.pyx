@@ -10,7 +10,8 @@ from libc.string cimport memcpy, memset
 
 from cython_core.proxy.activation cimport activation_connections
 from cython_core.proxy.burst cimport (
-    BURST_FRAMES, Burst, burst_admit, burst_decide, burst_hash, burst_match, burst_parse, burst_run,
+    BURST_FRAMES, Burst, burst_admit, burst_decide, burst_hash, burst_match, burst_parse,
+    burst_prove, burst_run, burst_verify,
 )
 from cython_core.proxy.census cimport CENSUS_KINDS
 from cython_core.proxy.conntable cimport (
@@ -181,8 +182,10 @@ cdef class Box:
             self.fill(frames, from_client)
             burst_parse(self.burst, &self.proxy)
             burst_admit(self.burst, &self.proxy)
+            burst_verify(self.burst, &self.proxy)
             burst_hash(self.burst, &self.proxy)
             burst_match(self.burst, &self.proxy)
+            burst_prove(self.burst, &self.proxy)
             burst_decide(self.burst, &self.proxy)
             names += self.verdicts()
             self.flush()

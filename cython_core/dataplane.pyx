@@ -52,7 +52,8 @@ __all__ = [
     "PORT_RANGES_MAX", "RULES_MAX", "SERVICE_COUNTERS", "CaptureFilter", "Connection",
     "ConnectionFilter", "CookieSwitch", "Dataplane", "DataplaneError", "Event", "LearnedServer",
     "MempoolState", "MempoolStats", "PortSpec", "PortState", "PortStats", "Rotation", "Seen",
-    "ServiceOptions", "ServiceSpec", "Settings", "TableFill", "VECTORS", "WorkerState", "WorkerStats",
+    "ServiceOptions", "ServiceSpec", "Settings", "TableFill", "VECTORS", "WorkerState",
+    "WorkerStats",
 ]
 
 COUNTERS = counters.NAMES

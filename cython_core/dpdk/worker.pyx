@@ -13,7 +13,8 @@ from cython_core.dpdk.rte cimport (
     shim_load_acquire_pointer, shim_mbuf_data, shim_store_release32, shim_store_release64,
 )
 from cython_core.proxy.burst cimport (
-    burst_admit, burst_decide, burst_hash, burst_match, burst_parse, burst_verify,
+    burst_admit, burst_decide, burst_hash, burst_match, burst_parse, burst_prove,
+    burst_verify,
 )
 from cython_core.proxy.synproxy cimport (
     OUTBOX_FRAMES, VERDICT_BRIDGE, VERDICT_NONE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER,
@@ -111,6 +112,7 @@ cdef inline uint32_t burst_through(Worker *worker, uint32_t side) noexcept nogil
     if worker.count > 1:
         steer(worker, side)
     burst_match(burst, &worker.proxy)
+    burst_prove(burst, &worker.proxy)
     burst_decide(burst, &worker.proxy)
     if worker.captures:
         capture_decided(worker.capture, burst)

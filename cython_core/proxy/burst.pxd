@@ -1,16 +1,19 @@
 """The way of a burst: frames that came in one direction, stage by stage.
 
-    parse → admit → verify → hash → match → decide
+    parse → admit → verify → hash → match → prove → decide
 
 Each stage is one loop over the burst.  admit finds each segment's service, drops what is
 faulty and lets pass what is nobody's; only the rest take a lane, and lose it again where verify
 finds a wrong checksum.  A SYN's lane computes its cookie, any other's the table hash, in the same
-vector instructions.  A stage begins to load what the next one asks for.
+vector instructions.  match begins to load entries of the table, and prove computes the cookies that
+ACKs of no open connection would acknowledge.  A stage begins to load what the next one asks for.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from cython_core.proxy.conntable cimport Connection
 from cython_core.proxy.cookie cimport Offer
+from cython_core.proxy.proof cimport Proof
 from cython_core.proxy.service cimport Service
 from cython_core.proxy.synproxy cimport Proxy
 from cython_core.wire.icmp cimport Quote
@@ -25,10 +28,12 @@ cdef enum:
 cdef struct Lane:
     uint32_t at                 # its frame in the burst
     bint syn                    # SYN alone that meets a cookie: `offer` and `bits` are valid
-    uint32_t bits               # cookie_bits of the offer
+    uint32_t bits               # cookie_bits of the offer; or of the cookie that an ACK has named
     const Service *service
     Flow flow
     Offer offer
+    Connection *candidate       # of no SYN's: the entry that may be its flow's, or NULL
+    Proof proof                 # of no SYN's
     Quote quote                 # of an ICMP error
 
 
@@ -44,6 +49,9 @@ cdef struct Burst:
     uint64_t key0[SIPHASH_LANES]
     uint64_t key1[SIPHASH_LANES]
     uint64_t digest[SIPHASH_LANES]
+    uint32_t inserted           # the table's, as its candidates were found
+    uint32_t asked[SIPHASH_LANES]       # lanes whose ACK may prove a cookie
+    uint64_t mac[SIPHASH_LANES]         # of these, in their order
 
 
 cdef void burst_parse(Burst *burst, const Proxy *proxy) noexcept nogil
@@ -51,6 +59,7 @@ cdef void burst_admit(Burst *burst, Proxy *proxy) noexcept nogil
 cdef void burst_verify(Burst *burst, Proxy *proxy) noexcept nogil
 cdef void burst_hash(Burst *burst, Proxy *proxy) noexcept nogil
 cdef void burst_match(Burst *burst, const Proxy *proxy) noexcept nogil
+cdef void burst_prove(Burst *burst, const Proxy *proxy) noexcept nogil
 cdef void burst_decide(Burst *burst, Proxy *proxy) noexcept nogil
 
 # All stages.  Afterwards every frame has a verdict, has been counted once as received and

@@ -1,17 +1,22 @@
-from cython_core.proxy.activation cimport activation_syn
+from cython_core.proxy.activation cimport activation_syn, activation_takes_cookies
 from cython_core.proxy.answering cimport server_unreachable
 from cython_core.proxy.conntable cimport (
-    CONN_SUPPLIED, STATE_REFUSED, STATE_SYN_SENT, Connection, conntable_find, conntable_prefetch,
-    conntable_words,
+    CONN_SUPPLIED, STATE_REFUSED, STATE_SYN_SENT, STATE_TIME_WAIT, Connection, conntable_candidate,
+    conntable_prefetch, conntable_settle, conntable_words,
 )
-from cython_core.proxy.cookie cimport cookie_bits, cookie_offer, cookie_words
+from cython_core.proxy.cookie cimport (
+    BITS_PARITY_AT, Cookie, cookie_agrees, cookie_bits, cookie_offer, cookie_read, cookie_words,
+)
 from cython_core.proxy.counters cimport (
     BRIDGED, CONSUMED, DROP_FIRST, FRAGMENT, MARTIAN, RECEIVED, TCP_CHECKSUM, TRANSLATED, count,
 )
 from cython_core.proxy.events cimport event_note_segment
 from cython_core.proxy.from_client cimport client_segment
 from cython_core.proxy.learned cimport learned_prefetch, learned_read
-from cython_core.proxy.opening cimport client_syn
+from cython_core.proxy.opening cimport client_syn, is_plain_ack
+from cython_core.proxy.proof cimport (
+    PROOF_INVALID, PROOF_OPEN, PROOF_VALID, cookie_of_ack,
+)
 from cython_core.proxy.from_server cimport server_segment
 from cython_core.proxy.routes cimport routes_are_few, routes_prefetch
 from cython_core.proxy.service cimport snapshot_covers, snapshot_match, snapshot_row
@@ -38,6 +43,7 @@ cdef void burst_run(Burst *burst, Proxy *proxy) noexcept nogil:
     burst_verify(burst, proxy)
     burst_hash(burst, proxy)
     burst_match(burst, proxy)
+    burst_prove(burst, proxy)
     burst_decide(burst, proxy)
 
 
@@ -217,10 +223,91 @@ cdef inline bint is_syn(const Segment *segment) noexcept nogil:
 
 
 cdef void burst_match(Burst *burst, const Proxy *proxy) noexcept nogil:
+    cdef uint32_t others = 0            # than SYNs
     cdef uint32_t i
     for i in range(burst.lanes):
         if not burst.lane[i].syn:
             conntable_prefetch(proxy.table, burst.digest[i])
+            others += 1
+    if others == 0:
+        return
+    burst.inserted = proxy.table.inserted
+    for i in range(burst.lanes):
+        if not burst.lane[i].syn:
+            burst.lane[i].candidate = conntable_candidate(proxy.table, burst.digest[i])
+            __builtin_prefetch(burst.lane[i].candidate)
+
+
+# The two readings of an ACK (proxy/proof), the second of those that failed in the first.
+cdef void burst_prove(Burst *burst, const Proxy *proxy) noexcept nogil:
+    cdef uint32_t asked = 0
+    cdef uint32_t i
+    for i in range(burst.lanes):
+        burst.lane[i].proof.state = PROOF_OPEN
+        if burst.from_client and is_to_prove(proxy, &burst.segment[burst.lane[i].at],
+                                             &burst.lane[i]):
+            burst.asked[asked] = i
+            asked += 1
+    if asked > 0:
+        asked = burst_ask(burst, proxy, asked, False)
+    if asked > 0:
+        burst_ask(burst, proxy, asked, True)
+
+
+# A guess, for an earlier frame of the burst may yet change the table: what nobody has asked is
+# asked where it must be known.
+cdef inline bint is_to_prove(const Proxy *proxy, const Segment *segment,
+                             const Lane *lane) noexcept nogil:
+    if lane.syn or segment.kind != KIND_TCP or not is_plain_ack(segment):
+        return False
+    if lane.candidate != NULL:
+        return lane.candidate.state >= STATE_TIME_WAIT
+    return activation_takes_cookies(pulse_of(proxy, lane.service), lane.service,
+                                    proxy.answered_ms, proxy.now_ms)
+
+
+# How many of the asked have another reading; they stand in front then.
+cdef uint32_t burst_ask(Burst *burst, const Proxy *proxy, uint32_t asked,
+                        bint probe) noexcept nogil:
+    cdef uint32_t left = 0
+    cdef const Segment *segment
+    cdef Cookie cookie
+    cdef Lane *lane
+    cdef uint32_t n
+    for n in range(asked):
+        lane_ask(burst, proxy, &burst.lane[burst.asked[n]], n, probe)
+    proxy.vector.hash_lanes(burst.words, burst.key0, burst.key1, burst.mac, asked)
+    for n in range(asked):
+        lane = &burst.lane[burst.asked[n]]
+        segment = &burst.segment[lane.at]
+        cookie_of_ack(&cookie, segment)
+        if cookie_agrees(&cookie, burst.mac[n], lane.bits):
+            lane.proof.state = PROOF_VALID
+        elif segment.payload_bytes > 0 or probe:
+            lane.proof.state = PROOF_INVALID
+        else:
+            burst.asked[left] = burst.asked[n]
+            left += 1
+    return left
+
+
+cdef inline void lane_ask(Burst *burst, const Proxy *proxy, Lane *lane, uint32_t n,
+                          bint probe) noexcept nogil:
+    cdef const Segment *segment = &burst.segment[lane.at]
+    cdef const SipKey *key
+    cdef Cookie cookie
+    cdef uint32_t parity
+    cookie_of_ack(&cookie, segment)
+    lane.proof.client_isn = segment.seq if probe else segment.seq - 1
+    if not probe:
+        parity = cookie_read(&cookie, segment.options.timestamps, segment.family, lane.service,
+                             &proxy.keys, &lane.proof.offer)
+        lane.bits = cookie_bits(&lane.proof.offer, segment.family, parity)
+    cookie_words(&burst.words[n], BURST_FRAMES, &lane.flow, lane.proof.client_isn,
+                 lane.service.tag, lane.bits)
+    key = &proxy.keys.epoch[lane.bits >> BITS_PARITY_AT & 1]
+    burst.key0[n] = key.k0
+    burst.key1[n] = key.k1
 
 
 cdef void burst_decide(Burst *burst, Proxy *proxy) noexcept nogil:
@@ -234,18 +321,19 @@ cdef void burst_decide(Burst *burst, Proxy *proxy) noexcept nogil:
         count_fate(burst, proxy, lane.at, lane.service.row)
 
 
-# The table is asked here and not in `match`: an earlier frame of the burst may have changed it.
+# An earlier frame of the burst may have changed the table since `match`.
 cdef inline uint8_t decide(Burst *burst, Proxy *proxy, Lane *lane, uint64_t digest) noexcept nogil:
     cdef Segment *segment = &burst.segment[lane.at]
     cdef Connection *conn
     if lane.syn:
         return client_syn(proxy, segment, &lane.flow, lane.service, &lane.offer, lane.bits,
                           digest)
-    conn = conntable_find(proxy.table, digest, &lane.flow)
+    conn = conntable_settle(proxy.table, digest, &lane.flow, lane.candidate, burst.inserted)
     if segment.kind == KIND_ICMP_ERROR:
         return decide_icmp(burst, proxy, lane, conn)
     if burst.from_client:
-        return client_segment(proxy, segment, &lane.flow, lane.service, digest, conn)
+        return client_segment(proxy, segment, &lane.flow, lane.service, digest, conn,
+                              &lane.proof)
     return server_segment(proxy, segment, &lane.flow, lane.service, digest, conn)
 
 

@@ -11,6 +11,7 @@ neither bucket has room or an occupant that can move (rare: buckets are at most 
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcmp
 
 from cython_core.wire.byteorder cimport load64_raw
 from cython_core.wire.segment cimport Flow
@@ -77,12 +78,16 @@ cdef struct ConnTable:
     uint32_t capacity
     uint32_t bucket_mask        # buckets less one
     uint32_t used
+    uint32_t inserted           # entries of all times, mod 2^32
     uint32_t fresh              # entries from here on were never used
     uint32_t free_head          # chain of freed entries through seq_offset, or CONN_FREE_END
     uint32_t sweep_at           # the next entry that expiry looks at: each once in a sweep
     uint32_t evict_at           # the next entry that is looked at for one that may go
     uint64_t bytes              # the whole block
 
+
+cdef inline bint flow_equal(const Flow *a, const Flow *b) noexcept nogil:
+    return memcmp(a, b, sizeof(Flow)) == 0
 
 # The least block for `capacity` entries.
 cdef uint64_t conntable_bytes(uint32_t capacity) noexcept nogil
@@ -100,7 +105,23 @@ cdef inline void conntable_words(uint64_t *words, uint32_t stride,
     words[4 * stride] = <uint64_t>flow.client_port << 16 | flow.server_port
     words[5 * stride] = 0
 
+# Begin to load where a flow's entry would be named; then, the entry that bears its tag, or NULL:
+# there is none.  With 2^-32 a pair the entry is another's.
 cdef void conntable_prefetch(const ConnTable *table, uint64_t digest) noexcept nogil
+cdef Connection *conntable_candidate(const ConnTable *table, uint64_t digest) noexcept nogil
+
+# The flow's entry or NULL, from a candidate that was found when the table's count of insertions was
+# `inserted`.
+cdef inline Connection *conntable_settle(const ConnTable *table, uint64_t digest, const Flow *flow,
+                                         Connection *candidate,
+                                         uint32_t inserted) noexcept nogil:
+    if candidate == NULL:
+        if table.inserted == inserted:
+            return NULL
+    elif candidate.state != STATE_FREE and flow_equal(&candidate.flow, flow):
+        return candidate
+    return conntable_find(table, digest, flow)
+
 cdef Connection *conntable_find(const ConnTable *table, uint64_t digest,
                                 const Flow *flow) noexcept nogil
 

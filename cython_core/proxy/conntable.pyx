@@ -1,5 +1,5 @@
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcmp, memset
+from libc.string cimport memset
 
 from cython_core.wire.cache cimport CACHE_LINE_BYTES, __builtin_prefetch
 
@@ -58,6 +58,7 @@ cdef ConnTable *conntable_init(void *block, uint32_t capacity) noexcept nogil:
     table.free_head = CONN_FREE_END
     table.sweep_at = 0
     table.evict_at = 0
+    table.inserted = 0
     table.bytes = conntable_bytes(capacity)
     return table
 
@@ -85,8 +86,21 @@ cdef void conntable_prefetch(const ConnTable *table, uint64_t digest) noexcept n
     __builtin_prefetch(bucket_other(table, bucket, tag_of(digest)))
 
 
-cdef inline bint flow_equal(const Flow *a, const Flow *b) noexcept nogil:
-    return memcmp(a, b, sizeof(Flow)) == 0
+cdef Connection *conntable_candidate(const ConnTable *table, uint64_t digest) noexcept nogil:
+    cdef const BucketSlot *bucket = bucket_first(table, digest)
+    cdef uint32_t entry = bucket_candidate(bucket, tag_of(digest))
+    if entry == 0:
+        entry = bucket_candidate(bucket_other(table, bucket, tag_of(digest)), tag_of(digest))
+    return NULL if entry == 0 else conntable_entry(table, entry - 1)
+
+
+# Without branches on what a flood's tags are: index + 1, or 0.
+cdef inline uint32_t bucket_candidate(const BucketSlot *bucket, uint32_t tag) noexcept nogil:
+    cdef uint32_t entry = 0
+    cdef uint32_t i
+    for i in range(BUCKET_SLOTS):
+        entry = bucket[i].entry if bucket[i].tag == tag else entry
+    return entry
 
 
 cdef inline Connection *bucket_find(const ConnTable *table, const BucketSlot *bucket, uint32_t tag,
@@ -161,6 +175,7 @@ cdef Connection *conntable_insert(ConnTable *table, uint64_t digest,
         index = table.fresh
         table.fresh += 1
     table.used += 1
+    table.inserted += 1
     conn = conntable_entry(table, index)
     memset(conn, 0, sizeof(Connection))
     conn.flow = flow[0]

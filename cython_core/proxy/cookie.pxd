@@ -175,6 +175,18 @@ cdef inline void cookie_from_mac(Cookie *cookie, uint64_t mac, uint32_t bits) no
                       | parity << ISN_EPOCH_AT | word)
         cookie.tsval = 0
 
+# Whether these are the numbers of that MAC; `bits` are those that it was made with.
+cdef inline bint cookie_agrees(const Cookie *cookie, uint64_t mac, uint32_t bits) noexcept nogil:
+    cdef Cookie expected
+    cookie_from_mac(&expected, mac, bits)
+    return expected.isn == cookie.isn and (
+        not bits >> BITS_TIMESTAMPS_AT & 1 or expected.tsval == cookie.tsval)
+
+# What `cookie` says of the client's offer, believed or not, and the parity of its epoch.
+cdef uint32_t cookie_read(const Cookie *cookie, bint timestamps, uint8_t family,
+                          const Service *service, const CookieKeys *keys,
+                          Offer *offer) noexcept nogil
+
 # Whether `cookie` was sent to `flow`, whose ISN was `isn`, in a live epoch; then `offer` says
 # what the client had offered.  `timestamps`: the ACK carries the option, cookie.tsval is its
 # TSecr.

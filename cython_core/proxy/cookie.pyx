@@ -114,22 +114,31 @@ cdef void row_read(uint32_t at, uint8_t family, Offer *offer) noexcept nogil:
     offer.wscale = ROWS[at].wscale
 
 
+cdef uint32_t cookie_read(const Cookie *cookie, bint timestamps, uint8_t family,
+                          const Service *service, const CookieKeys *keys,
+                          Offer *offer) noexcept nogil:
+    cdef uint32_t parity
+    if timestamps:
+        word_read(cookie.tsval, offer)
+        return cookie.tsval >> TSVAL_EPOCH_AT & 1
+    parity = cookie.isn >> ISN_EPOCH_AT & 1
+    row_read(cookie.isn & (COOKIE_ROWS - 1), family, offer)
+    offer.announced_wscale = WSCALE_ABSENT
+    if offer.wscale != WSCALE_ABSENT:
+        offer.announced_wscale = (
+            service.wscale_former
+            if cookie_epoch(keys, parity) <= service.wscale_former_until else service.wscale)
+    return parity
+
+
 cdef bint cookie_check(const Cookie *cookie, bint timestamps, const Flow *flow, uint8_t family,
                        uint32_t isn, const Service *service, const CookieKeys *keys,
                        Offer *offer) noexcept nogil:
-    cdef uint32_t parity
-    if timestamps:
-        parity = cookie.tsval >> TSVAL_EPOCH_AT & 1
-        word_read(cookie.tsval, offer)
-    else:
-        parity = cookie.isn >> ISN_EPOCH_AT & 1
-        row_read(cookie.isn & (COOKIE_ROWS - 1), family, offer)
-        offer.announced_wscale = WSCALE_ABSENT
-        if offer.wscale != WSCALE_ABSENT:
-            offer.announced_wscale = (
-                service.wscale_former
-                if cookie_epoch(keys, parity) <= service.wscale_former_until else service.wscale)
-    return mac_agrees(cookie, flow, family, isn, service.tag, parity, keys, offer)
+    cdef uint64_t[SIPHASH_WORDS] words
+    cdef uint32_t parity = cookie_read(cookie, timestamps, family, service, keys, offer)
+    cdef uint32_t bits = cookie_bits(offer, family, parity)
+    cookie_words(words, 1, flow, isn, service.tag, bits)
+    return cookie_agrees(cookie, siphash_words(words, &keys.epoch[parity]), bits)
 
 
 cdef inline void word_read(uint32_t word, Offer *offer) noexcept nogil:
@@ -140,15 +149,3 @@ cdef inline void word_read(uint32_t word, Offer *offer) noexcept nogil:
     offer.sack = word >> WORD_SACK_AT & 1
     offer.announced_sack = word >> WORD_SACK_ANNOUNCED_AT & 1
     offer.ecn = word >> WORD_ECN_AT & 1
-
-
-cdef bint mac_agrees(const Cookie *cookie, const Flow *flow, uint8_t family, uint32_t isn,
-                     uint32_t service_tag, uint32_t parity, const CookieKeys *keys,
-                     const Offer *offer) noexcept nogil:
-    cdef uint64_t[SIPHASH_WORDS] words
-    cdef Cookie expected
-    cdef uint32_t bits = cookie_bits(offer, family, parity)
-    cookie_words(words, 1, flow, isn, service_tag, bits)
-    cookie_from_mac(&expected, siphash_words(words, &keys.epoch[parity]), bits)
-    return (expected.isn == cookie.isn
-            and (not offer.timestamps or expected.tsval == cookie.tsval))

@@ -10,6 +10,7 @@ hear of it whose link addresses aren't known (proxy/links).
 from libc.stdint cimport uint8_t, uint64_t
 
 from cython_core.proxy.conntable cimport Connection
+from cython_core.proxy.proof cimport Proof
 from cython_core.proxy.service cimport Service
 from cython_core.proxy.synproxy cimport Proxy
 from cython_core.wire.segment cimport Flow, Segment
@@ -22,7 +23,8 @@ cdef bint connection_delete(Proxy *proxy, const Flow *flow, Connection *was) noe
 
 # A segment of one that was deleted.
 cdef uint8_t client_deleted(Proxy *proxy, Segment *segment, const Flow *flow,
-                            const Service *service, Connection *conn) noexcept nogil
+                            const Service *service, Connection *conn,
+                            Proof *proof) noexcept nogil
 cdef uint8_t server_deleted(Proxy *proxy, Segment *segment, const Flow *flow,
                             const Service *service, uint64_t digest,
                             Connection *conn) noexcept nogil

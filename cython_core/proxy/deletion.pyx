@@ -73,12 +73,13 @@ cdef void client_rst_push(Proxy *proxy, const Envelope *envelope, const Connecti
 
 # A newer handshake of the same ports goes on, from its cookie or from its SYN-ACK on.
 cdef uint8_t client_deleted(Proxy *proxy, Segment *segment, const Flow *flow,
-                            const Service *service, Connection *conn) noexcept nogil:
+                            const Service *service, Connection *conn,
+                            Proof *proof) noexcept nogil:
     cdef uint8_t verdict = VERDICT_NONE
     if segment.flags & (TCP_ACK | TCP_RST) != TCP_ACK:
         return NO_CONNECTION
     if is_plain_ack(segment) and segment.ack != conn.isn + 1:
-        verdict = client_reopens(proxy, segment, flow, service, conn, VERDICT_NONE)
+        verdict = client_reopens(proxy, segment, flow, service, conn, proof, VERDICT_NONE)
     if verdict != VERDICT_NONE:
         return verdict
     sender_reset(proxy, segment, flow, False, service.row)

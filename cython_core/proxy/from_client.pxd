@@ -13,15 +13,16 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from cython_core.proxy.conntable cimport Connection
 from cython_core.proxy.half_open cimport HalfOpen
+from cython_core.proxy.proof cimport Proof
 from cython_core.proxy.service cimport Service
 from cython_core.proxy.synproxy cimport Proxy
 from cython_core.wire.segment cimport Flow, Segment
 
 # Any segment but a SYN that is answered with a cookie; `digest` is the flow's hash, `conn` its
-# entry or NULL.
+# entry or NULL, `proof` what its burst has asked.
 cdef uint8_t client_segment(Proxy *proxy, Segment *segment, const Flow *flow,
-                            const Service *service, uint64_t digest,
-                            Connection *conn) noexcept nogil
+                            const Service *service, uint64_t digest, Connection *conn,
+                            Proof *proof) noexcept nogil
 
 # Early data of a connection that is established now, into spare frames.  False where these ran
 # out; what is left stays in the queue.

@@ -29,24 +29,24 @@ cdef enum:
 
 
 cdef uint8_t client_segment(Proxy *proxy, Segment *segment, const Flow *flow,
-                            const Service *service, uint64_t digest,
-                            Connection *conn) noexcept nogil:
+                            const Service *service, uint64_t digest, Connection *conn,
+                            Proof *proof) noexcept nogil:
     cdef uint8_t flags = segment.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)
     if flags == TCP_SYN:
         return client_syn_passes(proxy, service, conn)
     if conn != NULL and conn.state == STATE_DELETED:
-        return client_deleted(proxy, segment, flow, service, conn)
+        return client_deleted(proxy, segment, flow, service, conn, proof)
     if conn != NULL and conn.flags & CONN_PASSES:
-        return client_passes(proxy, segment, flow, service, conn)
+        return client_passes(proxy, segment, flow, service, conn, proof)
     if flags not in (TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST, TCP_RST | TCP_ACK):
         return FLAGS_INVALID
     if conn == NULL:
-        return client_stranger(proxy, segment, flow, service, digest)
+        return client_stranger(proxy, segment, flow, service, digest, proof)
     if conn.state == STATE_SYN_SENT:
-        return client_while_server_awaited(proxy, segment, flow, service, conn)
+        return client_while_server_awaited(proxy, segment, flow, service, conn, proof)
     if conn.state == STATE_REFUSED:
-        return client_refused(proxy, segment, flow, service, conn)
-    return client_connected(proxy, segment, flow, service, conn)
+        return client_refused(proxy, segment, flow, service, conn, proof)
+    return client_connected(proxy, segment, flow, service, conn, proof)
 
 
 # Cookies are off, or we drain.  An entry of these ports stays: the server's answer tells whether it
@@ -63,17 +63,19 @@ cdef uint8_t client_syn_passes(Proxy *proxy, const Service *service,
 
 # Of a connection whose handshake was not ours; the ports may have been used anew by one that was.
 cdef uint8_t client_passes(Proxy *proxy, Segment *segment, const Flow *flow,
-                           const Service *service, Connection *conn) noexcept nogil:
+                           const Service *service, Connection *conn,
+                           Proof *proof) noexcept nogil:
     cdef uint8_t verdict
     if is_plain_ack(segment) and (conn.state >= STATE_TIME_WAIT or ack_leaps(segment, conn)):
-        verdict = client_reopens(proxy, segment, flow, service, conn, VERDICT_BRIDGE)
+        verdict = client_reopens(proxy, segment, flow, service, conn, proof, VERDICT_BRIDGE)
         if verdict != VERDICT_BRIDGE:
             return verdict
     return connection_pass(proxy, segment, conn, CONN_CLIENT_FIN, service)
 
 
 cdef uint8_t client_connected(Proxy *proxy, Segment *segment, const Flow *flow,
-                              const Service *service, Connection *conn) noexcept nogil:
+                              const Service *service, Connection *conn,
+                              Proof *proof) noexcept nogil:
     cdef bint in_window = client_in_window(segment, conn)
     cdef uint8_t verdict = VERDICT_TRANSLATE
     if segment.flags & TCP_RST:
@@ -81,7 +83,7 @@ cdef uint8_t client_connected(Proxy *proxy, Segment *segment, const Flow *flow,
             return RST_OUT_OF_WINDOW
     elif segment.ack != conn.isn + 1 and (not in_window or conn.state >= STATE_TIME_WAIT
                                           or ack_leaps(segment, conn)):
-        verdict = client_reopens(proxy, segment, flow, service, conn, VERDICT_TRANSLATE)
+        verdict = client_reopens(proxy, segment, flow, service, conn, proof, VERDICT_TRANSLATE)
     if verdict != VERDICT_TRANSLATE:
         return verdict
     if in_window:

@@ -13,6 +13,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from cython_core.proxy.conntable cimport Connection
 from cython_core.proxy.cookie cimport Offer
+from cython_core.proxy.proof cimport Proof
 from cython_core.proxy.service cimport Service
 from cython_core.proxy.synproxy cimport Proxy
 from cython_core.wire.segment cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, Flow, Segment
@@ -25,19 +26,21 @@ cdef inline bint is_plain_ack(const Segment *segment) noexcept nogil:
 cdef uint8_t client_syn(Proxy *proxy, Segment *segment, const Flow *flow, const Service *service,
                         const Offer *offer, uint32_t bits, uint64_t mac) noexcept nogil
 
-# A segment of no connection in the table.
+# A segment of no connection in the table.  `proof`, here and below, is what the burst has asked.
 cdef uint8_t client_stranger(Proxy *proxy, Segment *segment, const Flow *flow,
-                             const Service *service, uint64_t digest) noexcept nogil
+                             const Service *service, uint64_t digest,
+                             Proof *proof) noexcept nogil
 
 # A segment of one in STATE_SYN_SENT, or in STATE_REFUSED.
 cdef uint8_t client_while_server_awaited(Proxy *proxy, Segment *segment, const Flow *flow,
-                                         const Service *service,
-                                         Connection *conn) noexcept nogil
+                                         const Service *service, Connection *conn,
+                                         Proof *proof) noexcept nogil
 cdef uint8_t client_refused(Proxy *proxy, Segment *segment, const Flow *flow,
-                            const Service *service, Connection *conn) noexcept nogil
+                            const Service *service, Connection *conn,
+                            Proof *proof) noexcept nogil
 
 # The same ports again: if the ACK proves a new handshake, it replaces the old connection,
 # whose server side gets a RST first.  Else `otherwise`.
 cdef uint8_t client_reopens(Proxy *proxy, Segment *segment, const Flow *flow,
-                            const Service *service, Connection *conn,
+                            const Service *service, Connection *conn, Proof *proof,
                             uint8_t otherwise) noexcept nogil

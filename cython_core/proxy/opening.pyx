@@ -4,7 +4,7 @@ from cython_core.proxy.activation cimport activation_note_answer, activation_tak
 from cython_core.proxy.conntable cimport (
     STATE_ESTABLISHED, STATE_HALF_CLOSED, STATE_REFUSED, STATE_SYN_SENT, conntable_index,
 )
-from cython_core.proxy.cookie cimport COOKIE_EPOCH_S, Cookie, cookie_check, cookie_from_mac
+from cython_core.proxy.cookie cimport COOKIE_EPOCH_S, Cookie, cookie_from_mac
 from cython_core.proxy.counters cimport (
     CONN_REOPENED, COOKIE_INVALID, COOKIE_RETRANS, COOKIE_VALID, EARLY_DISPLACED, EARLY_HELD,
     HALF_OPEN_FULL, NO_CONNECTION, ORIGINATED, RST_OUT_OF_WINDOW, SERVER_NOT_READY,
@@ -20,6 +20,7 @@ from cython_core.proxy.handshake cimport (
     Envelope, Tcp, compose, envelope_reverse, envelope_take,
 )
 from cython_core.proxy.links cimport links_note
+from cython_core.proxy.proof cimport proof_holds
 from cython_core.proxy.superseded cimport superseded_has, superseded_note
 from cython_core.proxy.supply cimport supply_release
 from cython_core.proxy.synproxy cimport (
@@ -66,33 +67,15 @@ cdef uint8_t client_syn(Proxy *proxy, Segment *segment, const Flow *flow, const 
     return VERDICT_TO_CLIENT
 
 
-# Whether an ACK acknowledges a cookie of ours: then `offer` and `client_isn` are known again.
-cdef bint cookie_prove(const Proxy *proxy, const Segment *segment, const Flow *flow,
-                       const Service *service, Offer *offer, uint32_t *client_isn) noexcept nogil:
-    cdef Cookie cookie
-    cdef bint timestamps = segment.options.timestamps
-    cookie.isn = segment.ack - 1
-    cookie.tsval = segment.options.tsecr
-    client_isn[0] = segment.seq - 1
-    if cookie_check(&cookie, timestamps, flow, segment.family, client_isn[0], service,
-                    &proxy.keys, offer):
-        return True
-    # A client whose ACK was lost probes our zero window from one byte before: seq is its ISN.
-    client_isn[0] = segment.seq
-    return segment.payload_bytes == 0 and cookie_check(
-        &cookie, timestamps, flow, segment.family, client_isn[0], service, &proxy.keys, offer)
-
-
 cdef uint8_t client_stranger(Proxy *proxy, Segment *segment, const Flow *flow,
-                             const Service *service, uint64_t digest) noexcept nogil:
+                             const Service *service, uint64_t digest,
+                             Proof *proof) noexcept nogil:
     cdef Connection *conn
     cdef HalfOpen *record
-    cdef Offer offer
-    cdef uint32_t client_isn
     if not (is_plain_ack(segment)
             and activation_takes_cookies(pulse_of(proxy, service), service, proxy.answered_ms,
                                          proxy.now_ms)
-            and cookie_prove(proxy, segment, flow, service, &offer, &client_isn)):
+            and proof_holds(proof, proxy, segment, flow, service)):
         return unknown_client(proxy, segment, flow, service, digest)
     record = half_open_take(proxy.half_open)
     if record == NULL:
@@ -101,13 +84,14 @@ cdef uint8_t client_stranger(Proxy *proxy, Segment *segment, const Flow *flow,
     if conn == NULL:
         half_open_release(proxy.half_open, record)
         return TABLE_FULL
-    return connection_open(proxy, segment, service, conn, record, &offer, client_isn)
+    return connection_open(proxy, segment, service, conn, record, proof)
 
 
 # A proven client: note what is known and turn its ACK into the SYN to the server.
 cdef uint8_t connection_open(Proxy *proxy, Segment *segment, const Service *service,
-                             Connection *conn, HalfOpen *record, const Offer *offer,
-                             uint32_t client_isn) noexcept nogil:
+                             Connection *conn, HalfOpen *record,
+                             const Proof *proof) noexcept nogil:
+    cdef uint32_t client_isn = proof.client_isn
     supply_release(proxy.supplies, conn)
     conn.state = STATE_SYN_SENT
     conn.flags = 0
@@ -129,7 +113,7 @@ cdef uint8_t connection_open(Proxy *proxy, Segment *segment, const Service *serv
     record.early = service.early_data
     record.window_shut = (not service.early_data
                           or proxy.now_ms - proxy.half_open.early.shut_ms < SHUT_MS)
-    record.offer = offer[0]
+    record.offer = proof.offer
     envelope_take(&record.envelope, segment)
     links_note(proxy.links, proxy.table, conn, &record.envelope)
     half_open_arm(proxy.half_open, record, proxy.now_ms, record.syn_timeout_ms)
@@ -143,13 +127,13 @@ cdef uint8_t connection_open(Proxy *proxy, Segment *segment, const Service *serv
 
 
 cdef uint8_t client_while_server_awaited(Proxy *proxy, Segment *segment, const Flow *flow,
-                                         const Service *service,
-                                         Connection *conn) noexcept nogil:
+                                         const Service *service, Connection *conn,
+                                         Proof *proof) noexcept nogil:
     cdef HalfOpen *record = &proxy.half_open.records[conn.client_ack]
     if segment.flags & TCP_RST:
         return client_gives_up(proxy, segment, flow, service, conn, record)
     if segment.ack != conn.isn + 1:
-        return client_reopens(proxy, segment, flow, service, conn, COOKIE_INVALID)
+        return client_reopens(proxy, segment, flow, service, conn, proof, COOKIE_INVALID)
     if segment.payload_bytes > 0 or segment.flags & TCP_FIN:
         return early_note(proxy, segment, record)
     count(proxy.rows, service.row, COOKIE_RETRANS)
@@ -190,12 +174,13 @@ cdef uint8_t client_gives_up(Proxy *proxy, Segment *segment, const Flow *flow,
 
 # The RST that told the client was lost; say it again, unless the ports are used anew.
 cdef uint8_t client_refused(Proxy *proxy, Segment *segment, const Flow *flow,
-                            const Service *service, Connection *conn) noexcept nogil:
+                            const Service *service, Connection *conn,
+                            Proof *proof) noexcept nogil:
     cdef Envelope envelope
     if segment.flags & TCP_RST:
         return NO_CONNECTION
     if segment.ack != conn.isn + 1:
-        return client_reopens(proxy, segment, flow, service, conn, COOKIE_INVALID)
+        return client_reopens(proxy, segment, flow, service, conn, proof, COOKIE_INVALID)
     envelope_take(&envelope, segment)
     envelope_reverse(&envelope)
     segment.frame_bytes = client_rst_compose(segment.frame, &envelope, conn)
@@ -204,14 +189,12 @@ cdef uint8_t client_refused(Proxy *proxy, Segment *segment, const Flow *flow,
 
 
 cdef uint8_t client_reopens(Proxy *proxy, Segment *segment, const Flow *flow,
-                            const Service *service, Connection *conn,
+                            const Service *service, Connection *conn, Proof *proof,
                             uint8_t otherwise) noexcept nogil:
     cdef HalfOpen *record
     cdef Envelope envelope
-    cdef Offer offer
-    cdef uint32_t client_isn
     if (not is_plain_ack(segment) or superseded_has(proxy.superseded, flow, segment.ack - 1)
-            or not cookie_prove(proxy, segment, flow, service, &offer, &client_isn)):
+            or not proof_holds(proof, proxy, segment, flow, service)):
         return otherwise
     if conn.state == STATE_SYN_SENT:
         handshake_end(proxy, &proxy.half_open.records[conn.client_ack])
@@ -223,4 +206,4 @@ cdef uint8_t client_reopens(Proxy *proxy, Segment *segment, const Flow *flow,
         server_rst_push(proxy, &envelope, flow, conn.server_ack, service.row)
     superseded_note(proxy.superseded, flow, conn.isn)
     count(proxy.rows, service.row, CONN_REOPENED)
-    return connection_open(proxy, segment, service, conn, record, &offer, client_isn)
+    return connection_open(proxy, segment, service, conn, record, proof)
