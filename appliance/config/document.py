@@ -15,6 +15,19 @@ TOO_DEEP = f"is nested more than {DEPTH_MAX} levels deep"
 # What libyaml says of its own bound, 1000; it reads ahead, so it may come upon that one first.
 LIBYAML_TOO_DEEP = "exceeded maximum nesting depth"
 
+# What to do about libyaml's most frequent complaints, which say what its parser had looked for.
+_INDENTED = "is it indented like what it belongs to, which begins in line {}?"
+_HINTS = {
+    "did not find expected '-' indicator": _INDENTED,
+    "did not find expected key": _INDENTED,
+    "could not find expected ':'": "behind a key there is a colon and a space",
+    "did not find expected node content": "write in quotes what isn't plain letters and digits",
+    "found character that cannot start any token":
+        "write in quotes what isn't plain letters and digits",
+    "mapping values are not allowed in this context":
+        "is the line before indented otherwise? A value with a colon and a space stands in quotes",
+}
+
 
 @dataclass(frozen=True)
 class Position:
@@ -45,13 +58,21 @@ def document_parse(content: bytes) -> yaml.Node:
         position = _position_after(text[: error.position])
         raise DocumentError("holds a control character", position) from None
     except yaml.MarkedYAMLError as error:
-        reason = ", ".join(filter(None, (error.context, error.problem)))
-        if error.problem == LIBYAML_TOO_DEEP:
-            reason = TOO_DEEP
-        raise DocumentError(reason, mark_position(error.problem_mark)) from None
+        raise DocumentError(_reason(error, text), mark_position(error.problem_mark)) from None
     if root is None:
         raise DocumentError("is empty", Position(1, 1))
     return root
+
+
+def _reason(error: yaml.MarkedYAMLError, text: str) -> str:
+    problem, mark = str(error.problem), error.problem_mark
+    if problem == LIBYAML_TOO_DEEP:
+        return TOO_DEEP
+    if mark and text[mark.index : mark.index + 1] == "\t":
+        return "is indented with a tab; YAML takes spaces alone"
+    reason = ", ".join(filter(None, (error.context, problem)))
+    hint = _HINTS.get(problem, "").format(mark_position(error.context_mark).line)
+    return f"{reason}; {hint}" if hint else reason
 
 
 def _check_depth(text: str) -> None:

@@ -36,6 +36,9 @@ _SELF_EVIDENT = (
 )
 UINT32_MAX = 0xFFFFFFFF
 
+_MERGE = "<<"       # https://yaml.org/type/merge.html
+_NO_VALUE = "has no value; give it one or remove the key"
+
 
 class Reader:
     """Reads one document.
@@ -61,6 +64,8 @@ class Reader:
             where = join(path, field.name)
             if field.is_repeated:
                 self._read_list(value, field, message, where)
+            elif is_group(field) and _is_nothing(value):
+                self._refuse(where, value, _NO_VALUE)
             elif is_group(field):
                 getattr(message, field.name).SetInParent()
                 self.read(value, getattr(message, field.name), where)
@@ -82,9 +87,7 @@ class Reader:
         field = known.get(name)
         where = join(path, name)
         if field is None:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
-            self._refuse(where, key, f"unknown key; {hint}")
+            self._refuse(where, key, f"unknown key; {_hint(name, list(known))}")
             return None
         if name in seen:
             self._refuse(where, key, f"stands twice, first in line {seen[name]}")
@@ -101,6 +104,9 @@ class Reader:
         self, node: yaml.Node, field: FieldDescriptor, message: Message, path: str
     ) -> None:
         self.positions[path] = mark_position(node.start_mark)
+        if _is_nothing(node):
+            self._refuse(path, node, _NO_VALUE)
+            return
         if not isinstance(node, yaml.SequenceNode) or node.tag not in _KNOWN_TAGS:
             self._refuse(path, node, f"must be a list, not {_kind(node)}")
             return
@@ -144,8 +150,8 @@ def _scalar_text(node: yaml.Node, field: FieldDescriptor) -> str:
         raise ValueError(f"must be a single value, not {_kind(node)}")
     text: str = node.value
     plain = not node.style
-    if plain and node.tag == _NULL:
-        raise ValueError("has no value; give it one or remove the key")
+    if _is_nothing(node):
+        raise ValueError(_NO_VALUE)
     if field.type == FieldDescriptor.TYPE_ENUM:
         return text                 # one of few words: OFF is no boolean among them
     if field.type == FieldDescriptor.TYPE_STRING:
@@ -153,8 +159,20 @@ def _scalar_text(node: yaml.Node, field: FieldDescriptor) -> str:
             word = _TAG_WORDS[node.tag]
             raise ValueError(f'plain {text} is {word} in YAML; write "{text}"')
     elif not plain and not is_duration(field):
+        value_parse(field, text)        # of what is wrong without quotes, too, they are no matter
         raise ValueError(f"must be written without quotes: {text}")
     return text
+
+
+def _hint(name: str, known: list[str]) -> str:
+    if name == _MERGE:
+        return "keys aren't merged, write them out"
+    near = get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+
+
+def _is_nothing(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and not node.style and node.tag == _NULL
 
 
 def _kind(node: yaml.Node) -> str:
@@ -164,7 +182,7 @@ def _kind(node: yaml.Node) -> str:
         return "a mapping"
     if isinstance(node, yaml.SequenceNode):
         return "a list"
-    return f"the single value {node.value}" if node.value else "nothing"
+    return "nothing" if _is_nothing(node) or not node.value else f"the single value {node.value}"
 
 
 def _empty(field: FieldDescriptor) -> Value:

@@ -29,8 +29,7 @@ ROWS = {
     ),
     "merge key": (
         "limits: {<<: {half_open: 64}}",
-        "4:10: limits.<<: unknown key; known here: connections, half_open, early_segments,"
-        " services",
+        "4:10: limits.<<: unknown key; keys aren't merged, write them out",
     ),
     "output only": (
         "services: [{name: a, prefixes: [10.0.0.1], ports: [1], effective_options: {}}]",
@@ -42,7 +41,14 @@ ROWS = {
         "limits: []", "4:9: limits: must be a mapping of keys to values, not a list",
     ),
     "nothing for a mapping": (
-        "limits:", "4:8: limits: must be a mapping of keys to values, not nothing",
+        "limits:", "4:8: limits: has no value; give it one or remove the key",
+    ),
+    "nothing for a list": (
+        "services: ", "4:10: services: has no value; give it one or remove the key",
+    ),
+    "nothing for an item": (
+        "services: [{name: web, prefixes: [192.0.2.1], ports: [1]}, ~]",
+        "4:60: services[1]: must be a mapping of keys to values, not nothing",
     ),
     "scalar for a list": ("services: 5", "4:11: services: must be a list, not the single value 5"),
     "mapping for a scalar": (
@@ -80,6 +86,13 @@ ROWS = {
     ),
     "number in quotes": (
         'limits: {half_open: "64"}', "4:21: limits.half_open: must be written without quotes: 64",
+    ),
+    "word in quotes": (
+        'limits: {half_open: "many"}',
+        "4:21: limits.half_open: must be a whole number in decimal digits, not many",
+    ),
+    "yes in quotes": (
+        'memory: {hugepages: "yes"}', "4:21: memory.hugepages: must be true or false, not yes",
     ),
     "yes": (
         "memory: {hugepages: yes}", "4:21: memory.hugepages: must be true or false, not yes",

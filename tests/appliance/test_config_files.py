@@ -16,6 +16,34 @@ FILES = {
         "ports: [1\n",
         ["2:1: document: while parsing a flow sequence, did not find expected ',' or ']'"],
     ),
+    "tab": (
+        "ports:\n\tclient: {}\n",
+        ["2:1: document: is indented with a tab; YAML takes spaces alone"],
+    ),
+    "tab after spaces": (
+        "ports:\n  client: {}\n  \tserver: {}\n",
+        ["3:3: document: is indented with a tab; YAML takes spaces alone"],
+    ),
+    "item indented by less": (
+        "services:\n  - name: web\n   ports: [80]\n",
+        ["3:4: document: while parsing a block collection, did not find expected '-' indicator;"
+         " is it indented like what it belongs to, which begins in line 2?"],
+    ),
+    "key indented by less": (
+        "ports:\n  client: {}\n server: {}\n",
+        ["3:2: document: while parsing a block mapping, did not find expected key;"
+         " is it indented like what it belongs to, which begins in line 1?"],
+    ),
+    "key without a colon": (
+        "limits: {}\nports\nmemory: {}\n",
+        ["3:1: document: while scanning a simple key, could not find expected ':';"
+         " behind a key there is a colon and a space"],
+    ),
+    "address that begins with colons": (
+        "services: [{prefixes: [::1]}]\n",
+        ["1:24: document: while parsing a flow node, did not find expected node content;"
+         " write in quotes what isn't plain letters and digits"],
+    ),
     "two documents": (
         "a: 1\n---\nb: 2\n",
         ["2:1: document: expected a single document in the stream, but found another document"],
