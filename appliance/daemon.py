@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from appliance.cli import HELP
 from appliance.config.listening import listening_of
 from appliance.config.settings import settings_of
 from appliance.config_given import config_given
@@ -19,7 +20,7 @@ _CONFIG = click.option(
 )
 
 
-@click.group()
+@click.group(context_settings=HELP)
 @click.version_option(package_name="synproxy-appliance", prog_name="synproxyd")
 def main() -> None:
     """A transparent TCP SYN proxy on DPDK."""
@@ -40,7 +41,10 @@ def check(path: Path) -> None:
 @main.command()
 @_CONFIG
 def run(path: Path) -> None:
-    """Run until SIGTERM or SIGINT; take the configuration again on SIGHUP and when it changes."""
+    """Run until SIGTERM or SIGINT.
+
+    The configuration is taken again on SIGHUP, and when its file changes.
+    """
     config = config_given(path, "synproxyd")
     refusals = list(preflight_refusals(settings_of(config), listening_of(config)))
     if refusals:

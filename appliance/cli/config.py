@@ -105,7 +105,10 @@ def _differences(answer: api.DiffConfigResponse, other: str) -> str:
 @format_option
 @click.pass_obj
 def list_revisions(address: str | None, number: int, output: str) -> None:
-    """Show the latest revisions, newest first: who made each, when and how, and what changed."""
+    """Show the latest revisions, newest first.
+
+    Who made each, when and how, and what it changed.
+    """
     listed = api.ListRevisionsResponse()
     request = api.ListRevisionsRequest()
     with connected(address) as channel:

@@ -46,7 +46,7 @@ def apply_config(
     address: str | None, file: Path, confirm_within: Duration | None, etag: str,
     validate_only: bool, output: str,
 ) -> None:
-    """Run the services and defaults of a configuration file, all at once.
+    """Run a file's services and defaults, all at once.
 
     What else is in the file must be as it runs. Connections go on untouched. The daemon's own file
     stays as it is.
@@ -85,7 +85,10 @@ def rollback_config(
 @format_option
 @click.pass_obj
 def confirm_config(address: str | None, revision: int | None, output: str) -> None:
-    """Keep the revision that waits for it; REVISION makes sure that it is the one meant."""
+    """Keep the revision that waits for a confirmation.
+
+    REVISION makes sure that it is the one meant.
+    """
     with connected(address) as channel:
         answer = ConfigServiceStub(channel).ConfirmConfig(
             api.ConfirmConfigRequest(revision=revision or 0), timeout=TIMEOUT_S)

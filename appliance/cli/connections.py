@@ -106,7 +106,10 @@ class _End(click.ParamType[tuple[str, int]]):
 def delete_connection(
     address: str | None, client: tuple[str, int], server: tuple[str, int], output: str
 ) -> None:
-    """End the connection from CLIENT to SERVER, each an ADDRESS:PORT: both get a RST."""
+    """End a connection: both ends get a RST.
+
+    CLIENT and SERVER are its ends, each an ADDRESS:PORT.
+    """
     request = api.DeleteConnectionRequest(
         client_address=client[0], client_port=client[1],
         server_address=server[0], server_port=server[1],

@@ -33,10 +33,10 @@ def watch_events(
     address: str | None, service: str, reasons: tuple[str, ...], client_prefix: str,
     server_prefix: str, output: str,
 ) -> None:
-    """Show drops, refusals, switches of cookies and more as they happen, until Ctrl-C.
+    """Show drops, refusals and more as they happen.
 
-    They are samples: of each reason a worker tells 100 a second at most; "+7" is how many more of
-    it there were since the line before.
+    Until Ctrl-C; switches of cookies are among them.  They are samples: of each reason a worker
+    tells 100 a second at most; "+7" is how many more of it there were since the line before.
     """
     request = api.WatchEventsRequest(
         service=service, reasons=reasons, client_prefix=client_prefix,

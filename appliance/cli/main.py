@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from appliance.cli import COMPLETE_VARIABLE, TLS_FILES
+from appliance.cli import COMPLETE_VARIABLE, HELP, TLS_FILES
 from appliance.exit_codes import ExitCode
 
 # Name → (module, what its help says).  Kept here so that --help imports none of them.
@@ -84,7 +84,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup)
+@click.group(cls=LazyGroup, context_settings=HELP)
 @click.option(
     "--address", envvar="SYNPROXY_ADDRESS", metavar="ADDRESS",
     help="Where the daemon listens: unix:/path or host:port.  [env: SYNPROXY_ADDRESS; "

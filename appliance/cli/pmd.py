@@ -24,11 +24,12 @@ def command() -> None:
     help="Where to look.  [default: where this DPDK looks]")
 @format_option
 def list_pmds(every: bool, ids: bool, folder: Path | None, output: str) -> None:
-    """List the drivers with what they drive, read out of the libraries themselves.
+    """List the drivers with what they drive.
 
-    HERE are the PCI devices of this host that a driver takes. A device needs one of the driver's
-    kernel modules bound to it ("*": any host driver must go); those without stay in the kernel's
-    hands, and are named as `interface` with AF_XDP or AF_PACKET.
+    It is read out of the libraries themselves. HERE are the PCI devices of this host that a driver
+    takes. A device needs one of the driver's kernel modules bound to it ("*": any host driver must
+    go); those without stay in the kernel's hands, and are named as `interface` with AF_XDP or
+    AF_PACKET.
     """
     pmds = [pmd for pmd in pmds_in(folder or _folder()) if every or pmd.name.startswith("net_")]
     here = {pmd.name: _devices(pmd) for pmd in pmds}

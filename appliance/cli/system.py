@@ -20,10 +20,10 @@ def command() -> None:
 @format_option
 @click.pass_obj
 def show_system(address: str | None, output: str) -> None:
-    """Show versions, EAL's arguments, what is set while it runs, and how full the tables are.
+    """Show versions, what is set, and how full the tables are.
 
-    ENTRIES are those of the connection table: `opening` and `open` need the proxy, `passing` were
-    opened without it, `tombstones` have ended.
+    EAL's arguments stand with the versions.  ENTRIES are those of the connection table: `opening`
+    and `open` need the proxy, `passing` were opened without it, `tombstones` have ended.
     """
     with connected(address) as channel:
         system = SystemServiceStub(channel).GetSystem(api.GetSystemRequest(), timeout=TIMEOUT_S)
