@@ -74,6 +74,14 @@ def drain_text(drain: api.DrainState) -> str:
     if not drain.draining:
         return "no"
     policy = api.DrainPolicy.Name(drain.policy).removeprefix("DRAIN_POLICY_").lower()
-    left = f"{drain.connections}" if drain.HasField("connections") else "?"
-    return (f"{policy} since {moment_text(drain.start_time)}:"
-            f" {left} of {drain.connections_at_start} connections left, SYNs {drain.syns}")
+    return (f"{policy} since {moment_text(drain.start_time)}: {_left(drain)}, SYNs {drain.syns}")
+
+
+def _left(drain: api.DrainState) -> str:
+    """More than at its start may be left: a handshake that had begun may end."""
+    start = drain.connections_at_start
+    if not drain.HasField("connections"):
+        return f"connections are being counted, {start} before it began"
+    if drain.connections > start:
+        return f"{drain.connections} connections left, {start} before it began"
+    return f"{drain.connections} of {start} connections left"

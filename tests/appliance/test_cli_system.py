@@ -133,7 +133,7 @@ class TestDrain:
         daemon.plane.states = [worker_state(look=7, sweep=7, open=2)]
         (line,) = lines(synproxy("drain", "--policy", "drop"))
         assert re.fullmatch(
-            rf"drop since {MOMENT}: \? of 2 connections left, SYNs 0;"
+            rf"drop since {MOMENT}: connections are being counted, 2 before it began, SYNs 0;"
             r" all workers run generation 2 after \d+\.\d ms", line)
         assert daemon.plane.drains == ["drop"]
         daemon.plane.states = [worker_state(look=8, sweep=8, open=1)]
@@ -142,6 +142,17 @@ class TestDrain:
         (line,) = lines(synproxy("undrain"))
         assert re.match(rf"was: drop since {MOMENT}: 1 of 2 connections left", line)
         assert properties(synproxy)["drain"] == "no"
+
+    def test_none_at_its_start_is_no_bound(self, daemon, synproxy):
+        """A handshake that had begun before may end."""
+        daemon.plane.states = [worker_state(look=7, sweep=7)]
+        (line,) = lines(synproxy("drain"))
+        assert "connections are being counted, 0 before it began, SYNs 0;" in line
+        daemon.plane.states = [worker_state(look=8, sweep=8, open=1)]
+        assert properties(synproxy)["drain"].endswith(
+            ": 1 connections left, 0 before it began, SYNs 0")
+        daemon.plane.states = [worker_state(look=9, sweep=9)]
+        assert properties(synproxy)["drain"].endswith(": 0 of 0 connections left, SYNs 0")
 
     def test_syns_pass_unless_told_otherwise(self, daemon, synproxy):
         synproxy("drain")
@@ -162,7 +173,8 @@ class TestDrain:
         (line,) = lines(result)
         assert re.fullmatch(rf"drained: bridge since {MOMENT}: 0 of 2 connections left, SYNs 0",
                             line)
-        assert re.findall(r": (.) of 2", result.stderr) == ["?", "1"]
+        assert re.findall(r": (connections are being counted|. of 2)", result.stderr) == [
+            "connections are being counted", "1 of 2"]
 
     def test_waiting_no_longer_than_told(self, daemon, synproxy):
         daemon.plane.states = [worker_state(open=2)]
