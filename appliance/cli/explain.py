@@ -1,4 +1,4 @@
-"""synproxy explain: what a setting, message or method of the schema means, in its own words."""
+"""synproxy explain: what a setting, message, method or counter means, in its own words."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,6 +10,7 @@ from google.protobuf.descriptor_pool import Default
 from synproxy.v1 import config_pb2, service_pb2
 
 from appliance.cli.comments import PACKAGE, schema_comments, schema_files, type_word
+from appliance.cli.counted import counted_lines, counted_names
 from appliance.config.schema import enum_prefix, fields_of, is_group
 from appliance.exit_codes import ExitCode
 from appliance.management.roles import declared_role, role_word
@@ -19,26 +20,31 @@ _INDENT = "  "
 
 def _settings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     paths = [*dict(settings_paths()), *dict(settings_paths(service_pb2.ServiceOptions.DESCRIPTOR))]
-    return [path for path in paths if path.startswith(incomplete)]
+    return [path for path in (*paths, *_methods()) if path.startswith(incomplete)]
 
 
 @click.command("explain")
 @click.argument("name", required=False, shell_complete=_settings)
 def command(name: str | None) -> None:
-    """Say what a setting, message or method means.
+    """Say what a setting, method or counter means.
 
     NAME is a path of the configuration file ("limits.half_open", "services.options.mss"), the
-    option of a service ("mss"), or a name of the API ("ServicesService.UpdateService",
-    "ListServersRequest"). Without one: the sections of the file, and the API's services.
+    option of a service ("mss"), a method or message of the API ("UpdateService",
+    "ServicesService/UpdateService", "ListServersRequest"), or a counter or drop reason of
+    `synproxy stats` ("cookie_valid", "unknown_rate"). Without one: the sections of the file, and
+    the API's services.
     """
     if name is None:
         click.echo("\n".join(_overview()))
         return
     full_name = _found(name)
-    if full_name is None:
-        click.echo(f"synproxy: {name} is not in the schema{_near(name)}", err=True)
+    # unknown_rate is an option, and what it drops.
+    parts = [list(_explained(full_name))] if full_name else []
+    parts += [counted_lines(name)] if name in counted_names() else []
+    if not parts:
+        click.echo(f"synproxy: {name} is no setting, method or counter{_near(name)}", err=True)
         raise SystemExit(ExitCode.NOT_FOUND)
-    click.echo("\n".join(_explained(full_name)))
+    click.echo("\n\n".join("\n".join(lines) for lines in parts))
 
 
 def settings_paths(kind: Any = config_pb2.Config.DESCRIPTOR, path: str = "") -> Iterator[
@@ -56,14 +62,18 @@ def _found(name: str) -> str | None:
     """The full name that is meant."""
     paths = dict(settings_paths())
     options = dict(settings_paths(service_pb2.ServiceOptions.DESCRIPTOR))
-    known = {f"{PACKAGE}.{name}", name} & {*schema_comments(), *_declared()}
-    return paths.get(name) or options.get(name) or (min(known, key=len) if known else None)
+    # The log has methods as gRPC does, "synproxy.v1.ServicesService/UpdateService".
+    dotted = name.replace("/", ".")
+    known = {f"{PACKAGE}.{dotted}", dotted} & {*schema_comments(), *_declared()}
+    return (
+        paths.get(name) or options.get(name)
+        or (min(known, key=len) if known else _methods().get(name)))
 
 
 def _near(name: str) -> str:
     short = [known.removeprefix(f"{PACKAGE}.") for known in (*_declared(), *schema_comments())]
     near = get_close_matches(
-        name, [*dict(settings_paths()), *short], n=1, cutoff=0.5)
+        name, [*dict(settings_paths()), *short, *_methods(), *counted_names()], n=1, cutoff=0.5)
     return f"; did you mean {near[0]}?" if near else "; `synproxy explain` lists its parts"
 
 
@@ -75,6 +85,15 @@ def _declared() -> Iterator[str]:
             yield f"{file.package}.{service.name}"
             for method in service.method:
                 yield f"{file.package}.{service.name}.{method.name}"
+
+
+def _methods() -> dict[str, str]:
+    """Their full names by their own: no two services have one of the same name."""
+    return {
+        method.name: f"{file.package}.{service.name}.{method.name}"
+        for file in schema_files().values() for service in file.service
+        for method in service.method
+    }
 
 
 def _overview() -> Iterator[str]:

@@ -23,7 +23,7 @@ COMMANDS = {
     "doctor": ("appliance.cli.doctor", "Find what is wrong with this host, and say what to do."),
     "drain": ("appliance.cli.drain", "Take no new connections; those there are go on."),
     "event": ("appliance.cli.event", "Watch what happens on the workers."),
-    "explain": ("appliance.cli.explain", "Say what a setting, message or method means."),
+    "explain": ("appliance.cli.explain", "Say what a setting, method or counter means."),
     "health": ("appliance.cli.health", "Show whether the daemon is alive and ready."),
     "log-level": ("appliance.cli.log_level", "Show or set how much is logged."),
     "mempool": ("appliance.cli.mempool", "Show the pools of packet buffers."),

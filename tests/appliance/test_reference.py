@@ -12,6 +12,7 @@ from appliance.cli.options import option_fields
 from appliance.cli.reference import reference
 from appliance.config.schema import field_words
 from appliance.exit_codes import ExitCode
+from cython_core.dataplane import COUNTER_HELP, COUNTERS, DROP_REASONS, EVENT_REASONS
 
 PAGE = Path(__file__).parents[2] / "proto/README.md"
 PATHS = dict(settings_paths())
@@ -55,8 +56,34 @@ def test_what_else_has_a_name_is_explained(name, words):
     assert words in said
 
 
+def test_each_method_is_explained_by_its_own_name_and_as_the_log_has_it():
+    for file in schema_files().values():
+        for service in file.service:
+            for method in service.method:
+                whole = explained(f"{service.name}.{method.name}")
+                assert whole[0] == ExitCode.OK
+                assert explained(method.name) == whole
+                assert explained(f"{file.package}.{service.name}/{method.name}") == whole
+
+
+@pytest.mark.parametrize("name", COUNTERS)
+def test_each_counter_is_explained_with_where_it_is_seen(name):
+    code, said = explained(name)
+    assert code == ExitCode.OK
+    assert f"{name}\n  {COUNTER_HELP[name]}\n" in said
+    assert (f'synproxy_dropped_total{{reason="{name}"}}' in said) == (name in DROP_REASONS)
+    assert (f"`synproxy event watch --reason {name}`" in said) == (name in EVENT_REASONS)
+
+
+def test_a_name_of_an_option_and_of_a_counter_is_explained_as_both():
+    _, said = explained("unknown_rate")
+    assert said.startswith("ServiceOptions.unknown_rate\n")
+    assert "\n\nunknown_rate\n" in said
+
+
 @pytest.mark.parametrize(("name", "near"), [
     ("limits.halfopen", "limits.half_open"), ("ServiceService", "ServicesService"),
+    ("UpdateServices", "UpdateService"), ("cookie_invald", "cookie_invalid"),
     ("zzzz", "lists its parts"),
 ])
 def test_an_unknown_name_is_refused_with_a_near_one(name, near):
