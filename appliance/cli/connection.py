@@ -1,6 +1,5 @@
 """A channel to the daemon, and what its refusals mean to a script."""
 
-import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from grpc_status import rpc_status
 from synproxy.v1.config_pb2 import Management
 
 from appliance.cli import TLS_FILES
+from appliance.cli.socket_rights import socket_denial
 from appliance.config.schema import rule_of
 from appliance.exit_codes import ExitCode
 
@@ -93,8 +93,8 @@ def fail(error: grpc.RpcError, address: str, tls: bool = False) -> NoReturn:
 def _unconnected(details: str, address: str, tls: bool) -> tuple[ExitCode, str]:
     """Why there is no connection, as far as its end on this side can tell."""
     path = address.removeprefix("unix:")
-    if path != address and os.path.exists(path) and not os.access(path, os.W_OK):
-        return ExitCode.DENIED, f"no right to use {path}"
+    if path != address and (denial := socket_denial(path)):
+        return ExitCode.DENIED, denial
     if "CERTIFICATE_VERIFY_FAILED" in details or "Hostname Verification" in details:
         return ExitCode.DENIED, (
             f"the certificate at {address} isn't one of --tls-ca for this address, or has expired"

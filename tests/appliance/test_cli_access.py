@@ -3,8 +3,11 @@
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -43,6 +46,56 @@ def test_the_files_come_from_the_environment_too_and_a_socket_needs_none(doors, 
     for address in (doors.tls, doors.sockets[ROLE_VIEWER]):
         result = run("service", "list", SYNPROXY_ADDRESS=address, **environment)
         assert result.exit_code == ExitCode.OK, result.stderr
+
+
+class TestASocketOfOthers:
+    """Each denial has its remedy."""
+
+    @pytest.fixture
+    def place(self, daemon):
+        """Its folder, which anybody may enter."""
+        path = Path(daemon.address.removeprefix("unix:"))
+        for folder in path.parents[:-1]:
+            folder.chmod(0o755)
+        return path
+
+    def denial(self, place):
+        """What nobody in particular is told."""
+        result = subprocess.run(
+            [sys.executable, "-P", "-m", "appliance.cli.main", "--address", f"unix:{place}",
+             "stats"],
+            capture_output=True, text=True, user=65534, group=65534, extra_groups=[], check=False,
+        )
+        assert result.returncode == ExitCode.DENIED
+        return result.stderr
+
+    def test_the_admins_is_roots(self, place):
+        place.chmod(0o600)
+        assert self.denial(place) == (
+            f"synproxy: no right to use {place}: it is for root alone, as the admins' socket is"
+            " (management.address); be root, or name the socket of a group of yours with --address"
+            " (management.listeners)\n")
+
+    def test_a_groups_is_for_its_members(self, place):
+        place.chmod(0o660)
+        shutil.chown(place, group="adm")
+        assert self.denial(place) == (
+            f"synproxy: no right to use {place}: it is for the group adm, whose role its listener"
+            " has (management.listeners); join it with `usermod -aG adm NAME` and log in again, or"
+            " be root\n")
+
+    def test_an_owner_or_group_without_a_name_is_a_number(self, place):
+        os.chown(place, 54321, 54322)
+        place.chmod(0o660)
+        assert "for the group 54322, " in self.denial(place)
+        place.chmod(0o600)
+        assert "for 54321 alone, " in self.denial(place)
+
+    def test_a_folder_may_be_shut_as_well(self, place):
+        place.parent.chmod(0o700)
+        assert self.denial(place) == (
+            f"synproxy: no right to enter {place.parent}, where {place.name} is; be root, or have"
+            f" the folder opened to you (`chmod o+x {place.parent}`)\n")
 
 
 def test_a_role_that_is_not_enough_is_denied_and_told(doors, authority):
