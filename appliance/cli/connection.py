@@ -29,7 +29,8 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", -1),
 )
 
-_ADDRESS = re.compile(r"unix:/.+|[^/\s]+:[0-9]{1,5}")
+_ADDRESS = re.compile(r"unix:/.+|[^/\s]+:(?P<port>[0-9]{1,9})")
+_PORT_MAX = 65535
 
 # How gRPC's own words begin where there is no connection, and how they end where the other end
 # closed it before it said anything; not in TLS's handshake, of which they say so.
@@ -61,10 +62,7 @@ def connected(
     """Ends the program with a line on stderr and its exit code where a call fails.  `options` are
     gRPC's, of the channel."""
     address = address or default_address()
-    if not _ADDRESS.fullmatch(address):
-        raise click.UsageError(
-            f"--address must be unix:/path or host:port, not {address}"
-        )
+    _check_address(address)
     credentials = None if address.startswith("unix:") else _credentials()
     with (
         grpc.secure_channel(address, credentials, (*_OPTIONS, *options)) if credentials
@@ -74,6 +72,15 @@ def connected(
             yield channel
         except grpc.RpcError as error:
             fail(error, address, tls=credentials is not None)
+
+
+def _check_address(address: str) -> None:
+    said = _ADDRESS.fullmatch(address)
+    if not said:
+        raise click.UsageError(f"--address must be unix:/path or host:port, not {address}")
+    port = said["port"]
+    if port and not 1 <= int(port) <= _PORT_MAX:
+        raise click.UsageError(f"the port of --address must be 1..{_PORT_MAX}, not {port}")
 
 
 def fail(error: grpc.RpcError, address: str, tls: bool = False) -> NoReturn:

@@ -231,6 +231,14 @@ def test_what_is_no_address_is_a_usage_error(synproxy, address):
     assert f"--address must be unix:/path or host:port, not {address}" in result.stderr
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "[::1]:65536", "localhost:0"])
+def test_a_port_that_is_none_is_a_usage_error_with_the_range(synproxy, address):
+    result = synproxy("stats", address=address)
+    assert result.exit_code == ExitCode.USAGE
+    port = address.rpartition(":")[2]
+    assert f"the port of --address must be 1..65535, not {port}\n" in result.stderr
+
+
 def test_health_is_told_by_name(synproxy):
     result = synproxy("health")
     assert result.exit_code == 0
