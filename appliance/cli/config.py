@@ -4,12 +4,13 @@ import sys
 from collections.abc import Iterator
 
 import click
+import grpc
 from synproxy.v1 import config_service_pb2 as api
 from synproxy.v1.config_service_pb2_grpc import ConfigServiceStub
 from synproxy.v1.revision_pb2 import Difference, Revision
 
 from appliance.cli.config_change import apply_config, confirm_config, rollback_config
-from appliance.cli.connection import TIMEOUT_S, connected
+from appliance.cli.connection import CODES, TIMEOUT_S, connected
 from appliance.cli.differences import difference_words, differences_text
 from appliance.cli.output import format_option, message_text, moment_text, table_text
 from appliance.config.writer import config_text
@@ -17,6 +18,8 @@ from appliance.exit_codes import ExitCode
 
 PAGE_SIZE = 1000
 DIFFERENCES_SHOWN = 3
+# A file with mistakes is no file that differs, which a script must be able to tell apart.
+_DIFF_CODES = {**CODES, grpc.StatusCode.FAILED_PRECONDITION: ExitCode.INVALID}
 
 _REVISION = click.option(
     "--revision", type=click.IntRange(min=1), metavar="NUMBER", help="A former one.")
@@ -75,9 +78,10 @@ def diff_config(
 ) -> None:
     """Show what the configuration file has otherwise than what runs.
 
-    The daemon's own file is meant, as it is now; with --revision, a former revision.
+    The daemon's own file is meant, as it is now; with --revision, a former revision.  Exit code 5
+    where the file has mistakes, or can't be read.
     """
-    with connected(address) as channel:
+    with connected(address, codes=_DIFF_CODES) as channel:
         answer = ConfigServiceStub(channel).DiffConfig(
             api.DiffConfigRequest(revision=revision or 0), timeout=TIMEOUT_S)
     if output != "table":

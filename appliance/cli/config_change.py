@@ -57,7 +57,7 @@ def apply_config(
     request = api.ApplyConfigRequest(
         config=config_given(file, "synproxy"), etag=etag, validate_only=validate_only,
         confirm_within=confirm_within)
-    with connected(address) as channel:
+    with connected(address, about=str(file)) as channel:
         answer = ConfigServiceStub(channel).ApplyConfig(request, timeout=TIMEOUT_S)
     click.echo(_text(answer, output))
 

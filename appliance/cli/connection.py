@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -37,7 +37,7 @@ _PORT_MAX = 65535
 _UNCONNECTED = ("failed to connect", "errors resolving")
 _CLOSED = (": Socket closed", "recvmsg:Connection reset by peer (104)")
 
-_CODES = {
+CODES = {
     grpc.StatusCode.NOT_FOUND: ExitCode.NOT_FOUND,
     grpc.StatusCode.ALREADY_EXISTS: ExitCode.CONFLICT,
     grpc.StatusCode.ABORTED: ExitCode.CONFLICT,
@@ -57,10 +57,12 @@ def default_address() -> str:
 
 @contextmanager
 def connected(
-    address: str | None, options: Sequence[tuple[str, int]] = ()
+    address: str | None, options: Sequence[tuple[str, int]] = (), about: str = "",
+    codes: Mapping[grpc.StatusCode, ExitCode] = CODES,
 ) -> Iterator[grpc.Channel]:
-    """Ends the program with a line on stderr and its exit code where a call fails.  `options` are
-    gRPC's, of the channel."""
+    """Ends the program with lines on stderr and its exit code where a call fails.  `options` are
+    gRPC's, of the channel; each line of the daemon's begins with what it is `about`; `codes` say
+    how its refusals end."""
     address = address or default_address()
     _check_address(address)
     credentials = None if address.startswith("unix:") else _credentials()
@@ -71,7 +73,7 @@ def connected(
         try:
             yield channel
         except grpc.RpcError as error:
-            fail(error, address, tls=credentials is not None)
+            fail(error, address, credentials is not None, about, codes)
 
 
 def _check_address(address: str) -> None:
@@ -83,15 +85,19 @@ def _check_address(address: str) -> None:
         raise click.UsageError(f"the port of --address must be 1..{_PORT_MAX}, not {port}")
 
 
-def fail(error: grpc.RpcError, address: str, tls: bool = False) -> NoReturn:
+def fail(
+    error: grpc.RpcError, address: str, tls: bool = False, about: str = "",
+    codes: Mapping[grpc.StatusCode, ExitCode] = CODES,
+) -> NoReturn:
     details = str(error.details())
     # The channel's own words; UNAVAILABLE may also be the daemon's answer.
     if details.startswith(_UNCONNECTED):
         code, line = _unconnected(details, address, tls)
         lines = [line]
     else:
-        code = _CODES.get(error.code(), ExitCode.FAILED)
-        lines = _field_lines(error) or [details]
+        code = codes.get(error.code(), ExitCode.FAILED)
+        said = _field_lines(error) or details.splitlines() or [details]
+        lines = [f"{about}: {line}" if about else line for line in said]
     for line in lines:
         click.echo(f"synproxy: {line}", err=True)
     sys.exit(code)

@@ -93,6 +93,25 @@ def test_diff_can_end_with_what_it_found(synproxy):
     assert synproxy("config", "diff", "--exit-code").exit_code == ExitCode.CONFLICT
 
 
+@pytest.mark.parametrize("how", [(), ("--exit-code",)])
+def test_a_file_with_mistakes_is_no_file_that_differs(daemon, config, how):
+    daemon.path.write_text("services: 7\n")
+    lines = config("diff", *how, code=ExitCode.INVALID).splitlines()
+    assert sorted(line.split(": ")[:3] for line in lines) == [
+        ["synproxy", f"{daemon.path}:1:1", "ports"],
+        ["synproxy", f"{daemon.path}:1:11", "services"],
+    ]
+    daemon.path.unlink()
+    assert config("diff", *how, code=ExitCode.INVALID) == (
+        f"synproxy: {daemon.path}: can't be read: No such file or directory\n")
+
+
+def test_the_help_of_diff_says_how_it_ends(config):
+    said = " ".join(config("diff", "--help").split())
+    assert f"End with exit code {ExitCode.CONFLICT.value} where anything differs." in said
+    assert f"Exit code {ExitCode.INVALID.value} where the file has mistakes" in said
+
+
 def test_apply_shows_what_it_changed_and_how_long_it_took(config, file):
     lines = config("apply", file).splitlines()
     assert [line.split() for line in lines[:3]] == [
@@ -107,6 +126,17 @@ def test_apply_shows_what_it_changed_and_how_long_it_took(config, file):
 def test_apply_validates_only(config, file):
     assert config("apply", file, "--validate-only").splitlines()[-1] == "nothing was changed"
     assert len(config("history").splitlines()) == 2
+
+
+def test_each_line_that_refuses_a_file_names_it(daemon, config, tmp_path):
+    wanted = tmp_path / "wanted.yaml"
+    wanted.write_text(SERVICES.replace("net_ring1", "net_ring5") + "limits: {half_open: 64}\n")
+    lines = config("apply", str(wanted), code=ExitCode.CONFLICT).splitlines()
+    assert [line.split(": ")[:3] for line in lines] == [
+        ["synproxy", str(wanted), "ports.server.device"],
+        ["synproxy", str(wanted), "limits.half_open"],
+        ["synproxy", str(wanted), "nothing was applied"],
+    ]
 
 
 def test_apply_with_confirmation_says_what_to_do(synproxy, config, file):
