@@ -36,7 +36,7 @@ def test_no_rights(configure, veth):
         folder.chmod(0o755)
     code, line = refused(config, user=65534, group=65534, extra_groups=[])
     assert code == ExitCode.DENIED
-    assert f"{veth[0]}: net_af_xdp needs CAP_NET_RAW and CAP_NET_ADMIN and CAP_BPF" in line
+    assert f"{veth[0]}: net_af_xdp needs CAP_NET_RAW and CAP_NET_ADMIN and CAP_SYS_ADMIN" in line
 
 
 def test_no_such_interface(configure):

@@ -59,11 +59,11 @@ def status(tmp_path):
 @pytest.mark.parametrize(
     ("capabilities", "lacking"),
     [
-        (NET_ADMIN | NET_RAW | BPF, []),
+        (NET_ADMIN | NET_RAW | BPF, ["eth1: net_af_xdp needs CAP_SYS_ADMIN"]),
         (NET_ADMIN | NET_RAW | SYS_ADMIN, []),
-        (NET_RAW | BPF, ["eth1: net_af_xdp needs CAP_NET_ADMIN"]),
-        (NET_RAW, ["eth1: net_af_xdp needs CAP_NET_ADMIN and CAP_BPF"]),
-        (0, ["eth1: net_af_xdp needs CAP_NET_RAW and CAP_NET_ADMIN and CAP_BPF",
+        (NET_RAW | SYS_ADMIN, ["eth1: net_af_xdp needs CAP_NET_ADMIN"]),
+        (NET_RAW, ["eth1: net_af_xdp needs CAP_NET_ADMIN and CAP_SYS_ADMIN"]),
+        (0, ["eth1: net_af_xdp needs CAP_NET_RAW and CAP_NET_ADMIN and CAP_SYS_ADMIN",
              "eth2: net_af_packet needs CAP_NET_RAW"]),
     ],
 )
