@@ -27,8 +27,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # What the product is built from and runs on, then what the lab and the tests drive it with.
 PACKAGES := gcc libc6-dev pkg-config python3 python3-dev python3-venv libdpdk-dev dpdk-dev \
             iproute2 ethtool util-linux nftables iptables netbase curl iputils-ping \
-            nginx-light wrk iperf3 openssl openssh-client libwrap0 redis-tools tshark zsh fish \
-            valgrind
+            nginx-light wrk iperf3 openssl openssh-client libwrap0 redis-tools systemd tshark zsh \
+            fish valgrind
 
 # All but what is written out of them: README.md by `make compare`, proto/README.md.
 SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__pycache__/*' \

@@ -243,8 +243,10 @@ def configure(tmp_path: Path) -> Callable[..., Path]:
 def start() -> Iterator[Callable[..., Running]]:
     daemons: list[Running] = []
 
-    def run(config: Path, env: dict[str, str] | None = None) -> Running:
-        daemons.append(Running(config, env))
+    def run(
+        config: Path, env: dict[str, str] | None = None, before: Sequence[str] = ()
+    ) -> Running:
+        daemons.append(Running(config, env, before))
         return daemons[-1]
 
     yield run

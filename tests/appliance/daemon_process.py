@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -44,12 +45,16 @@ def finished(verb: str, config: Path, **how: object) -> subprocess.CompletedProc
 class Running:
     """A daemon that has said that it is ready."""
 
-    def __init__(self, config: Path, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, config: Path, env: dict[str, str] | None = None, before: Sequence[str] = ()
+    ) -> None:
+        """`before` is a command that executes the one after it."""
         self._log = config.with_suffix(".log")
         self.address = f"unix:{config.with_suffix('.sock')}"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                command("run", config), stdout=log, stderr=log, env={**os.environ, **(env or {})}
+                [*before, *command("run", config)], stdout=log, stderr=log,
+                env={**os.environ, **(env or {})},
             )
         deadline = time.monotonic() + READY_S
         while "ready: " not in self.said():
