@@ -40,7 +40,7 @@ def command(
     frame was dropped is its comment:
 
     \b
-        synproxy capture --reason cookie_invalid --write - |
+        synproxy capture --reason unknown_rate --write - |
             tshark -r - -T fields -e frame.comment
     """
     request = api.CaptureRequest(

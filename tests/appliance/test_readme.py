@@ -11,6 +11,7 @@ from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 
 from appliance.config.load import config_parse
 from appliance.host.certificates import holds_authority, pair_misfit
+from cython_core.dataplane import COUNTERS, EVENT_REASONS
 
 from .doors import channel_with
 
@@ -44,6 +45,21 @@ def test_its_commands_make_certificates(tmp_path):
         check=True, cwd=tmp_path, capture_output=True, text=True,
     )
     assert "DNS:controller.example" in shown.stdout
+
+
+def test_the_reasons_that_it_watches_and_captures_are_seen_with_the_default():
+    """Where unknown_flow is FORWARD, no cookie is invalid."""
+    reasons = set(re.findall(r"--reason (\w+)", README))
+    assert reasons
+    assert reasons <= {*EVENT_REASONS} - {"cookie_invalid"}
+
+
+def test_what_grows_at_night_is_counted():
+    night = README.partition("## At 3 a.m., under attack\n")[2].partition("\n## ")[0]
+    grows = [row.split("|")[1] for row in night.splitlines() if row.startswith("| `")]
+    names = {name for cell in grows for name in re.findall(r"`(\w+)`", cell)}
+    assert len(grows) > 5
+    assert names <= {*COUNTERS}
 
 
 def test_its_line_of_the_log_is_one(doors, authority):
