@@ -54,6 +54,7 @@ class Plane:
         self.left: dict[int, int] = {}
         self.connections_left = 0        # of each service that is deleted
         self.grown: dict[int, int] = {}     # by slot: what its first counter has more
+        self._offsets: dict[int, int] = {}  # by slot: what former services of it had counted
         self._seen = 0
         self.drains: list[str] = []     # as they were told
         self.rotations = 0
@@ -106,11 +107,14 @@ class Plane:
     def publish(self, services: Sequence[ServiceSpec]) -> int:
         if self.failing:
             raise DataplaneError("no memory for another snapshot; raise memory.size_mib")
-        former = self.published[-1] if self.published else []
+        former, kept = ({spec.slot: spec.name for spec in one}
+                        for one in (self.published[-1] if self.published else [], services))
         for slot in self.drained():
             del self.left[slot]
-        kept = {spec.slot for spec in services}
-        self.left |= {spec.slot: self.connections_left for spec in former if spec.slot not in kept}
+        self.left |= {slot: self.connections_left for slot in former if slot not in kept}
+        if former:
+            self._offsets |= {slot: self._counted(slot) for slot, name in kept.items()
+                              if former.get(slot) != name}
         self.published.append(list(services))
         return len(self.published)
 
@@ -130,8 +134,12 @@ class Plane:
         ]
 
     def service_counters(self, slot: int) -> dict[str, int]:
-        count = 10 + slot + self.grown.get(slot, 0)
+        count = self._counted(slot) - self._offsets.get(slot, 0)
         return dict.fromkeys(SERVICE_COUNTERS, 0) | {SERVICE_COUNTERS[0]: count}
+
+    def _counted(self, slot: int) -> int:
+        """By all that ever had the slot."""
+        return 10 + slot + self.grown.get(slot, 0)
 
     def service_changes(
         self, slots: Sequence[int], seen: Seen
@@ -139,12 +147,12 @@ class Plane:
         seen.make_room(slots, 8)
         changes = []
         for slot in slots:
-            at, counted = 8 * seen.places[slot], self.service_counters(slot)
-            count = counted[SERVICE_COUNTERS[0]]
+            at, count = 8 * seen.places[slot], self._counted(slot)
             former = int.from_bytes(seen.words[at:at + 8], "little")
             seen.words[at:at + 8] = count.to_bytes(8, "little")
             if slot in seen.fresh or count != former:
-                changes.append((slot, counted, {SERVICE_COUNTERS[0]: count - former}))
+                changes.append((slot, self.service_counters(slot),
+                                {SERVICE_COUNTERS[0]: count - former}))
         seen.fresh.difference_update(slots)
         return changes
 

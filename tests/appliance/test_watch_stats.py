@@ -6,6 +6,7 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from synproxy.v1 import stats_service_pb2 as api
+from synproxy.v1.service_pb2 import Service
 from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 
 from appliance.lab.waiting import until
@@ -35,6 +36,17 @@ def watch(daemon):
 
 def names(sample):
     return [service.name for service in sample.stats.services]
+
+
+def delete(daemon, name):
+    """It has no connections, so that its slot is free at once."""
+    daemon.call(daemon.catalogue.delete(name))
+    daemon.plane.left.clear()
+
+
+def create(daemon, name):
+    daemon.call(daemon.catalogue.create(
+        Service(name=name, prefixes=["198.51.100.1"], ports=["53"])))
 
 
 def refusal(call):
@@ -85,13 +97,17 @@ def test_a_watch_of_one_service_hears_of_no_other(daemon, watch):
 def test_a_new_service_is_told_and_has_no_rates_of_who_had_its_slot(daemon, watch):
     samples = watch()
     next(samples)
-    daemon.call(daemon.catalogue.delete("mail"))
     daemon.plane.grown[1] = 1000
-    service = daemon.catalogue.service("web")
-    service.name, service.prefixes[:] = "dns", ["198.51.100.1"]
-    daemon.call(daemon.catalogue.create(service))
+    delete(daemon, "mail")
+    create(daemon, "dns")
+    assert daemon.catalogue.slot("dns") == 1
+    (dns,) = next(sample for sample in samples if names(sample) == ["dns"]).stats.services
+    assert (dict(dns.counters), dict(dns.rates)) == ({}, {})
+    daemon.plane.grown[1] += 5
     changed = next(sample for sample in samples if names(sample))
-    assert names(changed) == ["dns"]
+    (dns,) = changed.stats.services
+    assert dns.counters[FIRST] == 5
+    assert dns.rates[FIRST] == pytest.approx(5e9 / changed.period.ToNanoseconds())
 
 
 @pytest.mark.parametrize(("interval", "words"), [
