@@ -32,7 +32,7 @@ def command(
 
     What was never counted is left out.  The drops stand with the most frequent first.  With
     --watch, json and yaml are a message for each look, and tell of the services whose numbers have
-    changed.
+    changed, or that have gone.
     """
     if services and not watch:
         raise click.UsageError("--service goes with --watch")
@@ -58,6 +58,8 @@ def _watch(stub: StatsServiceStub, request: api.WatchStatsRequest, zeros: bool) 
     for sample in stub.WatchStats(request):
         for service in known.values():
             service.rates.clear()       # a service that rests isn't told of
+        for name in sample.gone:
+            known.pop(name, None)
         known.update((service.name, service) for service in sample.stats.services)
         stats = api.GetStatsResponse()
         stats.CopyFrom(sample.stats)

@@ -36,7 +36,7 @@ from appliance.management.differences import (
     differences_of,
     service_resource,
 )
-from appliance.management.slots import Slots
+from appliance.management.slots import Slots, Tenant
 from appliance.management.uncut import uncut
 from appliance.management.watchers import Kind, Watchers
 from appliance.state.history import History, Origin, unconfirmed
@@ -93,6 +93,10 @@ class Catalogue:
     def names(self) -> Mapping[int, str]:
         """By slot, in the order in which the services came."""
         return self._slots.names()
+
+    def tenants(self) -> Mapping[int, Tenant]:
+        """Likewise; who comes anew is another one, whatever its name and slot."""
+        return self._slots.tenants()
 
     def specs(self) -> list[ServiceSpec]:
         """What the data plane runs, likewise."""

@@ -12,6 +12,7 @@ from synproxy.v1 import stats_service_pb2 as api
 
 from appliance.config.duration import NS_PER_S, duration_of
 from appliance.management.catalogue import Catalogue
+from appliance.management.slots import Tenant
 from cython_core.dataplane import DROP_REASONS, Dataplane, PortStats, Seen, WorkerStats
 
 STEP = 256              # services read at once, some milliseconds where all are busy
@@ -31,7 +32,9 @@ class Sampler:
         self._dataplane = dataplane
         self._only = frozenset(only)
         self._seen = Seen()
-        self._names: dict[int, str] = {}
+        self._listed: Mapping[int, Tenant] = {}         # as the catalogue has them
+        self._tenants: dict[int, Tenant] = {}
+        self.came: frozenset[str] = frozenset()     # who wasn't there a sample before
         self._taken_ns = 0
         self._workers: dict[int, WorkerStats] = {}
         self._ports: dict[str, PortStats] = {}
@@ -50,31 +53,38 @@ class Sampler:
         )
         stats.sample_time.GetCurrentTime()
         stats.uptime.CopyFrom(duration_of(now_ns - _BEGAN_NS))
-        slots = self._slots()
+        sample = api.WatchStatsResponse(gone=self._look())
+        slots = list(self._tenants)
         for first in range(0, len(slots), STEP):
             stats.services.extend(self._take_services(slots[first:first + STEP],
                                                       period_ns / NS_PER_S))
             await asyncio.sleep(0)
-        sample = api.WatchStatsResponse(stats=stats)
+        sample.stats.CopyFrom(stats)
         if period_ns:
             sample.period.CopyFrom(duration_of(period_ns))
         return sample
 
-    def _slots(self) -> list[int]:
-        """Of those services that are there now; one that has a former one's slot is fresh."""
-        names = {slot: name for slot, name in self._catalogue.names().items()
-                 if not self._only or name in self._only}
-        self._seen.fresh.update(slot for slot, name in names.items()
-                                if self._names.get(slot) != name)
-        self._names = names
-        return list(names)
+    def _look(self) -> list[str]:
+        """Who is there now; returns who has gone.  One that has a former one's slot is fresh."""
+        former, listed = self._tenants, self._catalogue.tenants()
+        if listed is self._listed:
+            self.came = frozenset()
+            return []
+        self._listed = listed
+        self._tenants = {slot: tenant for slot, tenant in listed.items()
+                         if not self._only or tenant.name in self._only}
+        fresh = {slot for slot, tenant in self._tenants.items() if former.get(slot) != tenant}
+        self._seen.fresh.update(fresh)
+        before, now = set(former.values()), set(self._tenants.values())
+        self.came = frozenset(tenant.name for tenant in now - before)
+        return [tenant.name for tenant in former.values() if tenant not in now]
 
     def _take_services(self, slots: list[int], period_s: float) -> list[api.ServiceStats]:
-        there = self._catalogue.names()     # one may have gone between two steps
+        there = self._catalogue.tenants()   # one may have gone between two steps
         return [
             self._service(slot, counters, grown, period_s)
             for slot, counters, grown in self._dataplane.service_changes(slots, self._seen)
-            if there.get(slot) == self._names[slot]
+            if there.get(slot) == self._tenants[slot]
         ]
 
     def _service(
@@ -82,7 +92,7 @@ class Sampler:
     ) -> api.ServiceStats:
         cookies = self._dataplane.service_cookies(slot)
         stats = api.ServiceStats(
-            name=self._names[slot],
+            name=self._tenants[slot].name,
             # Thousands of services may be there, and few of them busy.
             counters={name: count for name, count in counters.items() if count},
             cookies=cookies.on,

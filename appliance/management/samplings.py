@@ -1,13 +1,18 @@
 """Those who watch the stats: all that ask for the same are served from one sampling.
 
 A reader holds one sample.  Where it is slow the next one takes its place, and with it go the
-services that only the lost one told of, so that their last state isn't lost.
+services that only the lost one told of, so that their last state isn't lost, nor that they have
+gone.
+
+Its first one is its own, of everything.  It is taken between two of the sampling, so that whatever
+changes from then on is in the next one.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from synproxy.v1 import stats_service_pb2 as api
 
@@ -33,13 +38,26 @@ class Reader:
     def __init__(self) -> None:
         self._unread: api.WatchStatsResponse | None = None
         self._lost = 0
-        self._rested: dict[str, api.ServiceStats] = {}      # of lost samples
+        # Of lost samples, and only what this reader can make something of.
+        self._rested: dict[str, api.ServiceStats] = {}
+        self._gone: dict[str, None] = {}        # in the order in which they went
+        self._came: set[str] = set()            # nothing was read of them
+        self._told = False
         self._arrived = asyncio.Event()
 
-    def tell(self, sample: api.WatchStatsResponse) -> None:
+    def tell(self, sample: api.WatchStatsResponse, came: Collection[str] = ()) -> None:
+        """`came` are the services that weren't there in the sample before."""
         if self._unread is not None:
             self._lost += 1
             self._rested.update((one.name, one) for one in self._unread.stats.services)
+        for name in sample.gone:
+            self._rested.pop(name, None)
+            if name not in self._came:
+                self._gone[name] = None
+            self._came.discard(name)
+        if self._told:          # its first may have told of those before
+            self._came.update(came)
+        self._told = True
         self._unread = sample
         self._arrived.set()
 
@@ -52,43 +70,64 @@ class Reader:
         self._arrived.clear()
         sample, self._unread = self._unread, None
         assert sample is not None
-        if not self._lost:
-            return sample
-        # Others read the same message.
+        if self._lost:
+            sample = self._joined(sample)
+        self._lost = 0
+        for kept in (self._rested, self._gone, self._came):
+            kept.clear()
+        return sample
+
+    def _joined(self, sample: api.WatchStatsResponse) -> api.WatchStatsResponse:
+        """It, and what of the lost ones still holds."""
         own = api.WatchStatsResponse()
-        own.CopyFrom(sample)
-        own.lost, self._lost = self._lost, 0
+        own.CopyFrom(sample)        # others read the same message
+        own.lost = self._lost
+        own.gone[:] = self._gone
         told = {service.name for service in own.stats.services}
         for name, service in self._rested.items():
             if name not in told:
                 own.stats.services.add().CopyFrom(service)
                 own.stats.services[-1].rates.clear()
-        self._rested.clear()
         return own
 
 
 class Sampling:
     """One for all readers of the same interval and services, while there are any."""
 
-    def __init__(self, sampler: Sampler, interval_ns: int) -> None:
+    def __init__(self, make: Callable[[], Sampler], interval_ns: int) -> None:
         self.readers: set[Reader] = set()
-        self._sampler = sampler
+        self._make = make
         self._interval_s = interval_ns / NS_PER_S
-        self._task = asyncio.create_task(self._run())
+        self._begun: set[Reader] = set()        # those who have had their first
+        self._taking = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
 
-    def end(self) -> None:
-        self._task.cancel()
+    async def first(self, reader: Reader) -> api.WatchStatsResponse:
+        """Everything there is; what changes from then on is told to the reader."""
+        async with self._taking:
+            sampler = self._make()
+            sample = await sampler.take()
+            if self._task is None:
+                self._task = asyncio.create_task(self._run(sampler))
+            self._begun.add(reader)
+            return sample
 
-    async def _run(self) -> None:
-        await self._sampler.take()
+    def leave(self, reader: Reader) -> None:
+        self.readers.discard(reader)
+        self._begun.discard(reader)
+        if not self.readers and self._task is not None:
+            self._task.cancel()
+
+    async def _run(self, sampler: Sampler) -> None:
         took_s = 0.0
         while True:
             await asyncio.sleep(max(self._interval_s - took_s, PAUSE_FACTOR * took_s))
-            began_s = time.monotonic()
-            sample = await self._sampler.take()
-            for reader in self.readers:
-                reader.tell(sample)
-            took_s = time.monotonic() - began_s
+            async with self._taking:
+                began_s = time.monotonic()
+                sample = await sampler.take()
+                for reader in self._begun:
+                    reader.tell(sample, sampler.came)
+                took_s = time.monotonic() - began_s
 
 
 class Samplings:
@@ -98,7 +137,9 @@ class Samplings:
         self._samplings: dict[Key, Sampling] = {}
 
     @contextmanager
-    def reader(self, interval_ns: int, services: frozenset[str]) -> Iterator[Reader]:
+    def reader(
+        self, interval_ns: int, services: frozenset[str]
+    ) -> Iterator[tuple[Sampling, Reader]]:
         """Raises TooManyReadersError."""
         key = (interval_ns, services)
         readers = sum(len(sampling.readers) for sampling in self._samplings.values())
@@ -109,14 +150,13 @@ class Samplings:
                 raise TooManyReadersError(
                     f"{SAMPLINGS_MAX} different intervals or sets of services are watched already;"
                     " watch what another one does")
-            sampler = Sampler(self._catalogue, self._dataplane, services)
-            self._samplings[key] = Sampling(sampler, interval_ns)
+            make = partial(Sampler, self._catalogue, self._dataplane, services)
+            self._samplings[key] = Sampling(make, interval_ns)
         reader, sampling = Reader(), self._samplings[key]
         sampling.readers.add(reader)
         try:
-            yield reader
+            yield sampling, reader
         finally:
-            sampling.readers.discard(reader)
+            sampling.leave(reader)
             if not sampling.readers:
-                sampling.end()
                 del self._samplings[key]

@@ -6,8 +6,16 @@ leaves.
 
 import itertools
 from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
 
 from appliance.management.change_errors import NoSlotError
+
+
+class Tenant(NamedTuple):
+    """A service, and no other that was called so before or will be later."""
+
+    name: str
+    number: int
 
 
 class Slots:
@@ -15,6 +23,9 @@ class Slots:
         """`limit` is how many slots there are."""
         self._of: Mapping[str, int] = {name: slot for slot, name in enumerate(names)}
         self._names: Mapping[int, str] | None = None    # by slot, once somebody has asked
+        self._tenants: Mapping[int, Tenant] | None = None   # likewise
+        self._numbers: dict[str, int] = {}  # of those that came later than at the start
+        self._came = itertools.count(1)
         self._left: dict[int, str] = {}     # by whom it is being left
         self._limit = limit
 
@@ -32,6 +43,13 @@ class Slots:
         if self._names is None:
             self._names = {slot: name for name, slot in self._of.items()}
         return self._names
+
+    def tenants(self) -> Mapping[int, Tenant]:
+        """Likewise."""
+        if self._tenants is None:
+            self._tenants = {slot: Tenant(name, self._numbers.get(name, 0))
+                             for name, slot in self._of.items()}
+        return self._tenants
 
     def name_of(self, slot: int) -> str:
         """Of who has it, or is leaving it; "" where nobody does."""
@@ -62,9 +80,13 @@ class Slots:
 
     def take(self, of: Mapping[str, int]) -> None:
         """They are published."""
+        if of is self._of:
+            return
         self._left |= {slot: name for name, slot in self._of.items() if name not in of}
+        self._numbers = {name: number for name, number in self._numbers.items() if name in of}
+        self._numbers |= {name: next(self._came) for name in of if name not in self._of}
         self._of = of
-        self._names = None
+        self._names = self._tenants = None
 
     def forget_all_but(self, leaving: Collection[int]) -> None:
         """What is being left; who has left the other slots is done."""

@@ -61,9 +61,8 @@ class StatsServicer(StatsServiceServicer):
             await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
         interval_ns = duration_ns(request.interval) or INTERVAL_DEFAULT_NS
         try:
-            with self._samplings.reader(interval_ns, services) as reader:
-                # Its own, for the sampling may be under way and tells only of what changes.
-                yield await Sampler(self._catalogue, self._dataplane, services).take()
+            with self._samplings.reader(interval_ns, services) as (sampling, reader):
+                yield await sampling.first(reader)
                 async for sample in reader.samples():
                     yield sample
         except TooManyReadersError as error:

@@ -1,6 +1,7 @@
 """WatchStats: samples with rates, of what has changed; what a slow reader loses."""
 
 import time
+from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -9,12 +10,14 @@ from synproxy.v1 import stats_service_pb2 as api
 from synproxy.v1.service_pb2 import Service
 from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 
+from appliance.cli import stats
 from appliance.lab.waiting import until
-from appliance.management import samplings
+from appliance.management import sampler, samplings
 from appliance.management.samplings import Reader
 from cython_core.dataplane import COUNTERS, SERVICE_COUNTERS
 
 CALL_S = 10
+MAIL = Service(name="mail", prefixes=["192.0.2.25"], ports=["25"])
 FIRST = SERVICE_COUNTERS[0]
 SOON = Duration(nanos=100_000_000)
 
@@ -47,6 +50,11 @@ def delete(daemon, name):
 def create(daemon, name):
     daemon.call(daemon.catalogue.create(
         Service(name=name, prefixes=["198.51.100.1"], ports=["53"])))
+
+
+def sampling_of(daemon):
+    (sampling,) = daemon.server._stats._samplings._samplings.values()
+    return sampling
 
 
 def refusal(call):
@@ -110,6 +118,58 @@ def test_a_new_service_is_told_and_has_no_rates_of_who_had_its_slot(daemon, watc
     assert dns.rates[FIRST] == pytest.approx(5e9 / changed.period.ToNanoseconds())
 
 
+def test_one_that_has_gone_is_told_once(daemon, watch):
+    samples, of_web = watch(), watch(services=["web"])
+    next(samples)
+    next(of_web)
+    delete(daemon, "mail")
+    gone = next(sample for sample in samples if sample.gone)
+    assert (list(gone.gone), names(gone)) == (["mail"], [])
+    assert not next(samples).gone
+    assert not next(of_web).gone
+
+
+def test_one_that_was_created_anew_between_two_samples_has_gone_before(daemon, watch):
+    samples = watch()
+    next(samples)
+
+    async def anew():
+        """Without a sample in between."""
+        async with sampling_of(daemon)._taking:
+            await daemon.catalogue.delete("mail")
+            daemon.plane.left.clear()
+            await daemon.catalogue.create(MAIL)
+
+    daemon.call(anew())
+    assert daemon.catalogue.slot("mail") == 1
+    told = next(sample for sample in samples if sample.gone)
+    assert (list(told.gone), names(told)) == (["mail"], ["mail"])
+    assert dict(told.stats.services[0].counters) == {}
+    again = next(samples)
+    assert (list(again.gone), names(again)) == ([], [])
+
+
+def test_what_changes_while_the_first_watch_begins_is_told_with_its_rate(
+    daemon, watch, monkeypatch
+):
+    take = sampler.Sampler._take_services
+
+    def step(self, slots, period_s):
+        """Changes web right behind the first look at it."""
+        taken = take(self, slots, period_s)
+        daemon.plane.grown[0] = 100
+        return taken
+
+    monkeypatch.setattr(sampler.Sampler, "_take_services", step)
+    samples = watch()
+    web, _ = next(samples).stats.services
+    assert web.counters[FIRST] == 10
+    changed = next(sample for sample in samples if names(sample))
+    (web,) = changed.stats.services
+    assert web.counters[FIRST] == 110
+    assert web.rates[FIRST] == pytest.approx(100e9 / changed.period.ToNanoseconds())
+
+
 @pytest.mark.parametrize(("interval", "words"), [
     (Duration(nanos=99_000_000), "99ms"), (Duration(seconds=3601), "1h1s"),
     (Duration(nanos=100_000_001), "steps of 1ms")])
@@ -162,6 +222,36 @@ def test_a_slow_reader_loses_samples_and_no_services_last_state():
     assert latest == sample(("web", 3)), "others read it, too"
     reader.tell(sample())
     assert reader._read() == sample()
+
+
+def gone(*names, services=(), **fields):
+    told = sample(*services, **fields)
+    told.gone.extend(names)
+    return told
+
+
+def test_a_slow_reader_hears_who_has_gone_and_of_whom_it_never_heard_nothing():
+    reader = Reader()
+    reader.tell(sample(("web", 1), ("mail", 2)))
+    reader.tell(gone("web", services=[("dns", 1)]), came=["dns"])
+    reader.tell(gone("dns", "mail", services=[("mail", 0)]), came=["mail"])
+    reader.tell(sample())
+    read = reader._read()
+    assert (list(read.gone), names(read), read.lost) == (["web", "mail"], ["mail"], 3)
+    assert read.stats.services[0].counters[FIRST] == 0
+    for round_ in range(100):
+        reader.tell(sample((f"s{round_}", 1)), came=[f"s{round_}"])
+        reader.tell(gone(f"s{round_}"))
+    assert len(reader._gone) + len(reader._came) + len(reader._rested) == 0
+
+
+def test_the_table_has_none_that_has_gone(capsys):
+    told = [sample(("web", 1), ("mail", 7)), gone("mail", services=[("web", 2)])]
+    stub = SimpleNamespace(
+        GetStats=lambda request, timeout: api.GetStatsResponse(), WatchStats=lambda request: told)
+    stats._watch(stub, api.WatchStatsRequest(), zeros=False)
+    first, second = capsys.readouterr().out.split("generation")[1:]
+    assert ("mail" in first, "mail" in second, "web" in second) == (True, False, True)
 
 
 class TestRatesOver:
