@@ -2,6 +2,7 @@
 
 import time
 from types import SimpleNamespace
+from typing import cast
 
 import grpc
 import pytest
@@ -249,7 +250,7 @@ def test_the_table_has_none_that_has_gone(capsys):
     told = [sample(("web", 1), ("mail", 7)), gone("mail", services=[("web", 2)])]
     stub = SimpleNamespace(
         GetStats=lambda request, timeout: api.GetStatsResponse(), WatchStats=lambda request: told)
-    stats._watch(stub, api.WatchStatsRequest(), zeros=False)
+    stats._watch(cast(StatsServiceStub, stub), api.WatchStatsRequest(), zeros=False)
     first, second = capsys.readouterr().out.split("generation")[1:]
     assert ("mail" in first, "mail" in second, "web" in second) == (True, False, True)
 
