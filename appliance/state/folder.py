@@ -1,8 +1,15 @@
-"""The folder of revisions: each is a file that is there whole or not at all.
+"""The folder of revisions: each is there whole or not at all.
 
-A file is written under another name, flushed (fsync), renamed, and the folder flushed: rename(2)
-is atomic, and without the last step a power cut may undo it.  What is read here may be anybody's
-work or a disk's: nothing of it is trusted, and what isn't a revision is named and left alone.
+    0000000041.revision     the whole of it
+    0000000041.changes      those behind it that change one service, one behind the other
+
+A whole one is written under another name, flushed (fsync), renamed, and the folder flushed:
+rename(2) is atomic, and without the last step a power cut may undo it.  Changes are appended and
+flushed, as many at once as there are; of one that is cut off in the middle its checksum tells.
+Whoever appends says where, so that nothing is built upon what a failure has left behind.
+
+What is read here may be anybody's work or a disk's: nothing of it is trusted, and what isn't a
+revision is named and left alone.
 
 The folder stays open, so that a path which leads elsewhere one day changes nothing.
 """
@@ -24,6 +31,7 @@ FILE_MODE = 0o600
 FILE_BYTES_MAX = 64 << 20
 
 _NAME = re.compile(r"([0-9]{10})\.revision")
+_CHANGES = re.compile(r"([0-9]{10})\.changes")
 _UNFINISHED = re.compile(r"[0-9]{10}\.unfinished")
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -54,15 +62,20 @@ class Folder:
 
     def numbers(self) -> list[int]:
         """Of all that are called revisions, whole or not, from the first on."""
-        return sorted(int(match[1]) for match in map(_NAME.fullmatch, self._names()) if match)
+        return self._numbers(_NAME)
+
+    def bases(self) -> list[int]:
+        """Behind which there are changes, likewise."""
+        return self._numbers(_CHANGES)
 
     def foreign(self) -> list[str]:
         """The names of what isn't ours."""
-        return sorted(name for name in self._names() if not _NAME.fullmatch(name))
+        return sorted(name for name in self._names()
+                      if not _NAME.fullmatch(name) and not _CHANGES.fullmatch(name))
 
     def read(self, number: int) -> tuple[StoredRevision, int]:
         """With its length in bytes.  Raises DamagedError, OSError."""
-        content = self._content(file_name(number))
+        content = self._content(file_name(number), "is no revision of synproxy")
         stored = stored_decode(content)
         if stored.revision.number != number:
             raise DamagedError(f"is revision {stored.revision.number} under another name")
@@ -88,11 +101,53 @@ class Folder:
         os.fsync(self._fd)
         return len(content)
 
+    def read_changes(self, base: int) -> bytes:
+        """Raises DamagedError, OSError."""
+        return self._content(changes_name(base), "holds no changes of synproxy")
+
+    def append(self, base: int, length: int, content: bytes) -> None:
+        """Behind `length` bytes, 0 where the file is to be made; returns once it is on disk.
+        Raises OSError, and then the file has this length, unless the disk denies that as well."""
+        made = os.O_CREAT if length == 0 else 0
+        try:
+            with open(self._opened(base, os.O_APPEND | made), "ab") as file:
+                if os.fstat(file.fileno()).st_size != length:
+                    os.ftruncate(file.fileno(), length)
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            if made:
+                os.fsync(self._fd)
+        except OSError:
+            with suppress(OSError):
+                self.cut(base, length)
+            raise
+
+    def cut(self, base: int, length: int) -> None:
+        """The changes behind so many bytes are no more; a file without any is removed.  Raises
+        OSError."""
+        if length == 0:
+            self._unlink(changes_name(base))
+            return
+        with open(self._opened(base), "ab") as file:
+            os.ftruncate(file.fileno(), length)
+            os.fsync(file.fileno())
+
     def remove(self, number: int) -> None:
         """Again is no error.  Raises OSError."""
+        self._unlink(file_name(number))
+
+    def _unlink(self, name: str) -> None:
         with suppress(FileNotFoundError):
-            os.unlink(file_name(number), dir_fd=self._fd)
+            os.unlink(name, dir_fd=self._fd)
         os.fsync(self._fd)
+
+    def _opened(self, base: int, how: int = 0) -> int:
+        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | how
+        return os.open(changes_name(base), flags, FILE_MODE, dir_fd=self._fd)
+
+    def _numbers(self, pattern: re.Pattern[str]) -> list[int]:
+        return sorted(int(match[1]) for match in map(pattern.fullmatch, self._names()) if match)
 
     def _check(self) -> None:
         status = os.fstat(self._fd)
@@ -120,12 +175,12 @@ class Folder:
     def _names(self) -> list[str]:
         return os.listdir(self._fd)
 
-    def _content(self, name: str) -> bytes:
+    def _content(self, name: str, otherwise: str) -> bytes:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with open(os.open(name, flags, dir_fd=self._fd), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or status.st_size > FILE_BYTES_MAX:
-                raise DamagedError("is no revision of synproxy")
+                raise DamagedError(otherwise)
             return file.read(FILE_BYTES_MAX)
 
 
@@ -144,3 +199,7 @@ def _made(path: Path) -> int:
 
 def file_name(number: int) -> str:
     return f"{number:010}.revision"
+
+
+def changes_name(base: int) -> str:
+    return f"{base:010}.changes"

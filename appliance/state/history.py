@@ -1,6 +1,7 @@
 """The revisions: the newest is what runs, the others are to look at and to go back to.
 
-A revision is on disk before it runs.  One that can't be kept is refused with what it would change,
+A revision is on disk before it runs, and several that come at once are written at once.  One that
+can't be kept is refused with what it would change,
 but for what the daemon does by itself: what a file says when it starts, and the former revision's
 return.  Both would come about again after a restart; they are in memory until the next is written.
 
@@ -10,15 +11,16 @@ No more are kept than was asked for, nor than take BYTES_MAX; the oldest go firs
 import asyncio
 import errno
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from synproxy.v1.revision_pb2 import Difference, Revision
 
 from appliance.config.live import Live
-from appliance.state.folder import Folder, file_name
-from appliance.state.record import DamagedError, Record, record_of
+from appliance.state.folder import Folder
+from appliance.state.record import DamagedError, Record, Step
+from appliance.state.store import Entry, Store
 
 DEFAULT_REVISIONS = 100
 BYTES_MAX = 64 << 20
@@ -68,6 +70,16 @@ class Origin:
     action: str
 
 
+@dataclass(frozen=True)
+class Stepped:
+    """One of several revisions that are made at once; each changes a service of the one before."""
+
+    live: Live
+    step: Step
+    origin: Origin
+    differences: Sequence[Difference]
+
+
 class History:
     def __init__(self, first: Record | None = None, limit: int = DEFAULT_REVISIONS) -> None:
         """In memory."""
@@ -78,11 +90,9 @@ class History:
         self.notices: list[str] = []    # what of the folder is of no use
         self.write_error = ""           # of the last write
         self._limit = limit
-        self._folder: Folder | None = None
+        self._store: Store | None = None
         self._memory: dict[int, Record] = {}            # what isn't on disk
         self._revisions: dict[int, Revision] = {}
-        self._sizes: dict[int, int] = {}                # in bytes
-        self._damaged: list[int] = []
         self._last = 0                                  # the highest number there ever was
         self._newest = first or Record(Revision(), Live(), Live())
 
@@ -93,7 +103,7 @@ class History:
     @property
     def kept(self) -> bool:
         """All is on disk that is asked to be."""
-        asked = self._folder is not None
+        asked = self._store is not None
         return not self.unusable and not self.write_error and (self.persistent or not asked)
 
     def revisions(self) -> list[Revision]:
@@ -119,16 +129,20 @@ class History:
             return self._newest
         if number in self._memory:
             return self._memory[number]
-        if self._folder is None or number not in self._revisions:
+        if self._store is None or number not in self._revisions:
             raise UnknownRevisionError(f"there is no revision {number}, or not any more")
         try:
-            stored, _ = await asyncio.to_thread(self._folder.read, number)
+            return await asyncio.to_thread(self._store.read, number)
         except DamagedError as error:
             raise DamagedError(f"the file of revision {number} {error}") from None
         except OSError as error:
             reason = f"the file of revision {number} can't be read: {error.strerror}"
             raise DamagedError(reason) from None
-        return record_of(stored)
+
+    def stored(self, number: int) -> Record:
+        """From disk.  Raises DamagedError, OSError."""
+        assert self._store is not None
+        return self._store.read(number)
 
     async def add(
         self, live: Live, file: Live, origin: Origin, differences: Sequence[Difference],
@@ -136,25 +150,36 @@ class History:
     ) -> Revision:
         """What runs from now on.  Raises NotKeptError."""
         former = self._newest
-        revision = Revision(
-            number=self._last + 1, create_time=_now(), by=origin.by, action=origin.action,
-            differences=differences[:DIFFERENCES_KEPT], differences_total=len(differences),
-        )
+        revision = _revision(self._last + 1, origin, differences)
         if confirm_within_s:
             revision.confirm_within.FromMilliseconds(round(confirm_within_s * 1000))
             revision.rollback_revision = former.revision.number
-        await self._keep(Record(revision, live, file), must_be_kept)
+        await self._keep([(Record(revision, live, file), None)], must_be_kept)
         self._wait(Waiting(revision.number, former, time.monotonic() + confirm_within_s)
                    if confirm_within_s else None)
         return revision
 
+    async def add_steps(self, several: Sequence[Stepped]) -> None:
+        """What runs from now on, one behind the other; all are kept or none is.  Raises
+        NotKeptError."""
+        file, follows = self._newest.file, self._on_disk(self._newest)
+        entries: list[Entry] = []
+        for number, one in enumerate(several, self._last + 1):
+            revision = _revision(number, one.origin, one.differences)
+            entries.append((Record(revision, one.live, file), one.step if follows else None))
+            follows = True
+        await self._keep(entries, True)
+
     async def take_back(self, former: Record, waiting: Waiting | None) -> None:
-        """The newest was not run after all; `former` goes on."""
-        number = self._newest.revision.number
+        """What came behind `former` was not run after all, and that goes on."""
+        numbers = [number for number in self._revisions if number > former.revision.number]
         self._newest = former
         self._wait(waiting)
-        self._forget(number)
-        await self._remove(number)
+        for number in numbers:
+            self._forget(number)
+        if self._store is not None and numbers:
+            await self._try(self._store.take_back, numbers[0])
+        self.persistent = self._on_disk(former)
 
     async def confirm(self, number: int, by: str) -> Revision:
         """The one that waits, which `number` names, or 0.  Raises what this module defines."""
@@ -166,7 +191,8 @@ class History:
         confirmed.CopyFrom(self._newest.revision)
         confirmed.confirm_time.CopyFrom(_now())
         confirmed.confirmed_by = by
-        await self._keep(Record(confirmed, self._newest.live, self._newest.file), True)
+        record = Record(confirmed, self._newest.live, self._newest.file)
+        await self._keep([(record, None)], True)
         self._wait(None)
         return confirmed
 
@@ -175,36 +201,41 @@ class History:
         self._newest = Record(self._newest.revision, self._newest.live, file)
 
     async def prune(self) -> None:
+        """What is over goes, and what is to be whole on disk is written."""
         kept = {self._newest.revision.number}
         if self.waiting:
             kept.add(self.waiting.former.revision.number)
-        over, total = len(self._revisions) - self._limit, sum(self._sizes.values())
+        oldest = self._forget_over(kept)
+        if self._store is None:
+            return
+        if self._store.whole_due():
+            await self._try(self._store.write_newest)
+        needless = self._store.needless(oldest)
+        if any(needless):
+            await self._try(self._store.remove, needless)
+
+    def _forget_over(self, kept: Collection[int]) -> int:
+        """Returns the first that is left."""
         for number in [number for number in self._revisions if number not in kept]:
-            if over <= 0 and total <= BYTES_MAX:
+            if len(self._revisions) <= self._limit and self._bytes() <= BYTES_MAX:
                 break
-            over, total = over - 1, total - self._sizes[number]
             self._forget(number)
-            await self._remove(number)
-        oldest = next(iter(self._revisions), self._last)
-        for number in [number for number in self._damaged if number < oldest]:
-            self._damaged.remove(number)
-            await self._remove(number)
+        return next(iter(self._revisions), self._last)
+
+    def _bytes(self) -> int:
+        memory = sum(len(record.live.services) for record in self._memory.values())
+        oldest = next(iter(self._revisions))
+        disk = self._store.bytes_from(oldest) if self._store is not None else 0
+        return memory * _SERVICE_BYTES + disk
 
     def load(self, folder: Folder) -> Iterator[str]:
         """What is in the folder, before anything is added.  Tells what of it is of no use."""
-        self._folder = folder
-        stored = None
-        for number in folder.numbers():
-            self._last = number
-            try:
-                stored, self._sizes[number] = folder.read(number)
-                self._revisions[number] = stored.revision
-            except (DamagedError, OSError) as error:
-                self._damaged.append(number)
-                reason = error.strerror if isinstance(error, OSError) else error
-                yield f"{folder.path}/{file_name(number)}: {reason}; it is passed over"
-        if stored is not None:
-            self._newest = record_of(stored)
+        self._store = store = Store(folder)
+        yield from store.load()
+        self._last = store.last
+        self._revisions = dict(list(store.revisions.items())[-self._limit:])
+        if store.newest is not None:
+            self._newest = store.newest
             self.persistent = True
         foreign = folder.foreign()
         for name in foreign[:FOREIGN_SHOWN]:
@@ -213,43 +244,48 @@ class History:
             yield f"{folder.path}: {len(foreign) - FOREIGN_SHOWN} more files are not ours"
 
     def close(self) -> None:
-        if self._folder is not None:
-            self._folder.close()
+        if self._store is not None:
+            self._store.folder.close()
 
-    async def _keep(self, record: Record, must_be_kept: bool) -> None:
-        number, size = record.revision.number, len(record.live.services) * _SERVICE_BYTES
+    async def _keep(self, entries: Sequence[Entry], must_be_kept: bool) -> None:
         on_disk = False
-        if self._folder is not None:
+        if self._store is not None:
             try:
-                size = await asyncio.to_thread(self._folder.write, record)
+                await asyncio.to_thread(self._store.keep, entries)
                 self.write_error, on_disk = "", True
             except OSError as error:
-                self.write_error = f"{self._folder.path}: {error.strerror}"
-                if number not in self._revisions:
-                    await self._remove(number)      # it may be there, and not be known to stay
+                self._failed(error)
                 if must_be_kept:
                     raise NotKeptError(
                         f"{self.write_error}; nothing was changed, since it would not survive a"
                         " restart", error.errno in _FULL) from None
-        self._memory.pop(number, None)
-        if not on_disk:
-            self._memory[number] = record
+        for record, _ in entries:
+            number = record.revision.number
+            self._memory.pop(number, None)
+            if not on_disk:
+                self._memory[number] = record
+            self._last = max(self._last, number)
+            self._newest = record
+            self._revisions[number] = record.revision
         self.persistent = on_disk
-        self._last = max(self._last, number)
-        self._newest = record
-        self._revisions[number] = record.revision
-        self._sizes[number] = size
+
+    def _on_disk(self, record: Record) -> bool:
+        newest = self._store.newest if self._store is not None else None
+        return newest is not None and newest.revision.number == record.revision.number
 
     def _forget(self, number: int) -> None:
-        for kept in (self._revisions, self._sizes, self._memory):
-            kept.pop(number, None)
+        self._revisions.pop(number, None)
+        self._memory.pop(number, None)
 
-    async def _remove(self, number: int) -> None:
-        if self._folder is not None:
-            try:
-                await asyncio.to_thread(self._folder.remove, number)
-            except OSError as error:
-                self.write_error = f"{self._folder.path}: {error.strerror}"
+    async def _try(self, work: Callable[..., None], *arguments: object) -> None:
+        try:
+            await asyncio.to_thread(work, *arguments)
+        except OSError as error:
+            self._failed(error)
+
+    def _failed(self, error: OSError) -> None:
+        assert self._store is not None
+        self.write_error = f"{self._store.folder.path}: {error.strerror}"
 
     def _wait(self, waiting: Waiting | None) -> None:
         self.waiting = waiting
@@ -258,6 +294,13 @@ class History:
 
 def unconfirmed(revision: Revision) -> bool:
     return bool(revision.rollback_revision) and not revision.HasField("confirm_time")
+
+
+def _revision(number: int, origin: Origin, differences: Sequence[Difference]) -> Revision:
+    return Revision(
+        number=number, create_time=_now(), by=origin.by, action=origin.action,
+        differences=differences[:DIFFERENCES_KEPT], differences_total=len(differences),
+    )
 
 
 def _now() -> Timestamp:

@@ -1,23 +1,29 @@
-"""A revision with all that it takes to run it again, as bytes and back.
+"""A revision with all that it takes to run it again, as bytes and back: whole, or, where it changes
+one service of the revision before, as just that.
 
     synproxy revision 1 <SHA-256 of what follows, in hex>\\n
     StoredRevision (revision.proto)
 
-The first line tells people what the file is, and the daemon whether all of it is there.
+    synproxy change 1 <bytes that follow> <SHA-256 of them, in hex>\\n
+    StoredChange
+
+The first line tells people what it is, and the daemon whether all of it is there.
 """
 
 import hashlib
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
-from synproxy.v1.revision_pb2 import Revision, StoredRevision
+from synproxy.v1.revision_pb2 import Revision, StoredChange, StoredRevision
 from synproxy.v1.service_pb2 import Service
 
 from appliance.config.live import Live, live_make
 
 _FORMAT = 1
 _HEAD = re.compile(rb"synproxy revision ([0-9]{1,9}) ([0-9a-f]{64})\n")
+_CHANGE_HEAD = re.compile(rb"synproxy change ([0-9]{1,9}) ([0-9]{1,9}) ([0-9a-f]{64})\n")
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,14 @@ class Record:
     revision: Revision
     live: Live
     file: Live      # the configuration file as it was last taken
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a revision changes of the one before, where it is one service."""
+
+    name: str
+    service: Service | None     # None: it is deleted
 
 
 class DamagedError(Exception):
@@ -92,12 +106,52 @@ def record_of(stored: StoredRevision) -> Record:
     return Record(stored.revision, running, Live(defaults, services))
 
 
+def change_encode(revision: Revision, step: Step) -> bytes:
+    stored = StoredChange(revision=revision)
+    if step.service is None:
+        stored.deleted = step.name
+    else:
+        stored.service.CopyFrom(step.service)
+    body = stored.SerializeToString()
+    return b"synproxy change %d %d %s\n" % (_FORMAT, len(body), _digest(body)) + body
+
+
+def changes_decode(content: bytes) -> Iterator[tuple[StoredChange, int]]:
+    """Each with where it ends, as far as all is in order.  Raises DamagedError where it begins
+    otherwise."""
+    at = 0
+    while (head := _CHANGE_HEAD.match(content, at)) and int(head[1]) == _FORMAT:
+        body = content[head.end():head.end() + int(head[2])]
+        if len(body) < int(head[2]) or _digest(body) != head[3]:
+            break
+        try:
+            stored = StoredChange.FromString(body)
+        except DecodeError:
+            break
+        at = head.end() + len(body)
+        yield stored, at
+    if head and int(head[1]) != _FORMAT:
+        raise DamagedError(f"is of format {int(head[1])}, which this version doesn't know")
+    if at == 0 and not _begins(content, b"synproxy change "):
+        raise DamagedError("holds no changes of synproxy")
+
+
+def record_after(record: Record, changes: Iterable[StoredChange]) -> Record:
+    """What these changes make of it, one behind the other."""
+    revision, services = record.revision, dict(record.live.services)
+    for change in changes:
+        revision = change.revision
+        if change.HasField("service"):
+            services[change.service.name] = change.service
+        else:
+            services.pop(change.deleted, None)
+    return Record(revision, Live(record.live.defaults, services), record.file)
+
+
 def _digest(body: bytes) -> bytes:
     return hashlib.sha256(body).hexdigest().encode()
 
 
-def _begins(content: bytes) -> bool:
-    """It could be the beginning of a revision, cut off in its first line."""
-    prefix = b"synproxy revision "
+def _begins(content: bytes, prefix: bytes = b"synproxy revision ") -> bool:
+    """It could be the beginning of one, cut off in its first line."""
     return content[: len(prefix)] == prefix[: len(content)]
-

@@ -14,7 +14,7 @@ from appliance.config.live import Live, live_merge, live_of, live_violations
 from appliance.config.options import complete
 from appliance.state.folder import Folder, FolderError
 from appliance.state.history import History, Origin, unconfirmed
-from appliance.state.record import DamagedError, Record, record_of
+from appliance.state.record import DamagedError, Record
 
 VIOLATIONS_SHOWN = 3
 
@@ -50,14 +50,14 @@ def start_from(config: Config, path: Path) -> Start:
     history.notices += history.load(folder)
     start.notices += history.notices
     if history.persistent:
-        _restore(start, folder, whole.limits.services)
+        _restore(start, whole.limits.services)
     return start
 
 
-def _restore(start: Start, folder: Folder, services_max: int) -> None:
+def _restore(start: Start, services_max: int) -> None:
     record: Record | None = start.history.newest
     if unconfirmed(start.history.newest.revision):
-        record = _former(start, folder)
+        record = _former(start)
     if record is None:
         return
     merged = live_merge(record.file, start.file, record.live)
@@ -73,7 +73,7 @@ def _restore(start: Start, folder: Folder, services_max: int) -> None:
         for resource in merged.overridden)
 
 
-def _former(start: Start, folder: Folder) -> Record | None:
+def _former(start: Start) -> Record | None:
     """The revision that comes back since the newest wasn't confirmed."""
     newest = start.history.newest.revision
     start.origin = Origin("daemon", f"start: revision {newest.number} was not confirmed")
@@ -81,7 +81,7 @@ def _former(start: Start, folder: Folder) -> Record | None:
         if revision.number > newest.rollback_revision:
             continue
         try:
-            record = record_of(folder.read(revision.number)[0])
+            record = start.history.stored(revision.number)
         except (OSError, DamagedError):
             continue        # told when it was loaded
         start.notices.append(

@@ -6,10 +6,8 @@ from synproxy.v1.revision_pb2 import Revision
 from synproxy.v1.service_pb2 import Service, ServiceOptions
 
 from appliance.config.live import Live
-from appliance.state.history import Origin
-from appliance.state.record import (
-    Record,
-)
+from appliance.state.history import Origin, Stepped
+from appliance.state.record import Record, Step
 
 WEB = Service(name="web", prefixes=["192.0.2.0/24"], ports=["443"])
 ORIGIN = Origin("unix:/run/api.sock", "ServicesService/UpdateService")
@@ -29,6 +27,26 @@ def record(number=1, running=None, file=None):
 
 def add(history, running, **how):
     return asyncio.run(history.add(running, running, ORIGIN, [], **how))
+
+
+def named(name, port=80, prefix="198.51.100.1"):
+    return Service(name=name, prefixes=[prefix], ports=[str(port)])
+
+
+def steps(history, *changed):
+    """Several at once: each a service as it is to be, or the name of one to delete."""
+    running, several = history.newest.live, []
+    for one in changed:
+        services = dict(running.services)
+        if isinstance(one, str):
+            del services[one]
+            step = Step(one, None)
+        else:
+            services[one.name] = one
+            step = Step(one.name, one)
+        running = Live(running.defaults, services)
+        several.append(Stepped(running, step, ORIGIN, []))
+    asyncio.run(history.add_steps(several))
 
 
 def names(path):

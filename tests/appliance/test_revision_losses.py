@@ -12,6 +12,7 @@ import time
 import pytest
 
 from appliance.state import folder as folders
+from appliance.state import store as stores
 from appliance.state.folder import Folder, FolderError, file_name
 from appliance.state.history import NotKeptError
 from appliance.state.record import (
@@ -20,7 +21,7 @@ from appliance.state.record import (
 
 from .daemon_process import as_root
 from .disks import fill
-from .revisions import add, live, names
+from .revisions import add, live, named, names, steps
 
 # Kills.
 
@@ -52,7 +53,7 @@ def dies_at(step):
 
     class Dying:
         def __getattr__(self, name):
-            alike = ("open", "fsync", "rename", "unlink", "fdopen")
+            alike = ("open", "fsync", "rename", "unlink", "fdopen", "fstat")
             return dying(name) if name in alike else getattr(os, name)
 
     vars(folders)["os"] = Dying()
@@ -88,6 +89,57 @@ def test_killed_at_any_step_one_of_the_two_is_there_whole(state, opened, verb):
         kept.add((again.newest.live.defaults.mss, again.newest.revision.confirmed_by))
     # Neither only before nor only after: some steps end it with the former, some with the new one.
     assert len(kept) == 2
+
+
+def test_killed_while_changes_are_appended_all_of_them_are_there_or_none(state, opened):
+    kept = set()
+    for step in range(8):
+        shutil.rmtree(state, ignore_errors=True)
+        history = opened()
+        add(history, live())
+
+        def act(history=history, step=step):
+            dies_at(step)
+            steps(history, named("a"), named("b"))
+
+        child = forked(act)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        again = opened()
+        assert again.notices == []
+        kept.add(tuple(again.newest.live.services))
+        assert status == 9 or kept
+        steps(again, named("c"))
+        assert list(opened().newest.live.services)[-1] == "c"
+    assert kept == {("web",), ("web", "a", "b")}
+
+
+def test_killed_between_a_change_and_the_whole_one_behind_it_nothing_is_lost(
+    state, opened, monkeypatch
+):
+    monkeypatch.setattr(stores, "CHANGES_MAX", 3)
+    found = set()
+    for step in range(12):
+        shutil.rmtree(state, ignore_errors=True)
+        history = opened(limit=2)
+        add(history, live())
+        for name in "abc":
+            steps(history, named(name))
+
+        def act(history=history, step=step):
+            dies_at(step)
+            asyncio.run(history.prune())
+            steps(history, named("d"))
+
+        child = forked(act)
+        os.waitpid(child, 0)
+        found.add(tuple(name for name in names(state) if "unfinished" not in name))
+        again = opened(limit=2)
+        assert again.notices == []
+        assert list(again.newest.live.services)[:4] == ["web", "a", "b", "c"]
+        asyncio.run(again.prune())
+        steps(again, named("e"))
+        assert list(opened().newest.live.services)[-1] == "e"
+    assert len(found) > 2
 
 
 def test_killed_at_any_time_it_comes_back_with_what_was_answered(state, opened, tmp_path):
