@@ -1,54 +1,51 @@
 """The services that run, and the only way to change them.
 
 A change is made to a copy, checked, compiled, kept as a revision and published by the data plane,
-and counts once every worker has acknowledged the snapshot's generation.  One change at a time.
-What can't be kept isn't published, and what can't be published isn't kept.
+and counts once every worker has acknowledged the snapshot's generation.  One change at a time; of
+those that wait for it, all that change one service come next, together.  What can't be kept isn't
+published, and what can't be published isn't kept.
 """
 
 import asyncio
-import hashlib
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from synproxy.v1.revision_pb2 import Revision
 from synproxy.v1.service_pb2 import Service, ServiceOptions
 
-from appliance.config.constraints import constraint_violations
-from appliance.config.live import Live, live_make, live_shared, live_violations, service_own
+from appliance.config.live import Live, live_make, live_shared, service_own
 from appliance.config.options import effective_options
-from appliance.config.rules import service_violations
 from appliance.config.settings import service_spec
-from appliance.config.violation import Violation
 from appliance.management.change import Change, Replacement, Wanted
-from appliance.management.change_errors import (
-    InvalidServiceError,
-    NotAcknowledgedError,
-    ServiceExistsError,
-    StaleEtagError,
-    UnknownServiceError,
-)
-from appliance.management.changes import Fields, change_note, changes_now, fields_changed
-from appliance.management.claims import Claims
+from appliance.management.change_errors import NotAcknowledgedError, StaleEtagError
+from appliance.management.changes import Fields, change_note, changes_now
 from appliance.management.differences import (
     changed_resources,
     differences_of,
     service_resource,
 )
+from appliance.management.draft import (
+    NAME_SHOWN,
+    Draft,
+    Made,
+    claims_of,
+    etag_of,
+    service_known,
+)
 from appliance.management.slots import Slots, Tenant
 from appliance.management.uncut import uncut
 from appliance.management.watchers import Kind, Watchers
-from appliance.state.history import History, Origin, unconfirmed
-from appliance.state.record import Record
+from appliance.management.whole import Whole, whole_compiled
+from appliance.management.wishes import Wish, Wishes
+from appliance.state.history import History, Origin, Stepped, Waiting, unconfirmed
+from appliance.state.record import Record, Step
 from cython_core.dataplane import ServiceSpec
 
 # A worker's turn takes microseconds; one that takes seconds is stuck.
 ACKNOWLEDGE_TIMEOUT_S = 5.0
 TIDY_S = 4.0            # a whole look through the tables takes as long
 _POLL_S = 0.0005
-NAME_SHOWN = 63      # characters, as many as a name may have (rule.proto, FORMAT_NAME)
-ETAG_BYTES = 12
 
 
 class Plane(Protocol):
@@ -60,15 +57,6 @@ class Plane(Protocol):
     def drained(self) -> list[int]: ...
 
 
-@dataclass(frozen=True)
-class _State:
-    """What runs.  A change makes another one."""
-
-    live: Live
-    slots: Mapping[str, int]
-    specs: Mapping[str, ServiceSpec]
-
-
 class Catalogue:
     def __init__(
         self, services: Sequence[Service], defaults: ServiceOptions, plane: Plane,
@@ -77,11 +65,11 @@ class Catalogue:
         """Publishes the first snapshot.  `slots` is how many services there may be."""
         live = live_make(defaults, services)
         self._slots = Slots(live.services, slots)
-        self._limit = slots
         self._live = live
         self._plane = plane
         self._changing = asyncio.Lock()
-        self._claims = _claims(live)
+        self._wishes = Wishes()
+        self._claims = claims_of(live)
         self._specs: Mapping[str, ServiceSpec] = {
             name: service_spec(self._slots[name], service, defaults)
             for name, service in live.services.items()
@@ -89,6 +77,7 @@ class Catalogue:
         self.watchers = Watchers()
         self.history = history or History(Record(Revision(), live, live))
         self.generation = plane.publish(list(self._specs.values()))
+        self._published_s = time.monotonic()
 
     def names(self) -> Mapping[int, str]:
         """By slot, in the order in which the services came."""
@@ -107,11 +96,11 @@ class Catalogue:
 
     def service(self, name: str) -> Service:
         """A copy, with its effective options.  Raises UnknownServiceError."""
-        return self._shown(self._known(name))
+        return self._shown(service_known(self._live, name))
 
     def slot(self, name: str) -> int:
         """The service's place in the data plane.  Raises UnknownServiceError."""
-        self._known(name)
+        service_known(self._live, name)
         return self._slots[name]
 
     def slot_held(self, name: str) -> int:
@@ -146,47 +135,21 @@ class Catalogue:
         await self.history.prune()
 
     async def create(self, wanted: Service, validate_only: bool = False) -> Change:
-        """Raises what this module and the history define, and DataplaneError."""
-        began_ns = time.monotonic_ns()
-        async with self._changing:
-            if wanted.name in self._live.services:
-                raise ServiceExistsError(f"{wanted.name} exists already")
-            service = service_own(wanted)
-            self._check(service)
-            slot = self._slots.given((service.name,), self._plane.leaving())[service.name]
-            self.history.check_confirmed()
-            if validate_only:
-                return Change(None, self._shown(service), 0, 0)
-            return await self._change(Kind.CREATED, None, service, slot, began_ns)
+        """Raises what change_errors and the history define, and DataplaneError."""
+        wish = Wish(Kind.CREATED, wanted.name, lambda new: new.CopyFrom(service_own(wanted)))
+        return await self._change(wish, validate_only)
 
     async def update(
         self, name: str, edit: Callable[[Service], None], validate_only: bool = False,
         etag: str = "",
     ) -> Change:
-        """`edit` changes a copy.  Raises what this module and the history define, and
-        DataplaneError."""
-        began_ns = time.monotonic_ns()
-        async with self._changing:
-            before = self._known(name)
-            _check_etag(before, etag)
-            wanted = service_own(before)
-            edit(wanted)
-            self._check(wanted)
-            self.history.check_confirmed()
-            if validate_only:
-                return Change(self._shown(before), self._shown(wanted), 0, 0)
-            return await self._change(Kind.UPDATED, before, wanted, self._slots[name], began_ns)
+        """`edit` changes a copy, and may be called more than once.  Raises what change_errors and
+        the history define, and DataplaneError."""
+        return await self._change(Wish(Kind.UPDATED, name, edit, etag), validate_only)
 
     async def delete(self, name: str, validate_only: bool = False, etag: str = "") -> Change:
-        """Raises what this module and the history define, and DataplaneError."""
-        began_ns = time.monotonic_ns()
-        async with self._changing:
-            before = self._known(name)
-            _check_etag(before, etag)
-            self.history.check_confirmed()
-            if validate_only:
-                return Change(self._shown(before), None, 0, 0)
-            return await self._change(Kind.DELETED, before, None, self._slots[name], began_ns)
+        """Raises what change_errors and the history define, and DataplaneError."""
+        return await self._change(Wish(Kind.DELETED, name, lambda _: None, etag), validate_only)
 
     async def replace(
         self, edit: Callable[[Record], Wanted], validate_only: bool = False, etag: str = "",
@@ -201,12 +164,13 @@ class Catalogue:
                 self.history.check_confirmed()
             # For thousands of services it takes a while, which others needn't wait for.
             leaving = self._plane.leaving()
-            state, changed = await asyncio.to_thread(self._compiled, wanted.live, leaving)
+            whole, changed = await asyncio.to_thread(
+                whole_compiled, wanted.live, self._live, self._specs, self._slots, leaving)
             if validate_only or not (changed or self.history.waiting):
                 if wanted.file is not None and not validate_only:
                     self.history.file_taken(wanted.file)
                 return Replacement(changed, None, 0, 0)
-            revision = await uncut(self._replace(state, wanted, changed))
+            revision = await uncut(self._replace(whole, wanted, changed))
             generation = self.generation
             await self.acknowledged()
             elapsed_ns = time.monotonic_ns() - began_ns
@@ -228,9 +192,11 @@ class Catalogue:
             self._publish(self._specs)
             await self.acknowledged()
 
-    async def acknowledged(self) -> None:
-        """Returns once every worker runs the newest snapshot.  Raises NotAcknowledgedError."""
-        deadline_s = time.monotonic() + ACKNOWLEDGE_TIMEOUT_S
+    async def acknowledged(self, since_s: float | None = None) -> None:
+        """Returns once every worker runs the newest snapshot, which was published at `since_s`, or
+        is from now on waited for.  Raises NotAcknowledgedError."""
+        began_s = time.monotonic() if since_s is None else since_s
+        deadline_s = began_s + ACKNOWLEDGE_TIMEOUT_S
         while self._plane.generation_seen() < self.generation:
             if time.monotonic() > deadline_s:
                 raise NotAcknowledgedError(
@@ -247,49 +213,99 @@ class Catalogue:
                 async with self._changing:
                     self._publish(self._specs)
 
-    async def _change(
-        self, kind: Kind, before: Service | None, after: Service | None, slot: int, began_ns: int
-    ) -> Change:
+    async def _change(self, wish: Wish, validate_only: bool) -> Change:
         """Of one service; returns once the workers run it."""
-        generation = await uncut(self._change_one(kind, before, after, slot))
-        await self.acknowledged()
-        shown = [service and self._shown(service) for service in (before, after)]
-        return Change(shown[0], shown[1], generation, time.monotonic_ns() - began_ns)
+        if validate_only:
+            async with self._changing:
+                made = self._draft().made(wish)
+                self.history.check_confirmed()
+                return self._changed(wish, made.before, made.after, 0)
+        self._wishes.add(wish)
+        try:
+            async with self._changing:
+                if wish in self._wishes:    # else the one before has seen to it
+                    await uncut(self._grant_next())
+                before, after, generation = wish.answer.result()
+                await self.acknowledged(self._published_s)
+        except asyncio.CancelledError:
+            if wish in self._wishes:
+                self._wishes.give_up(wish)
+            else:
+                await uncut(wish.answered())
+            raise
+        return self._changed(wish, before, after, generation)
 
-    async def _change_one(
-        self, kind: Kind, before: Service | None, after: Service | None, slot: int
-    ) -> int:
-        told = after or before
-        assert told is not None
-        name = told.name
-        services, specs = dict(self._live.services), dict(self._specs)
-        if after is None:
-            slots = self._slots.without(name)
-            del services[name], specs[name]
-        else:
-            slots = self._slots.with_one(name, slot)
-            services[name] = after
-            specs[name] = service_spec(slot, after, self._live.defaults)
-        fields = fields_changed(before, after)
-        state = _State(Live(self._live.defaults, services), slots, specs)
-        await self._make(state, Wanted(state.live), {service_resource(name): fields})
-        if before is not None:
-            self._claims.remove(before)
-        if after is not None:
-            self._claims.add(after)
-        generation = self.generation
-        self.watchers.tell(kind, self._shown(told), generation)
+    def _changed(
+        self, wish: Wish, before: Service | None, after: Service | None, generation: int
+    ) -> Change:
+        elapsed_ns = time.monotonic_ns() - wish.began_ns if generation else 0
+        return Change(before and self._shown(before), after and self._shown(after), generation,
+                      elapsed_ns)
+
+    async def _grant_next(self) -> None:
+        await self._grant(self._wishes.take())
         await self.history.prune()
-        return generation
+
+    async def _grant(self, wishes: Sequence[Wish]) -> None:
+        """All at once; where that can't be, one by one, so that each has an answer of its own."""
+        try:
+            await self._grant_together(wishes)
+        except Exception as error:
+            if len(wishes) == 1:
+                wishes[0].answer.set_exception(error)
+                return
+            for wish in wishes:
+                await self._grant([wish])
+
+    async def _grant_together(self, wishes: Sequence[Wish]) -> None:
+        """A revision each, one write to disk and one snapshot."""
+        draft = self._draft()
+        granted: list[tuple[Wish, Made, Live]] = []
+        refused: list[tuple[Wish, Exception]] = []
+        for wish in wishes:
+            try:
+                made = draft.made(wish)
+                self.history.check_confirmed()
+                draft.take(made)
+                granted.append((wish, made, draft.live))
+            except Exception as error:
+                refused.append((wish, error))
+        if granted:
+            try:
+                await self._run(draft, granted)
+            except BaseException:
+                draft.undo()
+                raise
+        for wish, reason in refused:
+            wish.answer.set_exception(reason)
+
+    async def _run(self, draft: Draft, granted: Sequence[tuple[Wish, Made, Live]]) -> None:
+        former, waiting = self.history.newest, self.history.waiting
+        await self.history.add_steps([
+            Stepped(live, Step(wish.name, made.after), Origin(wish.changes.by, wish.changes.action),
+                    differences_of({service_resource(wish.name): made.fields}))
+            for wish, made, live in granted])
+        await self._publish_kept(draft.specs, former, waiting)
+        self._slots.take(draft.slots)
+        self._live = draft.live
+        for wish, made, _ in granted:
+            wish.changes.note(service_resource(wish.name), made.fields)
+            told = made.after or made.before
+            if len(self.watchers) and told is not None:
+                self.watchers.tell(wish.kind, self._shown(told), self.generation)
+            wish.answer.set_result((made.before, made.after, self.generation))
+
+    def _draft(self) -> Draft:
+        return Draft(self._live, self._specs, self._slots, self._claims, self._plane.leaving())
 
     async def _replace(
-        self, state: _State, wanted: Wanted, changed: Mapping[str, Fields]
+        self, whole: Whole, wanted: Wanted, changed: Mapping[str, Fields]
     ) -> Revision:
-        before, after = self._live, state.live
+        before, after = self._live, whole.live
         gone = [self._shown(one) for name, one in before.services.items()
                 if name not in after.services]
-        revision = await self._make(state, wanted, changed)
-        self._claims = _claims(after)
+        revision = await self._make(whole, wanted, changed)
+        self._claims = claims_of(after)
         for service in gone:
             self.watchers.tell(Kind.DELETED, service, self.generation)
         for name, service in after.services.items():
@@ -302,60 +318,21 @@ class Catalogue:
         return revision
 
     async def _make(
-        self, state: _State, wanted: Wanted, changed: Mapping[str, Fields]
+        self, whole: Whole, wanted: Wanted, changed: Mapping[str, Fields]
     ) -> Revision:
         """Keep it, publish it, remember it.  The caller runs it uncut, under the lock."""
         former, waiting = self.history.newest, self.history.waiting
-        file = live_shared(wanted.file, state.live) if wanted.file else former.file
+        file = live_shared(wanted.file, whole.live) if wanted.file else former.file
         changes = changes_now()
         revision = await self.history.add(
-            state.live, file, Origin(changes.by, changes.action),
+            whole.live, file, Origin(changes.by, changes.action),
             differences_of(changed), wanted.confirm_within_s, wanted.must_be_kept)
-        try:
-            self._publish(state.specs)
-        except BaseException:
-            await self.history.take_back(former, waiting)
-            raise
-        self._slots.take(state.slots)
-        self._live = state.live
+        await self._publish_kept(whole.specs, former, waiting)
+        self._slots.take(whole.slots)
+        self._live = whole.live
         for resource, fields in changed.items():
             change_note(resource, fields)
         return revision
-
-    def _compiled(
-        self, live: Live, leaving: Collection[int]
-    ) -> tuple[_State, Mapping[str, Fields]]:
-        """What doesn't change keeps its slot and its spec."""
-        violations = live_violations(live, self._limit)
-        if violations:
-            raise InvalidServiceError(violations)
-        changed = changed_resources(self._live, live)
-        slots = self._slots.given(live.services, leaving)
-        keeps = live.defaults == self._live.defaults
-        specs = {
-            name: self._specs[name]
-            if keeps and name in self._specs and service_resource(name) not in changed
-            else service_spec(slots[name], service, live.defaults)
-            for name, service in live.services.items()
-        }
-        return _State(live, slots, specs), changed
-
-    def _check(self, service: Service) -> None:
-        violations = list(constraint_violations(service, "service"))
-        if not violations:
-            violations = [
-                Violation(violation.path.replace("services[0]", "service", 1), violation.reason)
-                for violation in service_violations([service], self._limit)
-            ]
-            violations += self._claims.violations(service)
-        if violations:
-            raise InvalidServiceError(violations)
-
-    def _known(self, name: str) -> Service:
-        if name not in self._live.services:
-            shown = name if len(name) <= NAME_SHOWN else f"{name[:NAME_SHOWN]}..."
-            raise UnknownServiceError(f"no service is called {shown}")
-        return self._live.services[name]
 
     def _check_revision(self, etag: str) -> None:
         if etag and etag != self.history.etag():
@@ -363,10 +340,21 @@ class Catalogue:
                 f"revision {self.history.newest.revision.number} runs, which has not the etag"
                 f" {etag[:NAME_SHOWN]}; read it again")
 
+    async def _publish_kept(
+        self, specs: Mapping[str, ServiceSpec], former: Record, waiting: Waiting | None
+    ) -> None:
+        """What is kept; `former` is what was before."""
+        try:
+            self._publish(specs)
+        except BaseException:
+            await self.history.take_back(former, waiting)
+            raise
+
     def _publish(self, specs: Mapping[str, ServiceSpec]) -> None:
         """Nothing is awaited between this and what remembers it, so that nobody meets one without
         the other."""
         self.generation = self._plane.publish(list(specs.values()))
+        self._published_s = time.monotonic()
         self._specs = specs
         self._slots.forget_all_but(self._plane.leaving())
 
@@ -376,24 +364,5 @@ class Catalogue:
         shown.CopyFrom(service)
         effective = effective_options(self._live.defaults, service.options)
         shown.effective_options.CopyFrom(effective)
-        shown.etag = _etag(service)
+        shown.etag = etag_of(service)
         return shown
-
-
-def _claims(live: Live) -> Claims:
-    claims = Claims()
-    for service in live.services.values():
-        claims.add(service)
-    return claims
-
-
-def _etag(service: Service) -> str:
-    said = service.SerializeToString(deterministic=True)
-    return hashlib.sha256(said).hexdigest()[:2 * ETAG_BYTES]
-
-
-def _check_etag(service: Service, etag: str) -> None:
-    if etag and etag != _etag(service):
-        raise StaleEtagError(
-            f"{service.name} has changed since it had the etag {etag[:NAME_SHOWN]}; read it again"
-        )

@@ -29,6 +29,15 @@ class Changes:
     resources: dict[str, Fields] = field(default_factory=dict)
     unnamed: int = 0        # more resources
 
+    def note(self, resource: str, fields: Fields) -> None:
+        """`resource` is "services/web"."""
+        if not fields:
+            return
+        if len(self.resources) < RESOURCES_MAX:
+            self.resources[resource] = fields
+        else:
+            self.unnamed += 1
+
 
 _current: ContextVar[Changes | None] = ContextVar("changes", default=None)
 
@@ -46,14 +55,8 @@ def changes_now() -> Changes:
 
 
 def change_note(resource: str, fields: Fields) -> None:
-    """`resource` is "services/web".  What is done outside of a call is noted nowhere."""
-    changes = _current.get()
-    if changes is None or not fields:
-        return
-    if len(changes.resources) < RESOURCES_MAX:
-        changes.resources[resource] = fields
-    else:
-        changes.unnamed += 1
+    """What is done outside of a call is noted nowhere."""
+    changes_now().note(resource, fields)
 
 
 def fields_changed(before: Message | None, after: Message | None) -> Fields:

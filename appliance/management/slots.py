@@ -21,71 +21,67 @@ class Tenant(NamedTuple):
 class Slots:
     def __init__(self, names: Iterable[str], limit: int) -> None:
         """`limit` is how many slots there are."""
-        self._of: Mapping[str, int] = {name: slot for slot, name in enumerate(names)}
+        self.of: Mapping[str, int] = {name: slot for slot, name in enumerate(names)}
         self._names: Mapping[int, str] | None = None    # by slot, once somebody has asked
         self._tenants: Mapping[int, Tenant] | None = None   # likewise
         self._numbers: dict[str, int] = {}  # of those that came later than at the start
         self._came = itertools.count(1)
         self._left: dict[int, str] = {}     # by whom it is being left
-        self._limit = limit
+        self.limit = limit
 
     def __getitem__(self, name: str) -> int:
-        return self._of[name]
+        return self.of[name]
 
     def slot_of(self, name: str) -> int | None:
         """The one that it has, or is leaving; None where there is none."""
-        if name in self._of:
-            return self._of[name]
+        if name in self.of:
+            return self.of[name]
         return next((slot for slot, left in self._left.items() if left == name), None)
 
     def names(self) -> Mapping[int, str]:
         """By slot, in the order in which the services came."""
         if self._names is None:
-            self._names = {slot: name for name, slot in self._of.items()}
+            self._names = {slot: name for name, slot in self.of.items()}
         return self._names
 
     def tenants(self) -> Mapping[int, Tenant]:
         """Likewise."""
         if self._tenants is None:
             self._tenants = {slot: Tenant(name, self._numbers.get(name, 0))
-                             for name, slot in self._of.items()}
+                             for name, slot in self.of.items()}
         return self._tenants
 
     def name_of(self, slot: int) -> str:
         """Of who has it, or is leaving it; "" where nobody does."""
         return self._left.get(slot) or self.names().get(slot, "")
 
-    def given(self, names: Collection[str], leaving: Collection[int]) -> dict[str, int]:
+    def given(
+        self, names: Collection[str], leaving: Collection[int], of: Mapping[str, int] | None = None,
+    ) -> dict[str, int]:
         """What these services are to have, of which some may be new: each the slot that it has, or
-        had and hasn't left yet.  `leaving` are the slots that are being left.  Raises
-        NoSlotError."""
+        had and hasn't left yet.  `leaving` are the slots that are being left; `of` are those of
+        all once others have come, too.  Raises NoSlotError."""
+        of = self.of if of is None else of
         left = {name: slot for slot, name in self._left.items() if slot in leaving}
-        known = {**left, **self._of}
-        taken = {*self._of.values(), *leaving}
+        known = {**left, **of}
+        taken = {*of.values(), *leaving}
         new = sum(name not in known for name in names)
-        if len(taken) + new > self._limit:
+        if len(taken) + new > self.limit:
             raise NoSlotError(
-                f"limits.services is {self._limit}: {len(self._of)} services and"
-                f" {len(taken) - len(self._of)} whose connections go on"
+                f"limits.services is {self.limit}: {len(of)} services and"
+                f" {len(taken) - len(of)} whose connections go on"
             )
         free = (slot for slot in itertools.count() if slot not in taken)
         return {name: known[name] if name in known else next(free) for name in names}
 
-    def with_one(self, name: str, slot: int) -> Mapping[str, int]:
-        """Those of all, once `name` is there with this slot."""
-        return self._of if name in self._of else {**self._of, name: slot}
-
-    def without(self, name: str) -> Mapping[str, int]:
-        return {kept: slot for kept, slot in self._of.items() if kept != name}
-
     def take(self, of: Mapping[str, int]) -> None:
         """They are published."""
-        if of is self._of:
+        if of is self.of:
             return
-        self._left |= {slot: name for name, slot in self._of.items() if name not in of}
+        self._left |= {slot: name for name, slot in self.of.items() if name not in of}
         self._numbers = {name: number for name, number in self._numbers.items() if name in of}
-        self._numbers |= {name: next(self._came) for name in of if name not in self._of}
-        self._of = of
+        self._numbers |= {name: next(self._came) for name in of if name not in self.of}
+        self.of = of
         self._names = self._tenants = None
 
     def forget_all_but(self, leaving: Collection[int]) -> None:

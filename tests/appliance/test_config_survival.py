@@ -8,7 +8,7 @@ import grpc
 from appliance.lab.waiting import until
 from appliance.management import catalogue as catalogues
 from appliance.state import folder as folders
-from appliance.state.folder import file_name
+from appliance.state.folder import changes_name, file_name
 
 from .config_client import Client, refused, service
 from .conftest import SERVICES, Daemon
@@ -34,6 +34,31 @@ def test_a_restart_without_a_change_is_no_revision(kept, state):
     for _ in range(3):
         kept()
     assert [path.name for path in state.iterdir()] == [file_name(1)]
+
+
+def test_revisions_of_one_service_are_shown_compared_and_taken_back_as_any(kept):
+    daemon, client = kept()
+    for mss in (1300, 1200, 1100):
+        client.set(mss=mss)
+    daemon.call(daemon.catalogue.delete("mail"))
+
+    def look(client):
+        assert [one.number for one in client.revisions().revisions][-5:] == [5, 4, 3, 2, 1]
+        (difference,) = client.get(3).revision.differences
+        assert (difference.field, difference.before, difference.after) == (
+            "options.mss", "1300", "1200")
+        assert {(one.resource, one.field) for one in client.diff(2).differences} >= {
+            ("services/mail", "name"), ("services/web", "options.mss")}
+
+    look(client)
+    _, client = kept()
+    look(client)
+    client.rollback(3)
+    assert [(one.name, one.options.mss) for one in client.running()] == [("web", 1200), ("mail", 0)]
+    client.set("mail", mss=1000)
+    _, client = kept()
+    assert [(one.name, one.options.mss) for one in client.running()] == [
+        ("web", 1200), ("mail", 1000)]
 
 
 def test_a_restart_within_the_window_takes_it_back_and_says_so(kept):
@@ -64,7 +89,7 @@ def test_a_confirmation_survives_a_restart(kept):
 def test_a_torn_revision_is_shown_and_the_last_good_one_runs(kept, state):
     _, client = kept()
     client.set(mss=1300)
-    client.set(mss=1200)
+    client.apply([service("a", 1)])
     path = state / file_name(3)
     daemon, client = kept(lambda: path.write_bytes(path.read_bytes()[:-1]))
     assert client.running()[0].options.mss == 1300
@@ -119,13 +144,13 @@ def test_what_the_data_plane_refuses_is_not_kept(kept, state):
 def test_a_caller_that_goes_away_while_the_disk_writes_parts_nothing(kept, monkeypatch):
     """It is on disk and published, or neither."""
     daemon, client = kept()
-    write = folders.Folder.write
+    append = folders.Folder.append
 
-    def slow(self, record):
+    def slow(self, *what):
         time.sleep(0.5)
-        return write(self, record)
+        append(self, *what)
 
-    monkeypatch.setattr(folders.Folder, "write", slow)
+    monkeypatch.setattr(folders.Folder, "append", slow)
     refused(lambda: client.set(timeout=0.1), grpc.StatusCode.DEADLINE_EXCEEDED)
     until(lambda: len(daemon.plane.published) == 2, seconds=5, what="the change")
     assert client.get().revision.number == 2
@@ -136,13 +161,13 @@ def test_a_caller_that_goes_away_while_the_disk_writes_parts_nothing(kept, monke
 
 def test_others_are_answered_while_the_disk_writes(kept, monkeypatch):
     _, client = kept()
-    write = folders.Folder.write
+    append = folders.Folder.append
 
-    def slow(self, record):
+    def slow(self, *what):
         time.sleep(1)
-        return write(self, record)
+        append(self, *what)
 
-    monkeypatch.setattr(folders.Folder, "write", slow)
+    monkeypatch.setattr(folders.Folder, "append", slow)
     with ThreadPoolExecutor(1) as pool:
         change = pool.submit(client.set)
         time.sleep(0.1)
@@ -167,4 +192,9 @@ def test_revisions_are_bounded_by_the_configuration(tmp_path, state):
         for mss in range(1000, 1110):
             client.set(mss=mss)
         assert len(client.revisions(page_size=1000).revisions) == 100
-        assert len(list(state.iterdir())) == 100
+        client.apply([service("a", 1)])
+        for mss in range(1000, 1100):
+            client.set("a", mss=mss)
+        # Those before the newest whole one, which nothing needs any more, are gone.
+        assert [path.name for path in sorted(state.iterdir())] == [
+            changes_name(112), file_name(112)]

@@ -63,7 +63,9 @@ def test_a_change_survives_a_kill_while_others_are_written(configured, start, st
 
     writer = threading.Thread(target=write)
     writer.start()
-    until(lambda: len(list(state.glob("*.revision"))) > 20, seconds=READY_S, what="changes")
+    changes = state / "0000000001.changes"
+    until(lambda: changes.exists() and changes.read_bytes().count(b"synproxy change 1 ") > 20,
+          seconds=READY_S, what="changes")
     daemon.stop(signal.SIGKILL)
     writer.join()
     daemon = start(configured)
@@ -119,10 +121,10 @@ def test_a_torn_revision_is_named_and_the_last_good_one_runs(configured, start, 
     for mss in (1300, 1200):
         daemon.synproxy("service", "set", "web", f"mss={mss}")
     daemon.stop()
-    torn = state / "0000000003.revision"
+    torn = state / "0000000001.changes"
     torn.write_bytes(torn.read_bytes()[:-1])
     daemon = start(configured)
-    assert f"warning: {torn}: is torn or was changed" in daemon.said()
+    assert f"warning: {torn}: is torn behind revision 2, and cut there" in daemon.said()
     assert mss_of(daemon) == 1300
 
 
@@ -153,4 +155,4 @@ def test_it_leaves_nothing_else_behind(configured, start, state, tmp_path):
     daemon.stop()
     assert left_behind(tmp_path) == []
     assert sorted(path.name for path in state.iterdir()) == [
-        "0000000001.revision", "0000000002.revision"]
+        "0000000001.changes", "0000000001.revision"]

@@ -1,0 +1,40 @@
+"""All that is to run in place of all that does, compiled."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from appliance.config.live import Live, live_violations
+from appliance.config.settings import service_spec
+from appliance.management.change_errors import InvalidServiceError
+from appliance.management.changes import Fields
+from appliance.management.differences import changed_resources, service_resource
+from appliance.management.slots import Slots
+from cython_core.dataplane import ServiceSpec
+
+
+@dataclass(frozen=True)
+class Whole:
+    live: Live
+    slots: Mapping[str, int]
+    specs: Mapping[str, ServiceSpec]
+
+
+def whole_compiled(
+    live: Live, running: Live, specs: Mapping[str, ServiceSpec], slots: Slots,
+    leaving: Collection[int],
+) -> tuple[Whole, Mapping[str, Fields]]:
+    """With what it changes of `running`; what doesn't change keeps its slot and its spec.
+    `leaving` are the slots that are being left.  Raises InvalidServiceError, NoSlotError."""
+    violations = live_violations(live, slots.limit)
+    if violations:
+        raise InvalidServiceError(violations)
+    changed = changed_resources(running, live)
+    given = slots.given(live.services, leaving)
+    keeps = live.defaults == running.defaults
+    compiled = {
+        name: specs[name]
+        if keeps and name in specs and service_resource(name) not in changed
+        else service_spec(given[name], service, live.defaults)
+        for name, service in live.services.items()
+    }
+    return Whole(live, given, compiled), changed
