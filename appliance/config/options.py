@@ -1,5 +1,7 @@
 """What is in effect: the schema's default, overlaid by `defaults`, overlaid by the service."""
 
+from functools import cache
+
 from google.protobuf.message import Message
 from synproxy.v1.service_pb2 import ServiceOptions
 
@@ -46,7 +48,16 @@ def overlay(base: Message, over: Message) -> None:
 
 def effective_options(defaults: ServiceOptions, own: ServiceOptions) -> ServiceOptions:
     """Every field is set."""
-    options = options_set(defaults, own)
+    options = ServiceOptions()
+    options.CopyFrom(_of_schema())
+    overlay(options, defaults)
+    overlay(options, own)
+    return options
+
+
+@cache
+def _of_schema() -> ServiceOptions:
+    options = ServiceOptions()
     complete(options)
     return options
 

@@ -105,6 +105,8 @@ class Draft:
         return wanted
 
     def _claim(self, before: Service | None, after: Service | None) -> None:
+        if before and after and (before.prefixes, before.ports) == (after.prefixes, after.ports):
+            return
         if before is not None:
             self._claims.remove(before)
         if after is not None:
