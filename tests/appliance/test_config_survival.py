@@ -4,13 +4,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
+from synproxy.v1.system_service_pb2 import DrainRequest, GetDrainRequest
+from synproxy.v1.system_service_pb2_grpc import SystemServiceStub
 
 from appliance.lab.waiting import until
 from appliance.management import catalogue as catalogues
 from appliance.state import folder as folders
 from appliance.state.folder import changes_name, file_name
 
-from .config_client import Client, refused, service
+from .config_client import CALL_S, Client, refused, service
 from .conftest import SERVICES, Daemon
 from .daemon_process import as_root
 from .disks import fill
@@ -59,6 +61,18 @@ def test_revisions_of_one_service_are_shown_compared_and_taken_back_as_any(kept)
     _, client = kept()
     assert [(one.name, one.options.mss) for one in client.running()] == [
         ("web", 1200), ("mail", 1000)]
+
+
+def test_a_restart_ends_a_drain_and_keeps_the_changes_made_meanwhile(kept):
+    daemon, client = kept()
+    SystemServiceStub(daemon.channel).Drain(DrainRequest(), timeout=CALL_S)
+    client.set(mss=1300)
+    assert daemon.plane.drains == ["bridge"]
+    daemon, client = kept()
+    system = SystemServiceStub(daemon.channel)
+    assert not system.GetDrain(GetDrainRequest(), timeout=CALL_S).drain.draining
+    assert daemon.plane.drains == []
+    assert client.running()[0].options.mss == 1300
 
 
 def test_a_restart_within_the_window_takes_it_back_and_says_so(kept):
