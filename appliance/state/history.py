@@ -234,6 +234,7 @@ class History:
         yield from store.load()
         self._last = store.last
         self._revisions = dict(list(store.revisions.items())[-self._limit:])
+        store.revisions.clear()
         if store.newest is not None:
             self._newest = store.newest
             self.persistent = True

@@ -9,13 +9,13 @@ import random
 import pytest
 
 from appliance.state import store as stores
-from appliance.state.folder import changes_name, file_name
+from appliance.state.folder import Folder, changes_name, file_name
 from appliance.state.history import NotKeptError, UnknownRevisionError
 from appliance.state.record import DamagedError
 
 from .daemon_process import as_root
 from .disks import fill
-from .revisions import add, live, named, names, steps
+from .revisions import add, live, named, names, record, steps
 
 
 def failing(*_):
@@ -74,9 +74,9 @@ def test_every_one_is_read_again_as_it_was(opened, monkeypatch):
         asyncio.run(history.prune())
     again = opened()
     assert again.notices == []
-    for number, record in ran.items():
-        same(read(history, number), record)
-        same(read(again, number), record)
+    for number, one in ran.items():
+        same(read(history, number), one)
+        same(read(again, number), one)
 
 
 def test_what_cannot_be_told_as_a_change_of_one_service_is_whole(state, opened):
@@ -85,6 +85,21 @@ def test_what_cannot_be_told_as_a_change_of_one_service_is_whole(state, opened):
     steps(history, named("b"))
     assert names(state) == [changes_name(1), file_name(1), file_name(3)]
     assert opened().newest.file == live(1300)
+
+
+def test_a_folder_that_has_each_of_them_whole_goes_on(state, opened):
+    """As versions did that knew no changes."""
+    folder = Folder(state)
+    for number, running in enumerate((live(), live(a="192.0.2.1"), live(b="192.0.2.2")), 1):
+        folder.write(record(number, running))
+    folder.close()
+    history = opened()
+    assert (history.notices, history.newest.revision.number) == ([], 3)
+    steps(history, named("c"))
+    assert names(state) == [file_name(1), file_name(2), changes_name(3), file_name(3)]
+    again = opened()
+    assert list(again.newest.live.services) == ["web", "b", "c"]
+    assert list(read(again, 2).live.services) == ["web", "a"]
 
 
 # What is torn.
