@@ -18,7 +18,8 @@ import fcntl
 import os
 import re
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from synproxy.v1.revision_pb2 import StoredRevision
@@ -110,12 +111,13 @@ class Folder:
         Raises OSError, and then the file has this length, unless the disk denies that as well."""
         made = os.O_CREAT if length == 0 else 0
         try:
-            with open(self._opened(base, os.O_APPEND | made), "ab") as file:
-                if os.fstat(file.fileno()).st_size != length:
-                    os.ftruncate(file.fileno(), length)
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            with self._opened(base, os.O_APPEND | made) as fd:
+                if os.fstat(fd).st_size != length:
+                    os.ftruncate(fd, length)
+                left = memoryview(content)
+                while left:
+                    left = left[os.write(fd, left):]
+                os.fsync(fd)
             if made:
                 os.fsync(self._fd)
         except OSError:
@@ -129,9 +131,9 @@ class Folder:
         if length == 0:
             self._unlink(changes_name(base))
             return
-        with open(self._opened(base), "ab") as file:
-            os.ftruncate(file.fileno(), length)
-            os.fsync(file.fileno())
+        with self._opened(base) as fd:
+            os.ftruncate(fd, length)
+            os.fsync(fd)
 
     def remove(self, number: int) -> None:
         """Again is no error.  Raises OSError."""
@@ -142,9 +144,14 @@ class Folder:
             os.unlink(name, dir_fd=self._fd)
         os.fsync(self._fd)
 
-    def _opened(self, base: int, how: int = 0) -> int:
+    @contextmanager
+    def _opened(self, base: int, how: int = 0) -> Iterator[int]:
         flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | how
-        return os.open(changes_name(base), flags, FILE_MODE, dir_fd=self._fd)
+        fd = os.open(changes_name(base), flags, FILE_MODE, dir_fd=self._fd)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
     def _numbers(self, pattern: re.Pattern[str]) -> list[int]:
         return sorted(int(match[1]) for match in map(pattern.fullmatch, self._names()) if match)

@@ -53,7 +53,7 @@ def dies_at(step):
 
     class Dying:
         def __getattr__(self, name):
-            alike = ("open", "fsync", "rename", "unlink", "fdopen", "fstat")
+            alike = ("open", "write", "fsync", "rename", "unlink", "fstat")
             return dying(name) if name in alike else getattr(os, name)
 
     vars(folders)["os"] = Dying()
