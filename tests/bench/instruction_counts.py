@@ -18,8 +18,8 @@ LIMIT = 0.05
 # stage that has doubled is seen all the same.
 OTHER_COMPILER_LIMIT = 0.5
 
-# Stages that call what is built for several vector widths: other code on another CPU.
-CLONED = ("burst_admit", "burst_hash")
+# Stages that call what is built for several vectors.
+OF_VECTORS = ("burst_verify", "burst_hash", "burst_prove")
 
 # The start files of a module that clang has built are gcc's and name it, so clang comes first.
 COMPILERS = {"clang": re.compile(rb"clang version (\d+)\."),
@@ -28,12 +28,12 @@ COMPILERS = {"clang": re.compile(rb"clang version (\d+)\."),
 
 @dataclass(frozen=True)
 class Counts:
-    """`instructions`: case → stage → instructions a frame.  `clones`: function → the variant
-    that ran, of those that are built for several vector widths (wire/clones)."""
+    """`instructions`: case → stage → instructions a frame.  `vector`: the variant that ran, of
+    those that are built (wire/vector)."""
 
     compiler: str
     cython: str
-    clones: dict[str, str]
+    vector: str
     instructions: dict[str, dict[str, float]]
 
     def write(self, path: Path) -> None:
@@ -83,7 +83,7 @@ def compare(now: Counts, kept: Counts) -> Comparison:
     limit = LIMIT if now.compiler == kept.compiler else OTHER_COMPILER_LIMIT
     failures, notes = one_sided(now, kept), differences(now, kept)
     for case, stage in sorted(pairs(now) & pairs(kept)):
-        if now.clones != kept.clones and stage in CLONED:
+        if now.vector != kept.vector and stage in OF_VECTORS:
             continue
         count, was = now.instructions[case][stage], kept.instructions[case][stage]
         line = (f"{stage} of {case}: {count:.1f} instructions a frame, {was:.1f} in the file, "
@@ -102,10 +102,10 @@ def differences(now: Counts, kept: Counts) -> list[str]:
         lines.append(
             f"ANOTHER COMPILER: the file is of {kept.compiler}, this build of {now.compiler}, so a "
             f"stage may take {OTHER_COMPILER_LIMIT:.0%} more; {LIMIT:.0%} is CI's to see")
-    if now.clones != kept.clones:
+    if now.vector != kept.vector:
         lines.append(
-            f"NOT COMPARED: {' and '.join(CLONED)}. The file is of {variants(kept)}; here ran "
-            f"{variants(now)}")
+            f"NOT COMPARED: {', '.join(OF_VECTORS)}. The file is of {kept.vector}; here ran "
+            f"{now.vector}")
     if now.cython != kept.cython:
         lines.append(f"another Cython: {kept.cython} in the file, {now.cython} here; what changed "
                      "may be its work")
@@ -121,8 +121,3 @@ def one_sided(now: Counts, kept: Counts) -> list[str]:
 
 def pairs(counts: Counts) -> set[tuple[str, str]]:
     return {(case, stage) for case, stages in counts.instructions.items() for stage in stages}
-
-
-def variants(counts: Counts) -> str:
-    named = [f"{name} {variant}" for name, variant in sorted(counts.clones.items())]
-    return ", ".join(named) or "the one variant that is built"

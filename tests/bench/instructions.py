@@ -17,7 +17,8 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from callgrind import CallgrindError, Part, callgrind_run
+from callgrind import CallgrindError, callgrind_run
+from cython_core.wire.vector import VECTORS
 from instruction_cases import Case, cases
 from instruction_counts import (
     GATE_COMPILER,
@@ -26,12 +27,13 @@ from instruction_counts import (
     compare,
     compiler_of,
     cython_version,
-    variants,
 )
 
 from cython_core.proxy import burst
 
-STAGES = ("parse", "admit", "hash", "match", "decide")
+STAGES = ("parse", "admit", "verify", "hash", "match", "prove", "decide")
+# The widest that valgrind knows; where the CPU has no AVX2, the narrowest.
+VECTOR = "x86-64-v3" if "x86-64-v3" in VECTORS else VECTORS[0]
 FUNCTION = "__pyx_f_11cython_core_5proxy_5burst_burst_"     # of a stage, as Cython names it in C
 CALLER = "__pyx_pw_*Box_*run_stages"                        # the test door's method
 DRIVER = Path(__file__).with_name("instruction_driver.py")
@@ -83,29 +85,29 @@ def count(made: list[Case]) -> Counts:
     with tempfile.NamedTemporaryFile() as file:
         file.write(pickle.dumps([asdict(case) for case in made]))
         file.flush()
-        parts = callgrind_run(DRIVER, Path(file.name), CALLER,
+        parts = callgrind_run(DRIVER, [file.name, VECTOR], CALLER,
                               [FUNCTION + stage for stage in STAGES])
     if len(parts) != len(made):
         raise CallgrindError(f"{len(parts)} parts of {len(made)} cases: is {CALLER} still the "
                              "name of the test door's method?")
     return Counts(
         compiler_of(Path(burst.__file__)), cython_version(),
-        dict(clone for part in parts for clone in part.clones),
+        VECTOR,
         {case.name: by_stage(case, part) for case, part in zip(made, parts, strict=True)})
 
 
-def by_stage(case: Case, part: Part) -> dict[str, float]:
-    missing = [stage for stage in STAGES if FUNCTION + stage not in part.inclusive]
+def by_stage(case: Case, inclusive: dict[str, int]) -> dict[str, float]:
+    missing = [stage for stage in STAGES if FUNCTION + stage not in inclusive]
     if missing:
         raise CallgrindError(f"{case.name}: no call of burst_{missing[0]} was seen")
-    return {f"burst_{stage}": round(part.inclusive[FUNCTION + stage] / case.frames, 2)
+    return {f"burst_{stage}": round(inclusive[FUNCTION + stage] / case.frames, 2)
             for stage in STAGES}
 
 
 def show(counts: Counts) -> None:
     width = max(map(len, counts.instructions))
     print(f"instructions a frame, by stage; {counts.compiler}, Cython {counts.cython}; "
-          f"counted: {variants(counts)}")
+          f"{counts.vector}")
     print(" " * width + "".join(f"{stage:>9}" for stage in (*STAGES, "all")))
     for case, stages in counts.instructions.items():
         figures = [*stages.values(), sum(stages.values())]
