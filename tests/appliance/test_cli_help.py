@@ -45,7 +45,7 @@ def test_an_example_is_taken(example, monkeypatch):
 def test_the_example_of_captures_is_one_that_a_shell_takes():
     (words,) = (words for path, words in helps() if path == ("capture",))
     lines = [line.strip() for line in words.splitlines()]
-    at = lines.index("synproxy capture --reason cookie_invalid --write - |")
+    at = lines.index("synproxy capture --reason unknown_rate --write - |")
     assert lines[at + 1] == "tshark -r - -T fields -e frame.comment"
 
 

@@ -2,7 +2,6 @@
 
 import stat
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 
 import grpc
 import pytest
@@ -187,15 +186,27 @@ def test_a_caller_that_gives_up_leaves_the_next_one_free(daemon, update):
 
 def test_concurrent_updates_run_one_after_the_other_and_none_is_lost(daemon, update):
     def one(number):
-        odd = ServiceOptions(wscale=number % 15)
+        odd = ServiceOptions(unknown_rate=1 + number)
         return update(odd if number % 2 else ServiceOptions(mss=600 + number))
 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(one, range(40)))
-    assert sorted(answer.generation for answer in answers) == list(range(2, 42))
-    by_generation = sorted(answers, key=lambda answer: answer.generation)
-    for former, later in pairwise(by_generation):
-        assert later.previous == former.service
+    # No two states are alike, so each answer has one that goes before it, but for the first.
+    following = {state(answer.previous): answer for answer in answers}
+    (at,) = following.keys() - {state(answer.service) for answer in answers}
+    in_order = []
+    while at in following:
+        in_order.append(following.pop(at))
+        at = state(in_order[-1].service)
+    assert len(in_order) == 40
+    # Those that waited together share a snapshot.
+    generations = [answer.generation for answer in in_order]
+    assert generations == sorted(generations)
+    assert (generations[0], generations[-1]) == (2, len(set(generations)) + 1)
+
+
+def state(service):
+    return service.SerializeToString(deterministic=True)
 
 
 def test_stats_tell_workers_services_ports_and_pools(daemon):
