@@ -71,9 +71,11 @@ static inline void shim_eth_conf(struct rte_eth_conf *conf, uint64_t rss_hf, uin
 	conf->txmode.offloads = tx_offloads;
 }
 
-/* What the receive stage reads of an mbuf shares its first cache line. */
+/* What the receive stage reads of an mbuf shares its first cache line.  Lines are of 64 bytes or, as
+ * DPDK has them on arm64, of 128.
+ */
 _Static_assert(offsetof(struct rte_mbuf, buf_len) < RTE_CACHE_LINE_SIZE, "mbuf: buf_len");
 _Static_assert(offsetof(struct rte_mbuf, data_len) < RTE_CACHE_LINE_SIZE, "mbuf: data_len");
-_Static_assert(RTE_CACHE_LINE_SIZE == 64, "tables and counters are aligned to 64 bytes");
+_Static_assert(RTE_CACHE_LINE_SIZE % 64 == 0, "tables and counters are aligned to 64 bytes");
 
 #endif
