@@ -71,9 +71,9 @@ cdef inline void service_seek(const Burst *burst, const Proxy *proxy,
 
 cdef void burst_admit(Burst *burst, Proxy *proxy) noexcept nogil:
     cdef bint many = not routes_are_few(proxy.snapshot.live)
+    cdef uint64_t unverified = 0
     cdef uint32_t i
     burst.lanes = 0
-    burst.unverified = 0
     for i in range(burst.count):
         burst.lane[burst.lanes].at = i
         burst.lane[burst.lanes].service = NULL
@@ -82,10 +82,11 @@ cdef void burst_admit(Burst *burst, Proxy *proxy) noexcept nogil:
             service_prefetch(proxy, burst.lane[burst.lanes].service)
         if burst.verdict[i] == VERDICT_NONE:
             burst.lanes += 1
-            burst.unverified |= <uint64_t>(burst.segment[i].kind == KIND_TCP) << i
+            unverified |= <uint64_t>(burst.segment[i].kind == KIND_TCP) << i
         else:
             count_fate(burst, proxy, i, 0 if burst.lane[burst.lanes].service == NULL
                        else burst.lane[burst.lanes].service.row)
+    burst.unverified = unverified
 
 
 # Its options, its pulse, and the counters that begin its row.  The number of the row is worked out:

@@ -49,34 +49,44 @@ cdef inline uint64_t checksum_add(const uint8_t *data, uint32_t length,
     return checksum_add_last(data + (length & ~<uint32_t>3), length & 3, sum)
 
 
+# The same for 16 bytes.
+cdef inline uint64_t checksum_add_16(const uint8_t *data, uint64_t sum) noexcept nogil:
+    cdef uint64_t words[2]
+    memcpy(words, data, 16)
+    return (sum + <uint32_t>words[0] + (words[0] >> 32)
+            + <uint32_t>words[1] + (words[1] >> 32))
+
+
 # The same for 20 bytes, the IPv4 or TCP header without options.
 cdef inline uint64_t checksum_add_20(const uint8_t *data, uint64_t sum) noexcept nogil:
-    cdef uint64_t words[2]
     cdef uint32_t last
-    memcpy(words, data, 16)
     memcpy(&last, data + 16, 4)
-    return (sum + <uint32_t>words[0] + (words[0] >> 32)
-            + <uint32_t>words[1] + (words[1] >> 32) + last)
+    return checksum_add_16(data, sum) + last
 
 
-# The same for what is mostly short: a header's options.
+# The same for what is mostly short: a header's options.  By the bits of its length, since of a loop
+# the compiler would make vectors that it has to add up again.
 cdef inline uint64_t checksum_add_short(const uint8_t *data, uint32_t length,
                                         uint64_t sum) noexcept nogil:
     cdef uint64_t words
     cdef uint32_t word
-    if length > CHECKSUM_SHORT:
+    if length >= CHECKSUM_SHORT:
         return checksum_add(data, length, sum)
-    while length >= 8:
+    if length & 32:
+        sum = checksum_add_16(data + 16, checksum_add_16(data, sum))
+        data += 32
+    if length & 16:
+        sum = checksum_add_16(data, sum)
+        data += 16
+    if length & 8:
         memcpy(&words, data, 8)
         sum += <uint32_t>words + (words >> 32)
         data += 8
-        length -= 8
-    if length >= 4:
+    if length & 4:
         memcpy(&word, data, 4)
         sum += word
         data += 4
-        length -= 4
-    return checksum_add_last(data, length, sum)
+    return checksum_add_last(data, length & 3, sum)
 
 
 # The addresses' part of a pseudo-header's sum, both in the 16 bytes of a Flow: IPv4's prefix
