@@ -113,14 +113,14 @@ cdef inline void checksum_store(uint8_t *field, uint64_t sum) noexcept nogil:
     memcpy(field, &folded, 2)
 
 
-# 64-bit sum to 16 bits, not complemented.
+# 64-bit sum to 16 bits, not complemented.  The halves are added crosswise: what the lower addition
+# carries comes to the upper one, which is then the halves' sum with its carry come round.
 cdef inline uint16_t checksum_fold(uint64_t sum) noexcept nogil:
-    sum = <uint64_t><uint32_t>sum + (sum >> 32)
-    sum = <uint64_t><uint32_t>sum + (sum >> 32)
-    sum = (sum & 0xFFFF) + (sum >> 16)
-    sum = (sum & 0xFFFF) + (sum >> 16)
-    sum = (sum & 0xFFFF) + (sum >> 16)
-    return <uint16_t>sum
+    cdef uint32_t folded
+    sum += sum << 32 | sum >> 32
+    folded = <uint32_t>(sum >> 32)
+    folded += folded << 16 | folded >> 16
+    return <uint16_t>(folded >> 16)
 
 
 # The sum of the TCP (or ICMPv6) pseudo-header.  `addresses` are the source and destination
