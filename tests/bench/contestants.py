@@ -10,7 +10,8 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,6 +109,18 @@ def dataplane_of(course: Course, client: str, server: str, half_open: int = HALF
                     [(PORT, PORT)], ServiceOptions(**course.options))
         for slot, server in enumerate(course.servers)])
     return dataplane
+
+
+@contextmanager
+def crowd_of(course: Course, count: int, half_open: int = HALF_OPEN) -> Iterator:
+    """A cython_core._testing_crowd.Crowd of so many around a Dataplane without traffic."""
+    from cython_core._testing_crowd import Crowd
+
+    dataplane = dataplane_of(course, "net_ring0", "net_ring1", half_open)
+    try:
+        yield Crowd(dataplane, count, course.family)
+    finally:
+        dataplane.close()
 
 
 def _synproxy(course: Course, seconds: float) -> Run:

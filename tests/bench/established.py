@@ -18,7 +18,7 @@ from pathlib import Path
 
 from arguments import parser_of
 from beside import HEADER, Result, beside, write
-from contestants import Course, dataplane_of
+from contestants import Course, crowd_of
 from pcap_file import pcap_write
 
 from appliance.lab.program import within
@@ -74,18 +74,12 @@ def measure(folder: Path, opened: int, fill: float, given: argparse.Namespace) -
 
 def record(course: Course) -> float:
     """Write the frames; the same handshakes at the same time give the same numbers again."""
-    from cython_core._testing_crowd import Crowd
-
-    dataplane = dataplane_of(course, "net_ring0", "net_ring1")
-    try:
-        crowd = Crowd(dataplane, course.opened, course.family)
+    with crowd_of(course, course.opened) as crowd:
         spoken_for = range(0, course.opened, max(course.opened // SPOKEN_FOR, 1))[:SPOKEN_FOR]
         crowd.open(course.now_ms, spoken_for)
         pcap_write(course.client, crowd.frames_of(spoken_for, "client's ACK"))
         pcap_write(course.server, crowd.frames_of(spoken_for, "server's ACK"))
         return crowd.connection_bytes
-    finally:
-        dataplane.close()
 
 
 if __name__ == "__main__":

@@ -14,11 +14,10 @@ from pathlib import Path
 
 from arguments import parser_of
 from beside import HEADER, beside, write
-from contestants import Course, dataplane_of
+from contestants import Course, crowd_of
 from pcap_file import pcap_write
-from syn_pcap import SERVER, SYNS, syn_pcap_write
+from syn_pcap import SERVERS, SYNS, syn_pcap_write
 
-SERVERS = {4: SERVER, 6: "fd00::2"}
 RESULTS = Path("bench-results/rates.json")
 GOAL = 0.55
 # Of a hundred frames of a mixed attack: what meets which counter.
@@ -59,14 +58,8 @@ def courses(folder: Path, family: int) -> dict[str, Course]:
 
 def record(course: Course) -> tuple[list[bytes], list[bytes]]:
     """SYNs, and ACKs that no SYN-ACK has gone before."""
-    from cython_core._testing_crowd import Crowd
-
-    dataplane = dataplane_of(course, "net_ring0", "net_ring1")
-    try:
-        crowd = Crowd(dataplane, SYNS, course.family)
+    with crowd_of(course, SYNS) as crowd:
         return (crowd.frames_of(range(SYNS), "SYN"), crowd.frames_of(range(SYNS), "client's ACK"))
-    finally:
-        dataplane.close()
 
 
 def mix(syns: list[bytes], acks: list[bytes]) -> list[bytes]:

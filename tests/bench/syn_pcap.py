@@ -9,7 +9,8 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 
 SYNS = 4096
-SERVER = "10.0.0.2"
+SERVERS = {4: "10.0.0.2", 6: "fd00::2"}     # by family
+SERVER = SERVERS[4]
 PORT = 80
 
 

@@ -17,9 +17,10 @@ import time
 from pathlib import Path
 
 from arguments import parser_of
-from contestants import Course, dataplane_of
+from contestants import Course, crowd_of
 from plot import Curve, plot_write
 from report import report_write
+from syn_pcap import SERVERS
 
 COHORT = 8192
 WARM_UP, TURNS = 18, 24         # cohorts; the first fill the table
@@ -57,20 +58,13 @@ def measure(family: int) -> dict[str, float]:
 
 
 def _measure(family: int) -> dict[str, float]:
-    from cython_core._testing_crowd import Crowd
-
-    server = "10.0.0.2" if family == 4 else "fd00::2"
-    dataplane = dataplane_of(Course(Path(), servers=(server,), room=ROOM), "net_ring0",
-                             "net_ring1", half_open=2 * COHORT)
-    try:
-        crowd = Crowd(dataplane, CROWD, family)
+    course = Course(Path(), servers=(SERVERS[family],), room=ROOM, family=family)
+    with crowd_of(course, CROWD, half_open=2 * COHORT) as crowd:
         crowd.converse(COHORT, WARM_UP)
         wall_ns, cpu_ns = time.perf_counter_ns(), time.thread_time_ns()
         spent = crowd.converse(COHORT, TURNS)
         share = (time.thread_time_ns() - cpu_ns) / (time.perf_counter_ns() - wall_ns)
         return {name: share * ns / frames for name, frames, ns in spent}
-    finally:
-        dataplane.close()
 
 
 if __name__ == "__main__":
