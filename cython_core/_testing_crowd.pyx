@@ -12,6 +12,8 @@ from libc.string cimport memcpy, memset
 
 from cython_core._testing_proxy cimport Box
 from cython_core.dataplane cimport Dataplane
+from cython_core.dpdk.handover cimport owner_of
+from cython_core.dpdk.worker cimport WORKERS_MAX
 from cython_core.proxy.burst cimport Burst, burst_run
 from cython_core.proxy.conntable cimport ConnTable, conntable_words
 from cython_core.proxy.counters cimport DROP_FIRST
@@ -19,7 +21,7 @@ from cython_core.proxy.handshake cimport L2_WORDS, Envelope, Tcp, compose
 from cython_core.proxy.links cimport links_bytes
 from cython_core.proxy.secrets cimport Secrets
 from cython_core.proxy.synproxy cimport (
-    NS_PER_MS, OUTBOX_FRAMES, VERDICT_ABSORB, VERDICT_TO_CLIENT, VERDICT_TO_SERVER,
+    NS_PER_MS, NS_PER_S, OUTBOX_FRAMES, VERDICT_ABSORB, VERDICT_TO_CLIENT, VERDICT_TO_SERVER,
     VERDICT_TRANSLATE, Outbox, Proxy, proxy_clock, proxy_snapshot,
 )
 from cython_core.proxy.tend cimport proxy_tend
@@ -27,8 +29,8 @@ from cython_core.wire.byteorder cimport load16, load32, store16
 from cython_core.wire.checksum cimport checksum_apply, checksum_delta16
 from cython_core.wire.options cimport WSCALE_ABSENT
 from cython_core.wire.segment cimport (
-    ETHERTYPE_IPV4, ETHERTYPE_IPV6, IPV4_BYTES, IPV6_BYTES, TCP_ACK, TCP_BYTES, TCP_FIN, TCP_PSH,
-    TCP_SYN, Flow, Segment,
+    ETHERNET_BYTES, ETHERTYPE_IPV4, ETHERTYPE_IPV6, IPV4_BYTES, IPV6_BYTES, TCP_ACK, TCP_BYTES,
+    TCP_FIN, TCP_PSH, TCP_SYN, Flow, Segment,
 )
 from cython_core.wire.siphash cimport SIPHASH_WORDS, siphash_words
 
@@ -54,7 +56,6 @@ cdef enum:
     MSS_IPV4 = 1460
     MSS_IPV6 = 1440
     WSCALE = 7
-    NS_PER_S = 1000000000
 
 # The segments of a connection, in their order.
 cdef enum:
@@ -112,7 +113,7 @@ cdef class Crowd:
     snapshot and has not started: its workers' tables are filled in their place."""
 
     cdef object door            # keeps the proxies
-    cdef Proxy *proxy[64]
+    cdef Proxy *proxy[WORKERS_MAX]
     cdef uint32_t workers
     cdef Burst *burst
     cdef uint8_t *frames
@@ -261,7 +262,7 @@ cdef class Crowd:
         self.cookies[number].tsval = load32(tcp + TCP_BYTES + 8)    # behind MSS, and two heads
 
     cdef inline uint32_t tcp_at(self) noexcept nogil:
-        return 14 + (IPV4_BYTES if self.family == 4 else IPV6_BYTES)
+        return ETHERNET_BYTES + (IPV4_BYTES if self.family == 4 else IPV6_BYTES)
 
     cdef void flow_of(self, uint32_t number, Flow *flow) noexcept nogil:
         memset(flow, 0, sizeof(Flow))
@@ -286,8 +287,7 @@ cdef class Crowd:
         cdef uint64_t[SIPHASH_WORDS] words
         self.flow_of(number, &flow)
         conntable_words(words, 1, &flow)
-        return <uint32_t>((siphash_words(words, &self.proxy[0].table_key) >> 48)
-                          * self.workers >> 16)
+        return owner_of(siphash_words(words, &self.proxy[0].table_key), self.workers)
 
     # What connection `number` says at that step.
     cdef void speak(self, uint32_t number, uint32_t step, Segment *segment,
@@ -327,7 +327,7 @@ cdef class Crowd:
     # Zeros behind the header: they add to no sum but by their number.
     cdef uint16_t load(self, uint8_t *frame, uint32_t frame_bytes,
                        uint32_t payload_bytes) noexcept nogil:
-        cdef uint8_t *ip = frame + 14
+        cdef uint8_t *ip = frame + ETHERNET_BYTES
         cdef uint8_t *length = ip + (2 if self.family == 4 else 4)
         cdef uint16_t before = load16(length)
         cdef uint16_t after = <uint16_t>(before + payload_bytes)
@@ -360,7 +360,7 @@ cdef void envelope_make(Envelope *envelope, uint8_t family) noexcept:
     l2[11] = 1
     store16(l2 + 12, ETHERTYPE_IPV4 if family == 4 else ETHERTYPE_IPV6)
     memcpy(envelope.l2, l2, sizeof(l2))
-    envelope.l2_bytes = 14
+    envelope.l2_bytes = ETHERNET_BYTES
     envelope.family = family
     envelope.hop_limit = 64
 

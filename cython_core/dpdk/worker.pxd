@@ -1,7 +1,7 @@
 """A worker: one lcore, one shard of the state, and the loop that carries frames through it.
 
-    rx → parse → admit → verify → hash → steer → match → decide → send   for each queue, then
-    tend → tx
+    rx → parse → admit → verify → hash → steer → match → prove → decide → send   for each queue,
+    then tend → tx
 
 All that a worker writes is its own: its table, pool and counters (the Proxy), its burst, its
 transmit queues.  What it hears from outside are its orders, one for all workers, its commands

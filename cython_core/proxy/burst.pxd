@@ -33,7 +33,7 @@ cdef struct Lane:
     Flow flow
     Offer offer
     Connection *candidate       # of no SYN's: the entry that may be its flow's, or NULL
-    Proof proof                 # of no SYN's
+    Proof proof                 # of a client's, but no SYN's
     Quote quote                 # of an ICMP error
 
 

@@ -243,10 +243,11 @@ cdef void burst_match(Burst *burst, const Proxy *proxy) noexcept nogil:
 cdef void burst_prove(Burst *burst, const Proxy *proxy) noexcept nogil:
     cdef uint32_t asked = 0
     cdef uint32_t i
+    if not burst.from_client:
+        return
     for i in range(burst.lanes):
         burst.lane[i].proof.state = PROOF_OPEN
-        if burst.from_client and is_to_prove(proxy, &burst.segment[burst.lane[i].at],
-                                             &burst.lane[i]):
+        if is_to_prove(proxy, &burst.segment[burst.lane[i].at], &burst.lane[i]):
             burst.asked[asked] = i
             asked += 1
     if asked > 0:
