@@ -1,13 +1,14 @@
 """Python doors to floor 2, for tests; not in the image.
 
 `Box` is one worker's proxy without a worker: frames go in as bytes, what comes out is handed
-back as bytes, and the caller owns the clock.  `Table` and `Cookies` are its parts alone.
+back as bytes, and the caller owns the clock.  Parts that stand alone are in _testing_parts.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from cython_core._testing_structs cimport block, describe, flow_of, master_of, snapshot_of
 from cython_core.proxy.activation cimport activation_connections
 from cython_core.proxy.burst cimport (
     BURST_FRAMES, Burst, burst_admit, burst_decide, burst_hash, burst_match, burst_parse,
@@ -15,16 +16,9 @@ from cython_core.proxy.burst cimport (
 )
 from cython_core.proxy.census cimport CENSUS_KINDS
 from cython_core.proxy.conntable cimport (
-    CONN_CLIENT_FIN, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, CONN_TIMESTAMPS,
-    CONNTABLE_ALIGN, STATE_CLIENT_RESET, STATE_CLOSED, STATE_DELETED, STATE_ESTABLISHED,
-    STATE_FREE,
-    STATE_HALF_CLOSED, STATE_REFUSED, STATE_SERVER_RESET, STATE_SYN_SENT, STATE_TIME_WAIT,
-    Connection, ConnTable, conntable_bytes, conntable_entry, conntable_find, conntable_init,
-    conntable_insert, conntable_look, conntable_remove, conntable_words,
+    STATE_FREE, Connection, conntable_bytes, conntable_entry, conntable_init, conntable_look,
 )
-from cython_core.proxy.cookie cimport (
-    COOKIE_EPOCH_S, Cookie, CookieKeys, Offer, cookie_check, cookie_keys_derive,
-)
+from cython_core.proxy.cookie cimport COOKIE_EPOCH_S
 from cython_core.proxy.counters cimport COUNTERS_N, DROP_FIRST, Row
 from cython_core.proxy.deletion cimport connection_delete
 from cython_core.proxy.drain cimport snapshot_drain
@@ -37,10 +31,9 @@ from cython_core.proxy.learned cimport (
 )
 from cython_core.proxy.links cimport Links, links_bytes
 from cython_core.proxy.overtaken cimport Overtaken
-from cython_core.proxy.routes cimport Routes, Rule, routes_build, routes_release
-from cython_core.proxy.secrets cimport Secrets, secrets_rotate
+from cython_core.proxy.secrets cimport secrets_rotate
 from cython_core.proxy.service cimport (
-    Service, Snapshot, snapshot_build, snapshot_covers, snapshot_free, snapshot_match,
+    Snapshot, snapshot_covers, snapshot_free, snapshot_match,
 )
 from cython_core.proxy.superseded cimport Superseded
 from cython_core.proxy.supply cimport SupplyPool, supply_init
@@ -49,14 +42,12 @@ from cython_core.proxy.synproxy cimport (
     VERDICT_TO_SERVER, VERDICT_TRANSLATE, Proxy, proxy_clock, proxy_snapshot,
 )
 from cython_core.proxy.tend cimport proxy_tend
-from cython_core.wire.cache cimport aligned_alloc
 from cython_core.wire.segment cimport Flow
-from cython_core.wire.siphash cimport SIPHASH_WORDS, SipKey, siphash_words
+from cython_core.wire.siphash cimport SipKey
 from cython_core.wire.vector cimport vector_pick
 
 from cython_core.proxy import counters
 from cython_core.proxy.drain import DRAINS
-from cython_core.proxy.service import ACTIVATIONS, UNKNOWN_FLOWS
 
 cdef enum:
     ROOM_BYTES = 2048           # a frame's buffer
@@ -69,18 +60,6 @@ VERDICTS = {
     VERDICT_TO_CLIENT: "to_client",
     VERDICT_TO_SERVER: "to_server",
     VERDICT_ABSORB: "absorb",
-}
-STATES = {
-    STATE_FREE: "free",
-    STATE_SYN_SENT: "syn_sent",
-    STATE_ESTABLISHED: "established",
-    STATE_HALF_CLOSED: "half_closed",
-    STATE_TIME_WAIT: "time_wait",
-    STATE_CLIENT_RESET: "closed",
-    STATE_SERVER_RESET: "closed",
-    STATE_CLOSED: "closed",
-    STATE_REFUSED: "refused",
-    STATE_DELETED: "deleted",
 }
 
 
@@ -146,7 +125,7 @@ cdef class Box:
 
     def publish(self, services, drain="none"):
         cdef Snapshot *former = self.snapshot
-        self.snapshot = build(services)
+        self.snapshot = snapshot_of(services)
         snapshot_drain(self.snapshot, DRAINS.index(drain))
         self.snapshot.secrets = self.proxy.secrets
         proxy_snapshot(&self.proxy, self.snapshot)
@@ -335,199 +314,3 @@ cdef class Box:
 
     def covers(self, bytes address):
         return bool(snapshot_covers(self.snapshot, address))
-
-
-# For every epoch.
-cdef int master_of(Secrets *secrets, master) except -1:
-    memset(secrets, 0, sizeof(Secrets))
-    secrets.secret[0].master.k0, secrets.secret[0].master.k1 = master
-    return 0
-
-
-cdef void *block(uint64_t size) except NULL:
-    rounded = (size + CONNTABLE_ALIGN - 1) // CONNTABLE_ALIGN * CONNTABLE_ALIGN
-    memory = aligned_alloc(CONNTABLE_ALIGN, rounded)
-    if memory == NULL:
-        raise MemoryError()
-    memset(memory, 0, rounded)
-    return memory
-
-
-cdef describe(Connection *conn):
-    return {
-        "client": (conn.flow.client_address[:16], conn.flow.client_port),
-        "server": (conn.flow.server_address[:16], conn.flow.server_port),
-        "state": STATES[conn.state],
-        "isn": conn.isn,
-        "seq_offset": conn.seq_offset,
-        "ts_offset": conn.ts_offset,
-        "client_ack": conn.client_ack,
-        "server_ack": conn.server_ack,
-        "active": conn.active,
-        "timestamps": bool(conn.flags & CONN_TIMESTAMPS),
-        "client_fin": bool(conn.flags & CONN_CLIENT_FIN),
-        "server_fin": bool(conn.flags & CONN_SERVER_FIN),
-        "passes": bool(conn.flags & CONN_PASSES),
-        "rst_doubtful": bool(conn.flags & CONN_RST_DOUBTFUL),
-        "scales_client": conn.scales_client,
-        "scales_server": conn.scales_server,
-    }
-
-
-cdef Snapshot *build(services) except NULL:
-    cdef Service *compiled = <Service *>calloc(len(services) + 1, sizeof(Service))
-    for i, service in enumerate(services):
-        compiled[i] = service_of(service)
-    live = routes_of([(rule, index) for index, service in enumerate(services)
-                      for rule in service["rules"] if not service["leaving"]])
-    leaving = routes_of([(rule, index) for index, service in enumerate(services)
-                         for rule in service["rules"] if service["leaving"]])
-    snapshot = snapshot_build(1, compiled, len(services), live, leaving)
-    routes_release(live)
-    routes_release(leaving)
-    free(compiled)
-    if snapshot == NULL:
-        raise MemoryError()
-    return snapshot
-
-
-cdef Routes *routes_of(rules) except NULL:
-    rules.sort(key=lambda item: (-item[0][1], item[0][0]))
-    cdef Rule *compiled_rules = <Rule *>calloc(len(rules) + 1, sizeof(Rule))
-    for i, ((address, bits, low, high), index) in enumerate(rules):
-        memcpy(compiled_rules[i].address, <const uint8_t *>address, 16)
-        compiled_rules[i].bits = bits
-        compiled_rules[i].port_low = low
-        compiled_rules[i].port_high = high
-        compiled_rules[i].service = index
-    routes = routes_build(compiled_rules, len(rules))
-    free(compiled_rules)
-    if routes == NULL:
-        raise MemoryError()
-    return routes
-
-
-cdef Service service_of(fields) except *:
-    cdef Service service
-    memset(&service, 0, sizeof(service))
-    service.row = fields["row"]
-    service.tag = fields["tag"]
-    service.mss = fields["mss"]
-    service.mss_ipv6 = fields["mss_ipv6"]
-    service.wscale = fields["wscale"]
-    service.wscale_former = fields["wscale_former"]
-    service.wscale_former_until = fields["wscale_former_until"]
-    service.sack = fields["sack"]
-    service.timestamps = fields["timestamps"]
-    service.ecn = fields["ecn"]
-    service.syn_retries = fields["syn_retries"]
-    service.syn_timeout_ms = fields["syn_timeout_ms"]
-    service.established_ticks = fields["established_ticks"]
-    service.half_closed_ticks = fields["half_closed_ticks"]
-    service.time_wait_ticks = fields["time_wait_ticks"]
-    service.closed_ticks = fields["closed_ticks"]
-    service.mss_auto = service.mss_ipv6_auto = service.wscale_auto = fields["auto"]
-    service.early_data = fields["early_data"]
-    service.activation = ACTIVATIONS.index(fields["activation"])
-    service.leaving = fields["leaving"]
-    service.unknown_flow = UNKNOWN_FLOWS.index(fields["unknown_flow"])
-    service.unknown_rate = fields["unknown_rate"]
-    service.syn_rate_mark = fields["syn_rate_mark"]
-    service.half_open_mark = fields["half_open_mark"]
-    service.hold_ms = fields["hold_ms"]
-    service.grace_ms = fields["grace_ms"]
-    return service
-
-
-cdef class Table:
-    """A connection table alone; flows are (client, client port, server, server port), the
-    addresses 16 bytes."""
-
-    cdef ConnTable *table
-    cdef SipKey key
-
-    def __cinit__(self, uint32_t capacity):
-        self.table = conntable_init(block(conntable_bytes(capacity)), capacity)
-        self.key.k0 = 5
-        self.key.k1 = 6
-
-    def __dealloc__(self):
-        free(self.table)
-
-    @property
-    def used(self):
-        return self.table.used
-
-    @property
-    def bytes(self):
-        return self.table.bytes
-
-    def insert(self, flow):
-        """False: full."""
-        cdef Flow key = flow_of(flow)
-        return conntable_insert(self.table, self.digest(&key), &key) != NULL
-
-    def find(self, flow):
-        cdef Flow key = flow_of(flow)
-        return conntable_find(self.table, self.digest(&key), &key) != NULL
-
-    def remove(self, flow):
-        cdef Flow key = flow_of(flow)
-        conntable_remove(self.table, self.digest(&key),
-                         conntable_find(self.table, self.digest(&key), &key))
-
-    cdef uint64_t digest(self, const Flow *flow):
-        cdef uint64_t[SIPHASH_WORDS] words
-        conntable_words(words, 1, flow)
-        return siphash_words(words, &self.key)
-
-
-cdef class Cookies:
-    """What one service accepts as its cookies at one time; flows are as in Table."""
-
-    cdef Service service
-    cdef CookieKeys keys
-
-    def __cinit__(self, service, uint64_t now_s, master=(1, 2)):
-        cdef Secrets secrets
-        master_of(&secrets, master)
-        self.service = service_of(service)
-        cookie_keys_derive(&self.keys, &secrets, now_s)
-
-    def check(self, flow, uint8_t family, uint32_t client_isn, uint32_t isn, tsval=None):
-        """What the client had offered, as a dict, or None.  `tsval`: of our SYN-ACK."""
-        cdef Flow key = flow_of(flow)
-        cdef Offer offer
-        cdef Cookie cookie
-        cookie.isn = isn
-        cookie.tsval = 0 if tsval is None else tsval
-        if not cookie_check(&cookie, tsval is not None, &key, family, client_isn, &self.service,
-                            &self.keys, &offer):
-            return None
-        return {"mss": offer.mss, "wscale": offer.wscale, "sack": bool(offer.sack),
-                "ecn": bool(offer.ecn), "announced_wscale": offer.announced_wscale,
-                "announced_sack": bool(offer.announced_sack)}
-
-    def count(self, flow, uint8_t family, uint32_t client_isn, uint32_t first, uint32_t step,
-              uint32_t n, tsval=None):
-        """How many of the `n` ISNs first, first + step, ... are cookies."""
-        cdef Flow key = flow_of(flow)
-        cdef bint timestamps = tsval is not None
-        cdef uint32_t i
-        cdef uint32_t good = 0
-        cdef Offer offer
-        cdef Cookie cookie
-        cookie.tsval = 0 if tsval is None else tsval
-        for i in range(n):
-            cookie.isn = first + i * step
-            good += cookie_check(&cookie, timestamps, &key, family, client_isn, &self.service,
-                                 &self.keys, &offer)
-        return good
-
-
-cdef Flow flow_of(flow) except *:
-    cdef Flow key
-    client, key.client_port, server, key.server_port = flow
-    memcpy(key.client_address, <const uint8_t *>client, 16)
-    memcpy(key.server_address, <const uint8_t *>server, 16)
-    return key

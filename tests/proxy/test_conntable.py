@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from cython_core import _testing_proxy
+from cython_core import _testing_parts
 
 from .harness import mapped
 
@@ -30,7 +30,7 @@ class TableBesideADict(RuleBasedStateMachine):
     @initialize(capacity=st.integers(1, 40))
     def make(self, capacity):
         self.capacity = capacity
-        self.table = _testing_proxy.Table(capacity)
+        self.table = _testing_parts.Table(capacity)
         self.model = set()
 
     @rule(flow=flows)
@@ -62,7 +62,7 @@ test_a_table_behaves_as_a_bounded_set.settings = settings(
     1, 2, 3, 6, 7, 48, 64, 96, 100, 1000, 1024, 1536, 3072, 4096, 12288, 49152, 50000,
 ])
 def test_a_table_takes_all_that_it_was_made_for_and_not_one_more(capacity):
-    table = _testing_proxy.Table(capacity)
+    table = _testing_parts.Table(capacity)
     assert all(table.insert(flow(n)) for n in range(capacity))
     assert table.used == capacity
     assert not table.insert(flow(capacity))
@@ -72,12 +72,12 @@ def test_a_table_takes_all_that_it_was_made_for_and_not_one_more(capacity):
 
 @pytest.mark.parametrize("capacity", [1000, 1024, 1536, 1537, 4096, 100_000, 1_000_000])
 def test_an_entry_costs_at_most_96_bytes_with_its_index(capacity):
-    assert _testing_proxy.Table(capacity).bytes <= BYTES_PER_ENTRY * capacity
+    assert _testing_parts.Table(capacity).bytes <= BYTES_PER_ENTRY * capacity
 
 
 def test_a_table_lives_through_any_number_of_removals():
     rng = random.Random(2)
-    table, inside, following = _testing_proxy.Table(500), [], 0
+    table, inside, following = _testing_parts.Table(500), [], 0
     for _ in range(500):
         assert table.insert(flow(following))
         inside.append(following)
@@ -94,7 +94,7 @@ def test_a_table_lives_through_any_number_of_removals():
 
 @pytest.mark.parametrize("field", range(4))
 def test_flows_that_differ_in_one_field_are_different(field):
-    table = _testing_proxy.Table(64)
+    table = _testing_parts.Table(64)
     base = (mapped("192.0.2.1"), 1, mapped("192.0.2.2"), 2)
     assert table.insert(base)
     for bit in range(16 if field in (1, 3) else 128):

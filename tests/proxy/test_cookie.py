@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from cython_core import _testing_proxy
+from cython_core import _testing_parts
 
 from .connection import SYN_IPV4, SYN_IPV6, Connection, plain, wrap
 from .harness import EPOCH_S, START_MS, WSCALE_ABSENT, Proxy, mapped, service
@@ -18,7 +18,7 @@ EPOCH = START_MS // 1000 // EPOCH_S
 
 
 def cookies(proxy, **options):
-    return _testing_proxy.Cookies(service(**options), proxy.clock.now_s)
+    return _testing_parts.Cookies(service(**options), proxy.clock.now_s)
 
 
 def flow(syn):
