@@ -1,6 +1,5 @@
 """synproxy capture."""
 
-from contextlib import suppress
 from typing import BinaryIO
 
 import click
@@ -10,6 +9,7 @@ from synproxy.v1.capture_service_pb2_grpc import CaptureServiceStub
 
 from appliance.cli.connection import connected
 from appliance.cli.duration_value import duration_value
+from appliance.cli.interrupt import until_ctrl_c
 
 
 @click.command("capture")
@@ -49,7 +49,7 @@ def command(
         direction=f"DIRECTION_{direction.upper()}" if direction else None,
     )
     packets = lost = 0
-    with connected(address) as channel, suppress(KeyboardInterrupt):
+    with connected(address) as channel, until_ctrl_c(channel):
         for answer in CaptureServiceStub(channel).Capture(request):
             file.write(answer.pcapng)
             file.flush()

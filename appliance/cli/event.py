@@ -1,6 +1,5 @@
 """synproxy event watch."""
 
-from contextlib import suppress
 from datetime import UTC
 
 import click
@@ -8,6 +7,7 @@ from synproxy.v1 import events_service_pb2 as api
 from synproxy.v1.events_service_pb2_grpc import EventsServiceStub
 
 from appliance.cli.connection import connected
+from appliance.cli.interrupt import until_ctrl_c
 from appliance.cli.output import format_option, message_text
 from appliance.ends import end_text
 
@@ -41,7 +41,7 @@ def watch_events(
     request = api.WatchEventsRequest(
         service=service, reasons=reasons, client_prefix=client_prefix,
         server_prefix=server_prefix)
-    with connected(address) as channel, suppress(KeyboardInterrupt):
+    with connected(address) as channel, until_ctrl_c(channel):
         for told in EventsServiceStub(channel).WatchEvents(request):
             if output != "table":
                 click.echo(message_text(told, output))

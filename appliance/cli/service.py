@@ -7,6 +7,7 @@ from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 
 from appliance.cli.complete import service_names
 from appliance.cli.connection import TIMEOUT_S, connected
+from appliance.cli.interrupt import until_ctrl_c
 from appliance.cli.options import option_texts
 from appliance.cli.output import format_option, message_text, table_text
 from appliance.cli.service_change import create_service, delete_service, set_service
@@ -68,8 +69,8 @@ def get_service(address: str | None, name: str, output: str) -> None:
 @format_option
 @click.pass_obj
 def watch_services(address: str | None, output: str) -> None:
-    """Show all services, then each change as it comes, until interrupted."""
-    with connected(address) as channel:
+    """Show all services, then each change as it comes, until Ctrl-C."""
+    with connected(address) as channel, until_ctrl_c(channel):
         for event in ServicesServiceStub(channel).WatchServices(api.WatchServicesRequest()):
             if output != "table":
                 click.echo(message_text(event, output))

@@ -2,13 +2,13 @@
 
 import sys
 from collections import defaultdict
-from contextlib import suppress
 
 import click
 from synproxy.v1 import stats_service_pb2 as api
 from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 
 from appliance.cli.connection import TIMEOUT_S, connected
+from appliance.cli.interrupt import until_ctrl_c
 from appliance.cli.interval import interval_option
 from appliance.cli.output import format_option, message_text, table_text
 from appliance.config.duration import NS_PER_S, duration_text
@@ -36,7 +36,7 @@ def command(
     """
     if services and not watch:
         raise click.UsageError("--service goes with --watch")
-    with connected(address) as channel, suppress(KeyboardInterrupt):
+    with connected(address) as channel, until_ctrl_c(channel):
         stub = StatsServiceStub(channel)
         if not watch:
             stats = stub.GetStats(api.GetStatsRequest(meanings=output == "table"),

@@ -192,9 +192,10 @@ def dropped(result):
 
 
 def process(daemon, *arguments, **how):
+    # Whoever runs the tests in the background of a script has Ctrl-C ignored.
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "appliance.cli.main", "--address", daemon.address,
-         *arguments],
+        ["env", "--default-signal=INT", sys.executable, "-P", "-m", "appliance.cli.main",
+         "--address", daemon.address, *arguments],
         stderr=subprocess.PIPE, text=True, **how,
     )
 

@@ -1,0 +1,93 @@
+"""Ctrl-C at any moment ends a command that watches."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from appliance.exit_codes import ExitCode
+
+TIMES = 20
+SPREAD_S = 0.25     # over which the moments lie: two samples and more
+WITHIN_S = 10
+
+WATCHING = [
+    ("stats", "--watch", "--interval", "0.1"),
+    ("stats", "--watch", "--interval", "0.1", "-o", "json"),
+    ("service", "watch"),
+    ("event", "watch", "-o", "json"),
+    ("capture", "--write", "-"),
+]
+
+
+# Whoever runs the tests in the background of a script has it ignored.
+NOT_IGNORED = ("env", "--default-signal=INT")
+
+
+def begun(daemon, arguments, before=NOT_IGNORED):
+    return subprocess.Popen(
+        [*before, sys.executable, "-P", "-m", "appliance.cli.main", "--address", daemon.address,
+         *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )
+
+
+@pytest.mark.parametrize("arguments", WATCHING, ids=" ".join)
+def test_a_watch_ends_well_whenever_it_comes(daemon, arguments):
+    moments = random.Random(4)
+    for _ in range(TIMES):
+        watching = begun(daemon, arguments)
+        assert watching.stdout.read(1)      # the call is answered
+        time.sleep(moments.random() * SPREAD_S)
+        watching.send_signal(signal.SIGINT)
+        _, said = watching.communicate(timeout=WITHIN_S)
+        assert watching.returncode == ExitCode.OK
+        assert b"Traceback" not in said
+        assert b"Exception ignored" not in said
+
+
+def test_before_there_is_something_to_watch_it_ends_at_once(daemon):
+    """By the signal; until our code runs Python itself may end it with 1."""
+    moments = random.Random(4)
+    for _ in range(TIMES):
+        watching = begun(daemon, WATCHING[0])
+        time.sleep(moments.random() * SPREAD_S)
+        watching.send_signal(signal.SIGINT)
+        watching.communicate(timeout=WITHIN_S)
+        assert watching.returncode in (ExitCode.OK, ExitCode.FAILED, -signal.SIGINT)
+
+
+def test_who_has_it_ignored_goes_on(daemon):
+    watching = begun(daemon, WATCHING[0], ["env", "--ignore-signal=INT"])
+    for _ in range(2):
+        until_line(watching, b"PER SECOND")
+        watching.send_signal(signal.SIGINT)
+    until_line(watching, b"PER SECOND")
+    watching.terminate()
+    watching.communicate(timeout=WITHIN_S)
+    assert watching.returncode == -signal.SIGTERM
+
+
+def until_line(watching, words):
+    assert any(words in line for line in watching.stdout)
+
+
+def test_a_second_one_ends_a_watch_whose_output_nobody_reads(daemon):
+    watching = begun(daemon, WATCHING[0])
+    watching.stdout.readline()
+    full = time.monotonic() + WITHIN_S
+    while time.monotonic() < full and b"pipe_w" not in waits_in(watching.pid):
+        time.sleep(0.05)
+    watching.send_signal(signal.SIGINT)
+    while watching.poll() is None and time.monotonic() < full:
+        watching.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    assert watching.returncode == -signal.SIGINT
+
+
+def waits_in(pid):
+    with open(f"/proc/{pid}/wchan", "rb") as where:
+        return where.read()
