@@ -18,13 +18,26 @@ from appliance.management.roles import declared_role, role_word
 _INDENT = "  "
 
 
-def _settings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    paths = [*dict(settings_paths()), *dict(settings_paths(service_pb2.ServiceOptions.DESCRIPTOR))]
-    return [path for path in (*paths, *_methods()) if path.startswith(incomplete)]
+def _names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Fields of the API's messages only behind their message's name: they are hundreds."""
+    dotted = incomplete.replace("/", ".")
+    parts = [name.removeprefix(f"{PACKAGE}.") for name in _declared()]
+    if "." in dotted:
+        parts += [name.removeprefix(f"{PACKAGE}.") for name in schema_comments()
+                  if name.startswith(f"{PACKAGE}.{dotted}")]
+    else:
+        parts = [name for name in parts if "." not in name]
+    if "/" in incomplete:
+        parts = [incomplete + name[len(dotted):] for name in parts if name.startswith(dotted)]
+    known = (
+        *dict(settings_paths()), *dict(settings_paths(service_pb2.ServiceOptions.DESCRIPTOR)),
+        *counted_names(), *_methods(), *parts)
+    # unknown_rate is an option, and what it drops.
+    return [name for name in dict.fromkeys(known) if name.startswith(incomplete)]
 
 
 @click.command("explain")
-@click.argument("name", required=False, shell_complete=_settings)
+@click.argument("name", required=False, shell_complete=_names)
 def command(name: str | None) -> None:
     """Say what a setting, method or counter means.
 
