@@ -26,7 +26,7 @@ from cython_core.proxy.early cimport early_bytes, early_init
 from cython_core.proxy.events cimport Event, Events, events_read, events_switch
 from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
 from cython_core.proxy.learned cimport (
-    LEARNED_SERVERS, Learned, LearnedServer, learned_look, learned_mss, learned_sack,
+    LearnedServer, learned_bytes, learned_init, learned_look, learned_mss, learned_sack,
     learned_sent_timestamps, learned_wscale,
 )
 from cython_core.proxy.links cimport Links, links_bytes
@@ -70,7 +70,8 @@ cdef class Box:
 
     def __cinit__(self, services, uint64_t now_ms, uint32_t connections=1024,
                   uint32_t half_open=256, uint32_t early=64, uint32_t supplies=16,
-                  master=(1, 2), table_key=(3, 4), Box beside=None, vector="auto"):
+                  master=(1, 2), table_key=(3, 4), Box beside=None, vector="auto",
+                  uint32_t servers=4096):
         memset(&self.proxy, 0, sizeof(Proxy))
         self.snapshot = NULL
         self.burst = <Burst *>calloc(1, sizeof(Burst))
@@ -84,7 +85,7 @@ cdef class Box:
         self.beside = beside
         self.first = beside is None
         if self.first:
-            self.proxy.learned = <Learned *>calloc(1, sizeof(Learned))
+            self.proxy.learned = learned_init(block(learned_bytes(servers)), servers)
             self.proxy.answered_ms = <uint64_t *>calloc(ROWS, sizeof(uint64_t))
         else:
             self.proxy.learned = beside.proxy.learned
@@ -292,7 +293,7 @@ cdef class Box:
                  "sack": bool(learned_sack(server.word)),
                  "timestamps": bool(learned_sent_timestamps(server.word)),
                  "noted_s": server.noted_s}
-                for slot in range(LEARNED_SERVERS)
+                for slot in range(self.proxy.learned.mask + 1)
                 if learned_look(self.proxy.learned, slot, &server)]
 
     def connections_of(self, uint32_t row):

@@ -22,6 +22,7 @@ from cython_core.dataplane import PORT_RANGES_MAX, RULES_MAX
 CONNECTION_BYTES = 64
 BUFFER_BYTES = 2304
 EARLY_SEGMENT_BYTES = 2084
+SERVER_BYTES = 32
 MIB = 1 << 20
 
 
@@ -72,12 +73,13 @@ def _memory_violations(memory: Memory, limits: Limits) -> Iterator[Violation]:
         "limits.connections": limits.connections * CONNECTION_BYTES,
         "memory.buffers": memory.buffers * BUFFER_BYTES,
         "limits.early_segments": limits.early_segments * EARLY_SEGMENT_BYTES,
+        "limits.servers": limits.servers * SERVER_BYTES,
     }
     total_mib = -(-sum(needs.values()) // MIB)
     if total_mib > memory.size_mib:
         yield Violation(
             max(needs, key=lambda path: needs[path]),
-            f"connections, buffers and early segments take {total_mib} MiB at least;"
+            f"connections, buffers, early segments and servers take {total_mib} MiB at least;"
             f" memory.size_mib is {memory.size_mib}",
         )
 

@@ -29,6 +29,7 @@ def settings_of(config: Config) -> Settings:
         connections=whole.limits.connections,
         half_open=whole.limits.half_open,
         early_segments=whole.limits.early_segments,
+        servers=whole.limits.servers,
         services=whole.limits.services,
         mbufs=whole.memory.buffers,
         rx_descriptors=whole.ports.rx_descriptors,

@@ -20,6 +20,7 @@ from cython_core.proxy.counters cimport Row
 from cython_core.proxy.early cimport EarlyPool, early_bytes, early_init
 from cython_core.proxy.events cimport Events
 from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
+from cython_core.proxy.learned cimport learned_bytes, learned_init
 from cython_core.proxy.links cimport Links, links_bytes
 from cython_core.proxy.overtaken cimport Overtaken
 from cython_core.proxy.superseded cimport Superseded
@@ -32,11 +33,13 @@ from cython_core.dpdk.terms import DataplaneError
 cdef Crew *crew_make(settings, ports, bytes table_key) except NULL:
     cdef uint32_t count = len(settings.worker_lcores)
     cdef uint32_t index
+    cdef uint32_t servers = settings.servers
     cdef size_t rows = rows_of(settings)
     cdef Worker *worker
     cdef Crew *crew = <Crew *>take("the workers", sizeof(Crew), 0)
     try:
-        crew.learned = <Learned *>take("what is learned of servers", sizeof(Learned), 0)
+        crew.learned = learned_init(
+            take(f"what is learned of {servers} servers", learned_bytes(servers), 0), servers)
         crew.answered_ms = <uint64_t *>take("what is answered", rows * sizeof(uint64_t), 0)
         for index in range(count):
             crew.worker[index] = worker_make(settings, index)

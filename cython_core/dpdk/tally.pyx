@@ -11,7 +11,7 @@ from cython_core.dpdk.worker cimport Worker
 from cython_core.proxy.activation cimport activation_connections
 from cython_core.proxy.counters cimport COUNTERS_N
 from cython_core.proxy.learned cimport (
-    LEARNED_SERVERS, LearnedServer, learned_look, learned_mss, learned_sack,
+    LearnedServer, learned_look, learned_mss, learned_sack,
     learned_sent_timestamps, learned_wscale,
 )
 from cython_core.proxy.pulse cimport Pulse
@@ -99,7 +99,7 @@ cdef list tally_learned(const Crew *crew, const Snapshot *snapshot):
     servers = []
     for index in range(crew.count):
         now_s = max(now_s, <int64_t>(crew.worker[index].proxy.now_ns // NS_PER_S))
-    for slot in range(LEARNED_SERVERS):
+    for slot in range(crew.learned.mask + 1):
         if learned_look(crew.learned, slot, &server):
             servers.append(learned_server(&server, snapshot, now_s))
     return servers

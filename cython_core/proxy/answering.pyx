@@ -7,14 +7,14 @@ from cython_core.proxy.conntable cimport (
 )
 from cython_core.proxy.cookie cimport Offer
 from cython_core.proxy.counters cimport (
-    NO_BUFFER, NO_CONNECTION, OPTIONS_DIFFER, OPTIONS_LEARNED, ORIGINATED, RST_OUT_OF_WINDOW,
-    SERVER_CHALLENGED, SERVER_ESTABLISHED, SERVER_REFUSED, SERVER_SYN_RETRANS, SERVER_UNREACHABLE,
-    SYNACK_UNEXPECTED, count,
+    NO_BUFFER, NO_CONNECTION, OPTIONS_DIFFER, OPTIONS_LEARNED, OPTIONS_NOT_KEPT, ORIGINATED,
+    RST_OUT_OF_WINDOW, SERVER_CHALLENGED, SERVER_ESTABLISHED, SERVER_REFUSED, SERVER_SYN_RETRANS,
+    SERVER_UNREACHABLE, SYNACK_UNEXPECTED, count,
 )
 from cython_core.proxy.events cimport event_note, event_note_segment
 from cython_core.proxy.half_open cimport half_open_deliver
 from cython_core.proxy.handshake cimport Tcp, compose, envelope_reverse, envelope_take
-from cython_core.proxy.learned cimport learned_note
+from cython_core.proxy.learned cimport LEARNED_NEWS, LEARNED_NO_ROOM, LearnedNews, learned_note
 from cython_core.proxy.supply cimport SUPPLY_NONE, supply_take
 from cython_core.proxy.synproxy cimport (
     NS_PER_S, VERDICT_ABSORB, VERDICT_BRIDGE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER,
@@ -122,9 +122,14 @@ cdef uint8_t server_begins_again(Proxy *proxy, Segment *segment, const Flow *flo
 
 cdef void server_learn(Proxy *proxy, const Segment *synack, const Service *service,
                        const HalfOpen *record) noexcept nogil:
-    if learned_note(proxy.learned, synack, record.offer.wscale != WSCALE_ABSENT,
-                    record.offer.sack, record.offer.timestamps and not record.supplied,
-                    record.offer.ecn, proxy.keys.number, <uint32_t>(proxy.now_ns // NS_PER_S)):
+    cdef LearnedNews news
+    news = learned_note(
+        proxy.learned, synack, record.offer.wscale != WSCALE_ABSENT, record.offer.sack,
+        record.offer.timestamps and not record.supplied, record.offer.ecn, proxy.keys.number,
+        <uint32_t>(proxy.now_ns // NS_PER_S))
+    if news == LEARNED_NO_ROOM:
+        count(proxy.rows, service.row, OPTIONS_NOT_KEPT)
+    elif news == LEARNED_NEWS:
         count(proxy.rows, service.row, OPTIONS_LEARNED)
         event_note_segment(proxy.events, proxy.now_ns, OPTIONS_LEARNED, service.row, synack, False)
 

@@ -46,6 +46,7 @@ cpdef enum Counter:
     SERVER_RST_SENT
     SERVER_OPENED
     OPTIONS_LEARNED
+    OPTIONS_NOT_KEPT
     OPTIONS_DIFFER
     # Connections whose handshake was not ours.
     SYN_PASSED

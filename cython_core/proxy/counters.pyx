@@ -31,6 +31,7 @@ MEANINGS = {
     Counter.SERVER_RST_SENT: "RSTs sent to servers to end what a client has left.",
     Counter.SERVER_OPENED: "Connections that a server opened from a protected port; they pass.",
     Counter.OPTIONS_LEARNED: "SYN-ACKs of servers that said what was not known of them.",
+    Counter.OPTIONS_NOT_KEPT: "SYN-ACKs of servers that limits.servers leaves no place for.",
     Counter.OPTIONS_DIFFER: "Connections whose server has other options than were announced.",
     Counter.SYN_PASSED: "Client SYNs passed to the server, cookies being off.",
     Counter.COOKIES_ON: "Times that a mark of load was passed: cookies go on, or would.",

@@ -2,8 +2,9 @@
 
 One table serves all workers.  What is known of a server is one word, read and written whole, so
 that no reader ever sees half of two answers; an entry is entered once and stays.  Only a server's
-own answer to a proven client enters one, so the table can't be filled from outside.  When the
-server said so stands beside the word, for whoever lists them; no SYN looks there.
+own answer to a proven client enters one, so the table can't be filled from outside.  A server that
+finds no place near its own isn't kept; its clients are told what most can do.  When the server said
+so stands beside the word, for whoever lists them; no SYN looks there.
 
     | mss 16 | wscale 4 | SACK 1 | timestamps 1 | known 1 | ECN 1
     | epoch of ECN's absence 8 | epoch of timestamps' absence 16 |
@@ -19,7 +20,6 @@ from cython_core.wire.cache cimport __builtin_prefetch
 from cython_core.wire.segment cimport Segment
 
 cdef enum:
-    LEARNED_SERVERS = 4096      # a power of two; 32 bytes each
     LEARNED_PROBES = 8          # slots looked at for one server
     LEARNED_MSS_AT = 0          # where the fields of the drawing begin
     LEARNED_WSCALE_AT = 16
@@ -45,8 +45,15 @@ cdef struct LearnedServer:
     uint16_t state              # a LearnedState; the key is valid once it is ENTERED
 
 
+cdef enum LearnedNews:
+    LEARNED_SAME                # it says what was known
+    LEARNED_NEWS
+    LEARNED_NO_ROOM
+
+
 cdef struct Learned:
-    LearnedServer servers[LEARNED_SERVERS]
+    LearnedServer *servers      # behind this
+    uint32_t mask               # slots - 1
 
 
 cdef extern from *:
@@ -63,6 +70,10 @@ cdef extern from *:
     uint64_t learned_load(const uint64_t *) noexcept nogil
     uint16_t learned_state(const uint16_t *) noexcept nogil
 
+# `slots` is a power of two, up to 2^24, which the hash has bits for.  The block is all zero.
+cdef uint64_t learned_bytes(uint32_t slots) noexcept nogil
+cdef Learned *learned_init(void *block, uint32_t slots) noexcept nogil
+
 # The keys are those of servers that have answered, so that this hash needs no secret.
 cdef inline uint32_t learned_slot(const uint8_t *address, uint16_t port) noexcept nogil:
     cdef uint64_t mixed = load64_raw(address) ^ load64_raw(address + 8) ^ <uint64_t>port << 16
@@ -76,7 +87,7 @@ cdef inline bint learned_is(const LearnedServer *server, const uint8_t *address,
 # Begin to load where the server would stand.
 cdef inline void learned_prefetch(const Learned *learned, const uint8_t *address,
                                   uint16_t port) noexcept nogil:
-    __builtin_prefetch(&learned.servers[learned_slot(address, port) % LEARNED_SERVERS])
+    __builtin_prefetch(&learned.servers[learned_slot(address, port) & learned.mask])
 
 # The word of a server, or 0: nothing is known.  In line, for every SYN asks.
 cdef inline uint64_t learned_read(const Learned *learned, const uint8_t *address,
@@ -85,7 +96,7 @@ cdef inline uint64_t learned_read(const Learned *learned, const uint8_t *address
     cdef const LearnedServer *server
     cdef uint32_t probe, state
     for probe in range(LEARNED_PROBES):
-        server = &learned.servers[(first + probe) % LEARNED_SERVERS]
+        server = &learned.servers[(first + probe) & learned.mask]
         state = learned_state(&server.state)
         if state == LEARNED_FREE:
             return 0
@@ -93,12 +104,12 @@ cdef inline uint64_t learned_read(const Learned *learned, const uint8_t *address
             return learned_load(&server.word)
     return 0
 
-# Take in a SYN-ACK, as far as its SYN had asked.  True where it says what was not known.
-cdef bint learned_note(Learned *learned, const Segment *synack, bint asked_wscale,
-                       bint asked_sack, bint asked_timestamps, bint asked_ecn, uint32_t epoch,
-                       uint32_t now_s) noexcept nogil
+# Take in a SYN-ACK, as far as its SYN had asked.
+cdef LearnedNews learned_note(Learned *learned, const Segment *synack, bint asked_wscale,
+                              bint asked_sack, bint asked_timestamps, bint asked_ecn,
+                              uint32_t epoch, uint32_t now_s) noexcept nogil
 
-# What stands in a slot, 0..LEARNED_SERVERS-1, copied while the workers go on.  False: nothing.
+# What stands in a slot, 0..mask, copied while the workers go on.  False: nothing.
 cdef bint learned_look(const Learned *learned, uint32_t slot, LearnedServer *seen) noexcept nogil
 
 cdef inline uint16_t learned_mss(uint64_t word) noexcept nogil:

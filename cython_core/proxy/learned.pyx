@@ -3,6 +3,9 @@ from libc.string cimport memcpy
 from cython_core.proxy.cookie cimport MSS_DEFAULT_IPV4, MSS_DEFAULT_IPV6
 from cython_core.wire.segment cimport segment_takes_ecn
 
+cdef enum:
+    LEARNED_HEAD_BYTES = 64     # a cache line, so that no server lies across two
+
 cdef extern from *:
     """
     static inline void word_store(uint64_t *at, uint64_t word)
@@ -38,6 +41,17 @@ cdef extern from *:
     bint state_claim(uint16_t *, uint16_t, uint16_t) noexcept nogil
 
 
+cdef uint64_t learned_bytes(uint32_t slots) noexcept nogil:
+    return LEARNED_HEAD_BYTES + <uint64_t>slots * sizeof(LearnedServer)
+
+
+cdef Learned *learned_init(void *block, uint32_t slots) noexcept nogil:
+    cdef Learned *learned = <Learned *>block
+    learned.servers = <LearnedServer *>(<uint8_t *>block + <uint32_t>LEARNED_HEAD_BYTES)
+    learned.mask = slots - 1
+    return learned
+
+
 # The server's entry, a fresh one where it had none; NULL where there is no room.
 cdef LearnedServer *entry_of(Learned *learned, const uint8_t *address,
                              uint16_t port) noexcept nogil:
@@ -45,7 +59,7 @@ cdef LearnedServer *entry_of(Learned *learned, const uint8_t *address,
     cdef LearnedServer *server
     cdef uint32_t probe
     for probe in range(LEARNED_PROBES):
-        server = &learned.servers[(first + probe) % LEARNED_SERVERS]
+        server = &learned.servers[(first + probe) & learned.mask]
         if state_claim(&server.state, LEARNED_FREE, LEARNED_CLAIMED):
             memcpy(server.address, address, 16)
             server.port = port
@@ -57,20 +71,22 @@ cdef LearnedServer *entry_of(Learned *learned, const uint8_t *address,
     return NULL
 
 
-cdef bint learned_note(Learned *learned, const Segment *synack, bint asked_wscale,
-                       bint asked_sack, bint asked_timestamps, bint asked_ecn, uint32_t epoch,
-                       uint32_t now_s) noexcept nogil:
+cdef LearnedNews learned_note(Learned *learned, const Segment *synack, bint asked_wscale,
+                              bint asked_sack, bint asked_timestamps, bint asked_ecn,
+                              uint32_t epoch, uint32_t now_s) noexcept nogil:
     cdef LearnedServer *server = entry_of(learned, synack.source, synack.sport)
     cdef uint64_t former, word
     if server == NULL:
-        return False
+        return LEARNED_NO_ROOM
     former = learned_load(&server.word)
     word = word_of(synack, asked_wscale, asked_sack, asked_timestamps, epoch, former)
     word |= ecn_of(synack, asked_ecn, epoch, former)
     # Before the word, so that who sees the word sees a time of it or of a later one.
     noted_store(&server.noted_s, now_s)
     word_store(&server.word, word)
-    return (word ^ former) & ((1u << LEARNED_ECN_ABSENCE_AT) - 1) != 0
+    if (word ^ former) & ((1u << LEARNED_ECN_ABSENCE_AT) - 1) != 0:
+        return LEARNED_NEWS
+    return LEARNED_SAME
 
 
 cdef bint learned_look(const Learned *learned, uint32_t slot, LearnedServer *seen) noexcept nogil:

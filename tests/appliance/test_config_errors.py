@@ -18,7 +18,7 @@ ROWS = {
     "unknown key far from all": (
         "limits: {zzzz: 1}",
         "4:10: limits.zzzz: unknown key; known here: connections, half_open, early_segments,"
-        " services",
+        " services, servers",
     ),
     "JSON name": (
         "limits: {halfOpen: 64}", "4:10: limits.halfOpen: unknown key; did you mean half_open?",
@@ -254,14 +254,13 @@ ROWS = {
     ),
     "limits above memory": (
         "limits: {connections: 67108864}",
-        "4:23: limits.connections: connections, buffers and early segments take 4135 MiB at"
-        " least;"
-        " memory.size_mib is 512",
+        "4:23: limits.connections: connections, buffers, early segments and servers take 4135 MiB"
+        " at least; memory.size_mib is 512",
     ),
     "buffers above memory": (
         "memory: {buffers: 1000000}",
-        "4:19: memory.buffers: connections, buffers and early segments take 2264 MiB at least;"
-        " memory.size_mib is 512",
+        "4:19: memory.buffers: connections, buffers, early segments and servers take 2264 MiB at"
+        " least; memory.size_mib is 512",
     ),
     "too few buffers": (
         "memory: {buffers: 1023}",

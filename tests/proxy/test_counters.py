@@ -7,7 +7,7 @@ import pytest
 
 from cython_core.proxy import counters
 
-from .connection import SYN_IPV4, Connection
+from .connection import SYN_IPV4, SYN_IPV6, Connection
 from .harness import Proxy, service
 from .icmp import error_about
 from .segments import replace
@@ -96,6 +96,7 @@ def busy_day(proxy):
 def early_hours(proxy, client):
     """Early data, and what comes while cookies are off."""
     Connection(proxy, client(20)).establish()
+    Connection(proxy, SYN_IPV6).establish()     # another server, for which there is no place
     proxy.clock.advance(5)
     proxy.publish(service(row=3, early_data=True))
     Connection(proxy, client(26), sack_permitted=False).establish()
@@ -122,7 +123,7 @@ def early_hours(proxy, client):
 
 @pytest.fixture(scope="module")
 def busy():
-    proxy = Proxy(service(row=3), connections=16, half_open=4, early=1)
+    proxy = Proxy(service(row=3), connections=16, half_open=4, early=1, servers=1)
     busy_day(proxy)
     return proxy
 

@@ -46,6 +46,30 @@ def test_g14_what_a_server_says_is_announced_to_the_next_client(proxy, ts_syn, d
     assert proxy.counters.options_learned == 1
 
 
+def several(syn, count):
+    """SYNs of a client each to as many servers."""
+    return [replace(syn, sport=syn.sport + at, dport=80 + at) for at in range(count)]
+
+
+def test_servers_beyond_the_limit_are_served_and_not_kept(ts_syn):
+    proxy = Proxy(service(auto=True, ports=[(80, 99)]), servers=8)
+    for syn in several(ts_syn, 10):
+        Connection(proxy, syn, wscale=2).establish()
+    assert (proxy.counters.options_learned, proxy.counters.options_not_kept) == (8, 2)
+    assert len(proxy.box.learned()) == 8
+    announced = [Connection(proxy, another(syn)).ask().synack.wscale
+                 for syn in several(replace(ts_syn, sport=ts_syn.sport + 20), 10)]
+    assert announced == [2] * 8 + [7] * 2
+
+
+def test_each_server_is_kept_where_there_are_half_as_many_as_places(ts_syn):
+    proxy = Proxy(service(auto=True, ports=[(80, 65535)]), servers=4096)
+    for syn in several(ts_syn, 2048):
+        conn = Connection(proxy, syn, wscale=2).establish()
+        proxy.from_client(conn.client(flags="R"))
+    assert proxy.counters.options_not_kept == 0
+
+
 @pytest.mark.parametrize("differs", LEARNT_FROM.values(), ids=LEARNT_FROM)
 def test_what_is_set_is_announced_whatever_the_server_says(ts_syn, differs):
     proxy = Proxy(service(auto=False))
