@@ -5,6 +5,7 @@
 # make bench-services   set up, then measure SYN -> SYN-ACK with ten to 100,000 services
 # make instructions     set up, then count each stage's instructions and compare with the kept file
 # make compare          set up, then the reference's gaps, as a table: direct, kernel SYNPROXY, ours
+# make bench-peers      set up, then SYNs answered on one veth: kernel's SYNPROXY, ours
 # make connections      set up, then open, use and close 100,000 connections through the proxy
 # make first-byte       set up, then measure the time to first byte beside a direct connection
 # make changing-server  set up, then measure throughput while a server's options change
@@ -37,7 +38,7 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
                ! -name '*.md') \
            meson.build meson.options pyproject.toml LICENSE
 
-.PHONY: setup demo test lint unit bench bench-full bench-services instructions compare connections \
+.PHONY: setup demo test lint unit bench bench-full bench-services bench-peers instructions compare connections \
         first-byte changing-server updates disturbance faults arm64 reference browser picture chromium clean
 .DELETE_ON_ERROR:
 
@@ -112,6 +113,9 @@ bench-full: setup
 
 bench-services: setup
 	@$(BIN)/python tests/bench/services.py
+
+bench-peers: setup
+	@$(BIN)/python tests/bench/peers.py
 
 instructions: setup
 	@$(BIN)/python tests/bench/instructions.py

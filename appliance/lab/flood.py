@@ -28,10 +28,12 @@ NS_PER_S = 1_000_000_000
 
 @dataclasses.dataclass
 class Score:
-    """What a flood did: frames sent, frames that the interface would not take, and the rate."""
+    """What a flood did: frames sent, frames that the interface would not take, frames drawn from
+    the seed for that, and the rate."""
 
     sent: int
     refused: int
+    drawn: int
     seconds: float
     pps: int
 
@@ -57,7 +59,7 @@ def flood(volley: Volley, packet: socket.socket, *, count: int, seconds: float,
         volley.fire(packet.fileno(), count, pps, min(now + SLICE_NS, deadline))
         now = time.monotonic_ns()
     passed_s = (now - started) / NS_PER_S
-    return Score(volley.sent, volley.refused, round(passed_s, 3),
+    return Score(volley.sent, volley.refused, volley.drawn, round(passed_s, 3),
                  round(volley.sent / passed_s) if passed_s else 0)
 
 

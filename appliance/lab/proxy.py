@@ -8,6 +8,7 @@ import signal
 import sys
 from collections import Counter
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import grpc
 from synproxy.v1.stats_service_pb2 import GetStatsRequest, GetStatsResponse, WorkerStats
@@ -26,10 +27,11 @@ SYNPROXYD = (sys.executable, "-P", "-c", "from appliance.daemon import main; mai
 
 HEAD = """\
 ports:
-  client: {{interface: client, driver: {driver}}}
-  server: {{interface: server, driver: {driver}}}
+  client: {{{client}}}
+  server: {{{server}}}
+  {descriptors}
 workers: {{lcores: [{worker}], control_lcore: 0}}
-memory: {{hugepages: false, size_mib: 256}}
+memory: {{hugepages: false, size_mib: 256, buffers: {buffers}}}
 limits: {{connections: 131072, half_open: 4096, services: 16384}}
 eal: {{file_prefix: synlab-{id}}}
 management: {{address: "{address}"{more}}}
@@ -46,12 +48,25 @@ services:
 """
 
 
+@dataclass(frozen=True)
+class PortSettings:
+    """What a measurement may have otherwise than by default; `arguments` are those of DPDK's driver
+    besides the interface."""
+
+    arguments: str = ""
+    descriptors: int = 1024
+    buffers: int = 16383
+
+
+DEFAULTS = PortSettings()
+
+
 class Proxy(AbstractContextManager["Proxy"]):
     """A running synproxyd, for the length of a `with` statement."""
 
     def __init__(self, lab: Lab, driver: str, name: str = "synproxyd",
                  services: str = SERVICES, metrics_address: str = "",
-                 state_folder: str = "") -> None:
+                 state_folder: str = "", settings: PortSettings = DEFAULTS) -> None:
         """`driver` is AF_XDP or AF_PACKET; `name` keeps several daemons of a lab apart; `services`
         are the configuration's part of that name.  Metrics are for the proxy namespace alone."""
         asked = {"metrics_address": metrics_address, "state_folder": state_folder}
@@ -60,7 +75,10 @@ class Proxy(AbstractContextManager["Proxy"]):
         self.address = f"unix:{lab.directory / name}.sock"
         self.file = lab.directory / f"{name}.yaml"
         self.file.write_text(HEAD.format(
-            driver=driver, id=lab.id, address=self.address, worker=WORKER_LCORE,
+            client=port(driver, 0, "client", settings), server=port(driver, 1, "server", settings),
+            descriptors=f"rx_descriptors: {settings.descriptors}\n"
+                        f"  tx_descriptors: {settings.descriptors}",
+            buffers=settings.buffers, id=lab.id, address=self.address, worker=WORKER_LCORE,
             more="".join(f', {key}: "{value}"' for key, value in asked.items() if value))
             + services)
 
@@ -112,6 +130,12 @@ class Proxy(AbstractContextManager["Proxy"]):
 
     def _is_ready(self) -> bool:
         return any(line.startswith("ready:") for line in self.log().splitlines())
+
+
+def port(driver: str, index: int, interface: str, settings: PortSettings) -> str:
+    if not settings.arguments:
+        return f"interface: {interface}, driver: {driver}"
+    return f'device: "net_{driver.lower()}{index},iface={interface},{settings.arguments}"'
 
 
 def imbalance(worker: WorkerStats) -> tuple[int, int]:

@@ -110,6 +110,7 @@ cdef class Volley:
     cdef uint64_t started_ns    # 0 until the first volley
     cdef readonly uint64_t sent
     cdef readonly uint64_t refused      # frames that the interface did not take
+    cdef readonly uint64_t drawn        # frames made: those after a refused one are made anew
 
     def __cinit__(self, templates, uint64_t seed):
         self.state = seed
@@ -169,6 +170,7 @@ cdef class Volley:
                 burst = min(burst, count - self.sent)
                 for i in range(burst):
                     slot_renew(&self.slots[i], &self.state)
+                self.drawn += burst
                 taken = sendmmsg(socket_fd, self.messages, <unsigned int>burst, 0)
                 if taken >= 0:
                     self.sent += taken

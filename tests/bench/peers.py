@@ -1,0 +1,139 @@
+"""SYNs answered a second on the same veth: the kernel's SYN proxies, and ours.
+
+    python tests/bench/peers.py [--settings] [--xdp LOADER] [--rounds 5] [--seconds 1]
+
+One generator, a process on core 0 that sends as fast as it can, and one core for the proxy, core 1:
+see rivals.py for how each is given it.  What counts is what arrived at the generator's interface
+(answers.py).  Each run has a lab of its own, all in turn; "drop" is the kernel's, which says what
+the generator can send.  Frames that it makes and a full interface refuses are in "offered": whoever
+is offered no more than it answers might take more, and is marked so.
+
+--settings has those of AF_XDP in turn instead.  --xdp adds the kernel's example of an XDP SYN
+proxy, whose source isn't part of this one: the loader that its makefile builds, with its object
+beside it.
+
+Runs as the most favoured of the machine's programs, since others may use it as well.
+"""
+
+import argparse
+import json
+import os
+import secrets
+import statistics
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from answers import PORT, Answers
+from arguments import parser_of
+from plot import Curve, plot_write
+from report import report_write
+from rich.console import Console
+from rivals import AF_XDP, IPTABLES, NFT, RIVALS, SETTINGS, Rival, xdp_synproxy
+
+from appliance.lab.flood import Score
+from appliance.lab.namespace import python_module
+from appliance.lab.program import lab_program
+from appliance.lab.topology import SERVER_IPV4, Lab
+
+GOAL = 2.0                  # of the kernel's SYNPROXY, the better of both
+RESULTS = Path("bench-results/peers.json")
+WARM_UP_S = 0.2
+FAVOURED = -20              # nice(1)
+ALL = 0.99                  # answered of offered: the generator was the bound
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A second; `verified` in all."""
+
+    offered: float
+    answered: float
+    verified: int
+
+
+def main() -> int:
+    parser = parser_of(__doc__.splitlines()[0], RESULTS)
+    parser.add_argument("--settings", action="store_true", help="those of AF_XDP")
+    parser.add_argument("--xdp", type=Path, metavar="LOADER",
+                        help="selftests/bpf/xdp_synproxy, built")
+    given = parser.parse_args()
+    rivals = list(SETTINGS if given.settings else RIVALS)
+    if given.xdp:
+        rivals.append(Rival("kernel's XDP synproxy", xdp_synproxy(given.xdp.absolute())))
+    return lab_program(Console(), lambda: run(given, rivals))
+
+
+def run(given: argparse.Namespace, rivals: Sequence[Rival]) -> int:
+    be_favoured()
+    rates: dict[str, list[Rate]] = {rival.name: [] for rival in rivals}
+    for _ in range(given.rounds):
+        for rival in rivals:
+            rates[rival.name].append(measure(rival, given.seconds))
+    reached = show(rates)
+    report_write(given.json, {name: [vars(rate) for rate in taken]
+                              for name, taken in rates.items()})
+    plot_write(given.json.with_suffix(".svg"), "SYNs on one veth", "million answers a second", [
+        Curve("answered", list(rates), [median(taken) / 1e6 for taken in rates.values()])])
+    return 0 if reached else 1
+
+
+def be_favoured() -> None:
+    """By nice and, where the kernel groups processes by their session, as a group: sched(7)."""
+    os.setpriority(os.PRIO_PROCESS, 0, FAVOURED)
+    with suppress(FileNotFoundError):
+        Path("/proc/self/autogroup").write_text(str(FAVOURED))
+
+
+def measure(rival: Rival, seconds: float) -> Rate:
+    with Lab() as lab, rival.standing(lab), Answers(lab) as answers:
+        flood(lab, rival, WARM_UP_S, secrets.randbits(64))
+        answers.settle()
+        seed, before = secrets.randbits(64), counted(rival, lab, answers)
+        score = flood(lab, rival, seconds, seed)
+        answered = counted(rival, lab, answers) - before
+        verified = answers.verify(seed, score, rival.mac)
+        return Rate(score.drawn / score.seconds, answered / score.seconds, verified)
+
+
+def counted(rival: Rival, lab: Lab, answers: Answers) -> int:
+    return rival.dropped(lab) if rival.dropped else answers.packets()
+
+
+def flood(lab: Lab, rival: Rival, seconds: float, seed: int) -> Score:
+    done = lab.client.run(python_module(
+        "appliance.lab.flood", "--interface", "eth0", "--destination", SERVER_IPV4,
+        "--dport", str(PORT), "--dst-mac", rival.mac, "--count", str(1 << 40),
+        "--seconds", str(seconds), "--seed", str(seed)))
+    return Score(**json.loads(done.stdout))
+
+
+def median(rates: Sequence[Rate]) -> float:
+    return statistics.median(rate.answered for rate in rates)
+
+
+def show(rates: dict[str, list[Rate]]) -> bool:
+    """The table; false where the goal was missed."""
+    kernel = max((median(rates[rival.name]) for rival in (NFT, IPTABLES) if rival.name in rates),
+                 default=None)
+    base = kernel or median(next(iter(rates.values())))
+    print(f"{'answered a second, thousands':28} {'median':>7} {'least':>7} {'most':>7}"
+          f" {'offered':>7} {'ratio':>6} {'verified':>9}")
+    for name, taken in rates.items():
+        answered = [rate.answered for rate in taken]
+        offered = statistics.median(rate.offered for rate in taken)
+        print(f"{name:28} {median(taken) / 1e3:7.0f} {min(answered) / 1e3:7.0f}"
+              f" {max(answered) / 1e3:7.0f} {offered / 1e3:7.0f} {median(taken) / base:6.2f}"
+              f" {sum(rate.verified for rate in taken):9}"
+              f"{'  all that was offered' if median(taken) > ALL * offered else ''}")
+    if kernel is None:
+        return True
+    ratio = median(rates[AF_XDP]) / kernel
+    print(f"goal: {GOAL:g} times the kernel's SYNPROXY: {ratio:.2f},"
+          f" {'reached' if ratio >= GOAL else 'missed'}")
+    return ratio >= GOAL
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
