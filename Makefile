@@ -38,8 +38,9 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
                ! -name '*.md') \
            meson.build meson.options pyproject.toml LICENSE
 
-.PHONY: setup demo test lint unit bench bench-full bench-services bench-peers instructions compare connections \
-        first-byte changing-server updates disturbance faults arm64 reference browser picture chromium clean
+.PHONY: setup demo test lint unit bench bench-full bench-services bench-peers instructions compare \
+        connections first-byte changing-server updates disturbance faults arm64 reference browser \
+        picture chromium clean
 .DELETE_ON_ERROR:
 
 setup: build/installed $(BIN)/sshd $(BIN)/promtool build/node/node_modules
