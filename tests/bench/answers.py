@@ -52,8 +52,6 @@ class Answers(AbstractContextManager["Answers"]):
 
     def __enter__(self) -> "Answers":
         self._lab.client.run(["nft", "-f", "-"], input=RULES)
-        # XDP_TX of a veth is for a peer that has NAPI, as GRO gives it.
-        self._lab.client.run(["ethtool", "-K", "eth0", "gro", "on"])
         self._socket = self._lab.client.open_socket(socket.AF_PACKET, socket.SOCK_RAW)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
         self._socket.bind(("eth0", ETH_P_IP))

@@ -1,6 +1,6 @@
 """SYNs answered a second on the same veth: the kernel's SYN proxies, and ours.
 
-    python tests/bench/peers.py [--settings] [--xdp LOADER] [--rounds 5] [--seconds 1]
+    python tests/bench/peers.py [--settings] [--rounds 5] [--seconds 1]
 
 One generator, a process on core 0 that sends as fast as it can, and one core for the proxy, core 1:
 see rivals.py for how each is given it.  What counts is what arrived at the generator's interface
@@ -8,9 +8,7 @@ see rivals.py for how each is given it.  What counts is what arrived at the gene
 the generator can send.  Frames that it makes and a full interface refuses are in "offered": whoever
 is offered no more than it answers might take more, and is marked so.
 
---settings has those of AF_XDP in turn instead.  --xdp adds the kernel's example of an XDP SYN
-proxy, whose source isn't part of this one: the loader that its makefile builds, with its object
-beside it.
+--settings has those of AF_XDP in turn instead.
 
 Runs as the most favoured of the machine's programs, since others may use it as well.
 """
@@ -30,7 +28,7 @@ from arguments import parser_of
 from plot import Curve, plot_write
 from report import report_write
 from rich.console import Console
-from rivals import AF_XDP, IPTABLES, NFT, RIVALS, SETTINGS, Rival, xdp_synproxy
+from rivals import AF_XDP, IPTABLES, NFT, RIVALS, SETTINGS, Rival
 
 from appliance.lab.flood import Score
 from appliance.lab.namespace import python_module
@@ -56,13 +54,8 @@ class Rate:
 def main() -> int:
     parser = parser_of(__doc__.splitlines()[0], RESULTS)
     parser.add_argument("--settings", action="store_true", help="those of AF_XDP")
-    parser.add_argument("--xdp", type=Path, metavar="LOADER",
-                        help="selftests/bpf/xdp_synproxy, built")
     given = parser.parse_args()
-    rivals = list(SETTINGS if given.settings else RIVALS)
-    if given.xdp:
-        rivals.append(Rival("kernel's XDP synproxy", xdp_synproxy(given.xdp.absolute())))
-    return lab_program(Console(), lambda: run(given, rivals))
+    return lab_program(Console(), lambda: run(given, SETTINGS if given.settings else RIVALS))
 
 
 def run(given: argparse.Namespace, rivals: Sequence[Rival]) -> int:

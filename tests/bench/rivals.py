@@ -14,7 +14,6 @@ Reading list: the kernel's Documentation/networking/napi.rst, scaling.rst (RPS).
 """
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -23,15 +22,11 @@ from pathlib import Path
 from answers import PORT, nft_packets
 
 from appliance.lab.compare.contestants import (
-    MSS_IPV4,
-    MSS_IPV6,
     SERVICES,
-    WSCALE,
     IptablesSynproxy,
     KernelSynproxy,
     NftSynproxy,
 )
-from appliance.lab.namespace import LabError
 from appliance.lab.proxy import DEFAULTS, PortSettings, Proxy
 from appliance.lab.topology import (
     FLOOD_IPV4,
@@ -40,7 +35,6 @@ from appliance.lab.topology import (
     SERVER_MAC,
     WORKER_LCORE,
     Lab,
-    stop,
 )
 from appliance.lab.waiting import until
 
@@ -133,27 +127,6 @@ def ours(driver: str, settings: PortSettings = DEFAULTS, *,
             defer(lab)
         with Proxy(lab, driver, services=SERVICES, settings=settings):
             yield
-
-    return standing
-
-
-def xdp_synproxy(loader: Path) -> Callable[[Lab], AbstractContextManager[None]]:
-    """The kernel's own example of one (tools/testing/selftests/bpf/xdp_synproxy), built from its
-    source; before nft's SYNPROXY, which has the rest of a connection."""
-
-    @contextmanager
-    def standing(lab: Lab) -> Iterator[None]:
-        with kernel(NftSynproxy())(lab):
-            process = lab.start(lab.proxy, [
-                str(loader), "--iface", "client", "--ports", str(PORT), "--mss4", str(MSS_IPV4),
-                "--mss6", str(MSS_IPV6), "--wscale", str(WSCALE), "--ttl", "64"],
-                stdout=subprocess.DEVNULL)
-            until(lambda: "prog/xdp" in lab.proxy.run(["ip", "link", "show", "client"]).stdout
-                  or process.poll() is not None, seconds=NAPI_S, what="the XDP program")
-            if process.poll() is not None:
-                raise LabError(f"{loader}: exit {process.returncode}")
-            yield
-            stop(process)
 
     return standing
 
