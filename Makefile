@@ -196,7 +196,7 @@ first-byte: setup
 	@$(BIN)/python -P tests/bench/first_byte.py
 
 changing-server: setup
-	@$(BIN)/python -P tests/bench/changing_server.py
+	@$(BIN)/python tests/bench/changing_server.py
 
 updates: setup
 	$(BIN)/python -P tests/bench/updates.py

@@ -22,25 +22,22 @@ its handshake, which is with the proxy, and BBR takes the least of 10 s for the 
 import argparse
 import json
 import statistics
-import subprocess
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from between import forwarded
 
 from appliance.lab.bridge import bridged
 from appliance.lab.faults import Faults, Harm
 from appliance.lab.peers import start_peers
 from appliance.lab.proxy import Proxy
-from appliance.lab.topology import SERVER_IPV4, SERVER_IPV6, WORKER_LCORE, Lab, stop
+from appliance.lab.topology import SERVER_IPV4, SERVER_IPV6, Lab
 from appliance.lab.traffic import Kind, Lane, transfer_all
-from appliance.lab.waiting import until
 
 GOAL = 0.9                  # of direct
 RESULTS = Path("bench-results/changing_server.json")
 LINE = Faults(rate_mbit_s=50, delay_ms=20)
-READY_S = 20                # as the proxy
 MIB = 1 << 20
 RMEM, WMEM, CONGESTION = (
     f"net/ipv4/tcp_{name}" for name in ("rmem", "wmem", "congestion_control"))
@@ -123,25 +120,6 @@ def measure(name: str, rounds: int, congestion: str) -> dict[str, Figures]:
             with Proxy(lab, "AF_XDP"):
                 change_and_transfer(lab, place, figures["proxied"])
     return figures
-
-
-@contextmanager
-def forwarded(lab: Lab) -> Iterator[None]:
-    """testpmd on the proxy's ports and cores."""
-    process = lab.start(lab.proxy, [
-        "dpdk-testpmd", "-l", f"0,{WORKER_LCORE}", "--main-lcore", "0", "--no-huge", "-m", "256",
-        "--no-pci", "--no-shconf", "--no-telemetry", "--file-prefix", f"testpmd-{lab.id}",
-        "--vdev", "net_af_xdp0,iface=client", "--vdev", "net_af_xdp1,iface=server", "--",
-        "--forward-mode=io", "--auto-start", "--total-num-mbufs=32767"],
-        env={"PATH": "/usr/bin:/usr/sbin", "RUNTIME_DIRECTORY": str(lab.directory)},
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        until(lambda: not lab.client.run(["ping", "-c", "1", "-W", "1", SERVER_IPV4],
-                                         check=False).returncode,
-              seconds=READY_S, what="testpmd to forward")
-        yield
-    finally:
-        stop(process)
 
 
 def change_and_transfer(lab: Lab, place: Place, figures: Figures) -> None:
