@@ -11,7 +11,10 @@ their ratio to the bridge that forwards on a core of its own.
 import argparse
 import json
 import statistics
+import subprocess
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from between import BETWEEN
@@ -19,10 +22,10 @@ from plot import Curve, plot_write
 from report import report_write
 from rich.console import Console
 
-from appliance.lab.listening import start_server
 from appliance.lab.namespace import LabError
 from appliance.lab.program import lab_program, within
-from appliance.lab.topology import SERVER_IPV4, Lab
+from appliance.lab.topology import SERVER_IPV4, Lab, stop
+from appliance.lab.waiting import until
 
 PORT = 5201                 # of the lab's service
 BESIDE = "bridge, own core"
@@ -54,7 +57,6 @@ def arguments() -> argparse.Namespace:
 def run(given: argparse.Namespace) -> int:
     figures: Figures = defaultdict(lambda: defaultdict(list))
     with Lab() as lab:
-        start_server(lab, "iperf3", ["iperf3", "--server", "--port", str(PORT)], PORT, sockets=1)
         for _ in range(given.rounds):
             for name, between in BETWEEN.items():
                 with between(lab):
@@ -69,12 +71,27 @@ def run(given: argparse.Namespace) -> int:
 
 
 def gbit_s(lab: Lab, seconds: int, told: list[str]) -> float:
-    done = lab.client.run(["iperf3", "--client", SERVER_IPV4, "--port", str(PORT), "--json",
-                           "--time", str(seconds), *told], check=False)
-    report = json.loads(done.stdout)
+    with serving(lab):
+        report = json.loads(lab.client.run([
+            "iperf3", "--client", SERVER_IPV4, "--port", str(PORT), "--json",
+            "--time", str(seconds), *told], check=False).stdout)
     if "error" in report:
         raise LabError(f"iperf3: {report['error']}")
     return report["end"]["sum_received"]["bits_per_second"] / 1e9
+
+
+@contextmanager
+def serving(lab: Lab) -> Iterator[None]:
+    """A server for one transfer: one that goes on waits for the FIN of its last client, which may
+    have ended with the proxy between them."""
+    process = lab.start(lab.server, ["iperf3", "--server", "--one-off", "--port", str(PORT)],
+                        stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: str(PORT) in lab.server.run(["ss", "-Hltn"]).stdout, seconds=5,
+              what="iperf3 to listen")
+        yield
+    finally:
+        stop(process)
 
 
 def show(figures: Figures) -> None:
