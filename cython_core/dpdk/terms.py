@@ -41,7 +41,7 @@ class Settings:
     servers: int = 4096                # whose options are kept, 32 bytes each; a power of two
     early_segments: int = 1024         # client segments of 2 KiB that wait for their server
     mbufs: int = 16383                 # per NUMA socket
-    rx_descriptors: int = 1024
+    rx_descriptors: int = 2048         # as many as AF_XDP's driver recommends
     tx_descriptors: int = 1024
     eal_log_level: str = "warning"     # EAL's own words: emergency .. debug
     extra_eal_args: Sequence[str] = ()

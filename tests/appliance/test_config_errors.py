@@ -254,7 +254,7 @@ ROWS = {
     ),
     "limits above memory": (
         "limits: {connections: 67108864}",
-        "4:23: limits.connections: connections, buffers, early segments and servers take 4135 MiB"
+        "4:23: limits.connections: connections, buffers, early segments and servers take 4171 MiB"
         " at least; memory.size_mib is 512",
     ),
     "buffers above memory": (
