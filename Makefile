@@ -3,6 +3,7 @@
 # make bench            set up, then measure an attack, open connections and turnover: 2 minutes
 # make bench-full       the same with all cases, ten million connections among them: half an hour
 # make bench-services   set up, then measure SYN -> SYN-ACK with ten to 100,000 services
+# make bench-bulk       set up, then measure bulk data and request latency beside the kernel's bridge
 # make instructions     set up, then count each stage's instructions and compare with the kept file
 # make compare          set up, then the reference's gaps, as a table: direct, kernel SYNPROXY, ours
 # make bench-peers      set up, then SYNs answered on one veth: kernel's SYNPROXY, ours
@@ -38,9 +39,9 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
                ! -name '*.md') \
            meson.build meson.options pyproject.toml LICENSE
 
-.PHONY: setup demo test lint unit bench bench-full bench-services bench-peers instructions compare \
-        connections first-byte changing-server updates disturbance faults arm64 reference browser \
-        picture chromium clean
+.PHONY: setup demo test lint unit bench bench-bulk bench-full bench-peers bench-services \
+        instructions compare connections first-byte changing-server updates disturbance faults \
+        arm64 reference browser picture chromium clean
 .DELETE_ON_ERROR:
 
 setup: build/installed $(BIN)/sshd $(BIN)/promtool build/node/node_modules
@@ -117,6 +118,12 @@ bench-services: setup
 
 bench-peers: setup
 	@$(BIN)/python tests/bench/peers.py
+
+bench-bulk: setup
+	@$(BIN)/python tests/bench/bulk.py
+	@$(BIN)/python tests/bench/latency.py
+	@$(BIN)/python tests/bench/latency.py --driver AF_PACKET \
+	    --json bench-results/latency_af_packet.json
 
 instructions: setup
 	@$(BIN)/python tests/bench/instructions.py

@@ -5,7 +5,8 @@
 Requests for a byte come at a constant rate over connections that are kept (see open_loop.py) and
 go to nginx, which shares the hosts' core with them.  First each way's capacity is measured; the
 rates are shares of the least.  What stands between (see between.py) takes turns.  The figures are
-medians of all rounds; in brackets their ratio to the bridge that forwards on a core of its own.
+medians of all rounds; in brackets the ratio to the bridge that forwards on a core of its own, of
+medians and of the best rounds: others' work on this machine only takes away.
 """
 
 import argparse
@@ -93,14 +94,15 @@ def show(capacities: Capacities, latencies: Latencies, least: float) -> None:
     for name, rates in capacities.items():
         print(f"{name:18}{statistics.median(rates):10.0f} requests/s at most")
     print(f"\n{'us':18}{'load':>6}{'requests/s':>12}"
-          + "".join(f"{share:>18}" for share in SHARES))
+          + "".join(f"{share:>24}" for share in SHARES))
     for load in LOADS_PERCENT:
         for name, loads in latencies.items():
             line = f"{name:18}{load:4} %{least * load / 100:12.0f}"
-            for share, times_us in loads[load].items():
-                median = statistics.median(times_us)
-                beside = statistics.median(latencies[BESIDE][load][share])
-                line += f"{median:9.0f} ({median / beside:6.2f})"
+            for share, ours in loads[load].items():
+                beside = latencies[BESIDE][load][share]
+                line += (f"{statistics.median(ours):9.0f} "
+                         f"({statistics.median(ours) / statistics.median(beside):6.2f}, "
+                         f"{min(ours) / min(beside):5.2f})")
             print(line)
 
 
