@@ -264,7 +264,7 @@ ROWS = {
     ),
     "too few buffers": (
         "memory: {buffers: 1023}",
-        "4:19: memory.buffers: must be 4096 at least, which the queues' descriptors can hold",
+        "4:19: memory.buffers: must be 6144 at least, which the queues' descriptors can hold",
     ),
     "worker on the control core": (
         "workers: {lcores: [0]}",
