@@ -86,7 +86,7 @@ def serving(lab: Lab) -> Iterator[None]:
     """A server for one transfer: one that goes on waits for the FIN of its last client, which may
     have ended with the proxy between them."""
     process = lab.start(lab.server, ["iperf3", "--server", "--one-off", "--port", str(PORT)],
-                        stdout=subprocess.DEVNULL)
+                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until(lambda: str(PORT) in lab.server.run(["ss", "-Hltn"]).stdout, seconds=5,
               what="iperf3 to listen")
