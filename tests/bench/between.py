@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from pathlib import Path
 
 from appliance.lab.bridge import bridged
 from appliance.lab.proxy import Proxy
@@ -65,3 +66,13 @@ BETWEEN: dict[str, Callable[[Lab], AbstractContextManager[object]]] = {
     "AF_XDP": partial(Proxy, driver="AF_XDP"),
     "AF_PACKET": partial(Proxy, driver="AF_PACKET"),
 }
+
+
+def waited_s(between: object) -> float:
+    """How long a proxy's workers were ready and had no core so far: others' work on it, which no
+    figure of the proxy's own is to be blamed for (sched-stats, schedstat).  The kernel has none."""
+    if not isinstance(between, Proxy):
+        return 0.0
+    tasks = Path(f"/proc/{between.process.pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks
+               if (task / "comm").read_text().startswith("rte-worker")) / 1e9

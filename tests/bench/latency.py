@@ -7,6 +7,9 @@ go to nginx, which shares the hosts' core with them.  First each way's capacity 
 rates are shares of the least.  What stands between (see between.py) takes turns.  The figures are
 medians of all rounds; in brackets the ratio to the bridge that forwards on a core of its own, of
 medians and of the best rounds: others' work on this machine only takes away.
+
+A round in which the worker waited for its core tells of those others: a worker polls without rest,
+so that whoever shares its core gets half of it, some milliseconds at a time.
 """
 
 import argparse
@@ -17,7 +20,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from arguments import parser_of
-from between import BETWEEN
+from between import BETWEEN, waited_s
 from open_loop import SHARES
 from plot import Curve, plot_write
 from report import report_write
@@ -32,7 +35,8 @@ LOADS_PERCENT = (10, 50, 80)
 BESIDE = "bridge, own core"
 # By what stood between: requests a second at most, by round.
 Capacities = dict[str, list[float]]
-# By what stood between, load and share of requests: microseconds, by round.
+WAITED = "worker waited"    # for its core, while it was asked
+# By what stood between, load and share of requests, or WAITED: microseconds, by round.
 Latencies = dict[str, dict[int, dict[str, list[float]]]]
 
 
@@ -76,9 +80,11 @@ def latencies_of(lab: Lab, contestants: tuple[str, ...], given: argparse.Namespa
     latencies: Latencies = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for _ in range(given.rounds):
         for name in contestants:
-            with BETWEEN[name](lab):
+            with BETWEEN[name](lab) as between:
                 for load in LOADS_PERCENT:
+                    before_s = waited_s(between)
                     told = asked(lab, int(capacity_rps * load / 100), given.seconds)
+                    latencies[name][load][WAITED].append((waited_s(between) - before_s) * 1e6)
                     for share in SHARES:
                         latencies[name][load][share].append(told[share])
     return latencies
@@ -94,16 +100,17 @@ def show(capacities: Capacities, latencies: Latencies, least: float) -> None:
     for name, rates in capacities.items():
         print(f"{name:18}{statistics.median(rates):10.0f} requests/s at most")
     print(f"\n{'us':18}{'load':>6}{'requests/s':>12}"
-          + "".join(f"{share:>24}" for share in SHARES))
+          + "".join(f"{share:>24}" for share in SHARES) + f"{WAITED:>16}")
     for load in LOADS_PERCENT:
         for name, loads in latencies.items():
             line = f"{name:18}{load:4} %{least * load / 100:12.0f}"
-            for share, ours in loads[load].items():
+            for share in SHARES:
+                ours = loads[load][share]
                 beside = latencies[BESIDE][load][share]
                 line += (f"{statistics.median(ours):9.0f} "
                          f"({statistics.median(ours) / statistics.median(beside):6.2f}, "
                          f"{min(ours) / min(beside):5.2f})")
-            print(line)
+            print(f"{line}{statistics.median(loads[load][WAITED]) / 1000:13.0f} ms")
 
 
 def plot(path: Path, latencies: Latencies) -> None:
