@@ -155,12 +155,13 @@ cdef class Crowd:
             self.proxy[0] = &(<Box>door).proxy
             return 0
         dataplane = door
-        # A secret that is known: another process may then have the same cookies.
+        # Keys that are known: another process may then have the same cookies, and the same owners.
         memset(&dataplane.secrets, 0, sizeof(Secrets))
         dataplane.snapshot.secrets = dataplane.secrets
         self.workers = dataplane.workers().count
         for i in range(self.workers):
             self.proxy[i] = &dataplane.workers().worker[i].proxy
+            memset(&self.proxy[i].table_key, 0, sizeof(self.proxy[i].table_key))
             proxy_snapshot(self.proxy[i], dataplane.snapshot)
         return 0
 
@@ -338,6 +339,10 @@ cdef class Crowd:
             checksum_apply(ip + 10, delta)
         checksum_apply(frame + self.tcp_at() + 16, delta)
         return <uint16_t>(frame_bytes + payload_bytes)
+
+    def owners_of(self, numbers):
+        """The index of the worker that owns each of those connections."""
+        return [self.owner(number) for number in numbers]
 
     def frames_of(self, numbers, step):
         """What those connections say at a step of STEP_NAMES, as bytes; what the client says

@@ -33,7 +33,8 @@ class Course:
     """What both run on: the frames of each side's file, again and again, and whom the proxy serves.
     `fate` are the counters of which
     each frame of ours must meet one.  Of `room` for connections `opened` are
-    open when it starts, at `now_ms`: those of cython_core._testing_crowd."""
+    open when it starts, at `now_ms`: those of cython_core._testing_crowd.  A second worker shares
+    its CPU with the main lcore, which sleeps while rates are taken."""
 
     client: Path
     server: Path | None = None
@@ -45,6 +46,7 @@ class Course:
     opened: int = 0
     family: int = 4
     now_ms: int = 0
+    workers: int = 1
 
     @property
     def files(self) -> list[Path]:
@@ -92,17 +94,24 @@ def synproxy_run(course: Course, seconds: float) -> Run:
         return pool.apply(_synproxy, (course, seconds))
 
 
+def lcores(workers: int) -> str:
+    """EAL's words for the main lcore on CPU 0 and a worker on each of CPU 1, 0, 2, 3 ..."""
+    cpus = [1, 0, *range(2, workers)][:workers]
+    return ",".join([f"{MAIN_LCORE}@0", *(f"{at}@{cpu}" for at, cpu in enumerate(cpus, 1))])
+
+
 def dataplane_of(course: Course, client: str, server: str, half_open: int = HALF_OPEN):
     """A Dataplane that serves the course, not started yet."""
     from cython_core.dataplane import Dataplane, PortSpec, ServiceOptions, ServiceSpec, Settings
 
     dataplane = Dataplane(Settings(
         client_port=PortSpec(client), server_port=PortSpec(server),
-        main_lcore=MAIN_LCORE, worker_lcores=(WORKER_LCORE,), hugepages=False,
+        main_lcore=MAIN_LCORE, worker_lcores=tuple(range(1, course.workers + 1)), hugepages=False,
         memory_mib=course.frames_mib + len(course.servers) * SERVICE_KIB // KIB_PER_MIB
         + (course.room * CONNECTION_BYTES >> 20),
         connections=course.room, half_open=half_open, mbufs=course.mbufs,
         services=len(course.servers), file_prefix=f"bench-{os.getpid()}",
+        extra_eal_args=("--lcores", lcores(course.workers)),
     ))
     dataplane.publish([
         ServiceSpec(slot, f"web-{slot}", [f"{server}/{128 if ':' in server else 32}"],
