@@ -12,7 +12,7 @@ from libc.string cimport memcpy, memset
 
 from cython_core._testing_proxy cimport Box
 from cython_core.dataplane cimport Dataplane
-from cython_core.dpdk.handover cimport owner_of
+from cython_core.dpdk.owners cimport Owners, owner_of
 from cython_core.dpdk.worker cimport WORKERS_MAX
 from cython_core.proxy.burst cimport Burst, burst_run
 from cython_core.proxy.conntable cimport ConnTable, conntable_words
@@ -115,6 +115,7 @@ cdef class Crowd:
     cdef object door            # keeps the proxies
     cdef Proxy *proxy[WORKERS_MAX]
     cdef uint32_t workers
+    cdef const Owners *owners   # NULL: there is but one
     cdef Burst *burst
     cdef uint8_t *frames
     cdef uint8_t *spares
@@ -159,6 +160,7 @@ cdef class Crowd:
         memset(&dataplane.secrets, 0, sizeof(Secrets))
         dataplane.snapshot.secrets = dataplane.secrets
         self.workers = dataplane.workers().count
+        self.owners = &dataplane.workers().owners
         for i in range(self.workers):
             self.proxy[i] = &dataplane.workers().worker[i].proxy
             memset(&self.proxy[i].table_key, 0, sizeof(self.proxy[i].table_key))
@@ -288,7 +290,7 @@ cdef class Crowd:
         cdef uint64_t[SIPHASH_WORDS] words
         self.flow_of(number, &flow)
         conntable_words(words, 1, &flow)
-        return owner_of(siphash_words(words, &self.proxy[0].table_key), self.workers)
+        return owner_of(self.owners, siphash_words(words, &self.proxy[0].table_key), &flow)
 
     # What connection `number` says at that step.
     cdef void speak(self, uint32_t number, uint32_t step, Segment *segment,

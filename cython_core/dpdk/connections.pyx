@@ -12,7 +12,7 @@ from libc.string cimport memcpy, memset
 from cython_core.dpdk.commands cimport (
     COMMANDS, Command, commands_answer, commands_give, commands_room,
 )
-from cython_core.dpdk.handover cimport owner_of
+from cython_core.dpdk.owners cimport owner_of
 from cython_core.dpdk.worker cimport Worker
 from cython_core.proxy.conntable cimport (
     ACTIVITY_TICK_S, CONN_CLIENT_FIN, CONN_PASSES, CONN_SERVER_FIN, CONN_SUPPLIED,
@@ -119,8 +119,8 @@ cdef object connections_delete(Crew *crew, flow, set open):
     cdef Worker *worker
     flow_set(&key, flow)
     conntable_words(words, 1, &key)
-    worker = crew.worker[owner_of(siphash_words(words, &crew.worker[0].proxy.table_key),
-                                  crew.count)]
+    worker = crew.worker[owner_of(
+        &crew.owners, siphash_words(words, &crew.worker[0].proxy.table_key), &key)]
     if not commands_room(&worker.commands) or any(
             index == worker.index and number + COMMANDS <= worker.commands.given
             for index, number in open):

@@ -3,6 +3,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from cython_core.dpdk.capture cimport CaptureFilter
+from cython_core.dpdk.owners cimport Owners
 from cython_core.dpdk.worker cimport WORKERS_MAX, Orders, Worker
 from cython_core.proxy.learned cimport Learned
 from cython_core.proxy.service cimport Snapshot
@@ -11,6 +12,7 @@ from cython_core.proxy.service cimport Snapshot
 cdef struct Crew:
     Orders orders
     uint64_t padding[5]         # what all workers read has its cache line to itself
+    Owners owners
     Learned *learned
     uint64_t *answered_ms       # see proxy/activation
     CaptureFilter capture_filter

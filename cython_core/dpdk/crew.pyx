@@ -37,6 +37,7 @@ cdef Crew *crew_make(settings, ports, bytes table_key) except NULL:
     cdef size_t rows = rows_of(settings)
     cdef Worker *worker
     cdef Crew *crew = <Crew *>take("the workers", sizeof(Crew), 0)
+    crew.owners.workers = count
     try:
         crew.learned = learned_init(
             take(f"what is learned of {servers} servers", learned_bytes(servers), 0), servers)
@@ -47,6 +48,7 @@ cdef Crew *crew_make(settings, ports, bytes table_key) except NULL:
         for index in range(count):
             worker = crew.worker[index]
             worker.orders = &crew.orders
+            worker.owners = &crew.owners
             worker.proxy.learned = crew.learned
             worker.proxy.answered_ms = crew.answered_ms
             memcpy(worker.peer, crew.worker, sizeof(worker.peer))

@@ -1,21 +1,16 @@
-"""Hand-over: a flow has one owner, whichever worker its frames came to.
+"""Hand-over: a flow has one owner (dpdk/owners), whichever worker its frames came to.
 
-The owner is a function of the table's digest alone, so it is the same in both directions.  A
-SYN needs no state and is answered by whoever got it.  A frame that is handed over is counted
+A SYN needs no state and is answered by whoever got it.  A frame that is handed over is counted
 by its owner, as if that one had received it; where the owner's inbox is full, by the giver.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint32_t
 
 from cython_core.dpdk.worker cimport Worker
 
 cdef enum:
     INBOX_FRAMES = 4096         # for one worker and side
 
-
-# The top bits: the table's buckets are found by the low ones.
-cdef inline uint32_t owner_of(uint64_t digest, uint32_t workers) noexcept nogil:
-    return <uint32_t>((digest >> 48) * workers >> 16)
 
 # Take the lanes that others own out of the hashed burst; their frames go to their owners, and
 # their verdicts stay VERDICT_NONE.

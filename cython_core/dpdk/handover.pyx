@@ -1,28 +1,54 @@
+from libc.stdint cimport uint8_t, uint64_t
+
+from cython_core.dpdk.owners cimport owner_of
 from cython_core.dpdk.rte cimport rte_ring_dequeue_burst, rte_ring_enqueue_burst
-from cython_core.proxy.burst cimport BURST_FRAMES, Burst
+from cython_core.proxy.burst cimport BURST_FRAMES, Burst, lanes_take_out
 from cython_core.proxy.counters cimport NO_BUFFER, RECEIVED, count
 
 
 cdef void steer(Worker *worker, uint32_t side) noexcept nogil:
     cdef Burst *burst = &worker.burst
-    cdef uint32_t kept = 0
-    cdef uint32_t i, owner
+    cdef uint8_t owner[BURST_FRAMES]
+    cdef uint64_t away = 0              # frames, by bit
+    cdef uint32_t i, at
     for i in range(burst.lanes):
-        owner = owner_of(burst.digest[i], worker.count)
-        if owner == worker.index or burst.lane[i].syn:
-            if kept != i:
-                burst.lane[kept] = burst.lane[i]
-                burst.digest[kept] = burst.digest[i]
-            kept += 1
-        else:
-            hand_over(worker, side, owner, burst.lane[i].at)
-    burst.lanes = kept
+        if burst.lane[i].syn:
+            continue
+        at = burst.lane[i].at
+        owner[at] = <uint8_t>owner_of(worker.owners, burst.digest[i], &burst.lane[i].flow)
+        away |= <uint64_t>(owner[at] != worker.index) << at
+    if away:
+        lanes_take_out(burst, away)
+        hand_over(worker, side, away, owner)
 
 
-cdef void hand_over(Worker *worker, uint32_t side, uint32_t owner, uint32_t at) noexcept nogil:
-    cdef void *frame = worker.mbuf[at]
-    if rte_ring_enqueue_burst(worker.peer[owner].inlet[side].inbox, &frame, 1, NULL) == 0:
-        worker.burst.verdict[at] = NO_BUFFER
+# All that go to one owner go at once.
+cdef void hand_over(Worker *worker, uint32_t side, uint64_t away,
+                    const uint8_t *owner) noexcept nogil:
+    cdef void *frames[BURST_FRAMES]
+    cdef uint32_t places[BURST_FRAMES]
+    cdef uint32_t first = 0
+    cdef uint32_t n, at
+    while away:
+        while not away >> first & 1:
+            first += 1
+        n = 0
+        for at in range(first, worker.burst.count):
+            if away >> at & 1 and owner[at] == owner[first]:
+                frames[n] = worker.mbuf[at]
+                places[n] = at
+                away ^= <uint64_t>1 << at
+                n += 1
+        give(worker, worker.peer[owner[places[0]]], side, frames, places, n)
+
+
+cdef void give(Worker *worker, Worker *owner, uint32_t side, void **frames,
+               const uint32_t *places, uint32_t n) noexcept nogil:
+    cdef uint32_t taken = rte_ring_enqueue_burst(owner.inlet[side].inbox, frames, n, NULL)
+    cdef uint32_t i
+    worker.progress.handed_out += taken
+    for i in range(taken, n):
+        worker.burst.verdict[places[i]] = NO_BUFFER
         count(worker.proxy.rows, 0, RECEIVED)
         count(worker.proxy.rows, 0, NO_BUFFER)
 
@@ -30,3 +56,4 @@ cdef void hand_over(Worker *worker, uint32_t side, uint32_t owner, uint32_t at) 
 cdef void inbox_receive(Worker *worker, uint32_t side) noexcept nogil:
     worker.burst.count = rte_ring_dequeue_burst(
         worker.inlet[side].inbox, <void **>worker.mbuf, BURST_FRAMES, NULL)
+    worker.progress.handed_in += worker.burst.count

@@ -13,6 +13,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from cython_core.dpdk.capture cimport Capture, CaptureFilter
 from cython_core.dpdk.clock cimport Clock
 from cython_core.dpdk.commands cimport Commands
+from cython_core.dpdk.owners cimport Owners
 from cython_core.dpdk.outlet cimport SIDES, WAYS_OUT, Outlet, Spares
 from cython_core.dpdk.rte cimport rte_mbuf, rte_ring
 from cython_core.proxy.burst cimport BURST_FRAMES, Burst
@@ -54,12 +55,15 @@ cdef struct Progress:
     uint64_t now                # TSC at the end of the last turn
     uint64_t bursts             # taken from a queue or an inbox, none of them empty
     uint64_t frames             # in these bursts
+    uint64_t handed_in          # of them, taken from an inbox
+    uint64_t handed_out         # of them, given to their owners
     uint32_t capture            # that it takes part in; a store-release
 
 
 cdef struct Worker:
     Progress progress
     const Orders *orders
+    const Owners *owners        # of flows; those of all workers
     uint32_t lcore_id
     uint32_t thread_id          # gettid(2), once it runs
     uint32_t index              # among the workers

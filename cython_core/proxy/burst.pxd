@@ -62,6 +62,10 @@ cdef void burst_match(Burst *burst, const Proxy *proxy) noexcept nogil
 cdef void burst_prove(Burst *burst, const Proxy *proxy) noexcept nogil
 cdef void burst_decide(Burst *burst, Proxy *proxy) noexcept nogil
 
+# The lanes whose frames' bits are set in `frames` are none any more: those behind move up, with
+# their digests.
+cdef void lanes_take_out(Burst *burst, uint64_t frames) noexcept nogil
+
 # All stages.  Afterwards every frame has a verdict, has been counted once as received and
 # once by its fate, and segment.frame_bytes is its length to send.
 cdef void burst_run(Burst *burst, Proxy *proxy) noexcept nogil

@@ -174,18 +174,25 @@ cdef void burst_verify(Burst *burst, Proxy *proxy) noexcept nogil:
         lanes_drop(burst, proxy, wrong)
 
 
-# Lanes of segments whose checksum is wrong: those behind move up.
 cdef void lanes_drop(Burst *burst, Proxy *proxy, uint64_t wrong) noexcept nogil:
-    cdef uint32_t kept = 0
     cdef uint32_t i, at
     for i in range(burst.lanes):
         at = burst.lane[i].at
         if wrong >> at & 1:
             burst.verdict[at] = TCP_CHECKSUM
             count_fate(burst, proxy, at, burst.lane[i].service.row)
+    lanes_take_out(burst, wrong)
+
+
+cdef void lanes_take_out(Burst *burst, uint64_t frames) noexcept nogil:
+    cdef uint32_t kept = 0
+    cdef uint32_t i
+    for i in range(burst.lanes):
+        if frames >> burst.lane[i].at & 1:
             continue
         if kept != i:
             burst.lane[kept] = burst.lane[i]
+            burst.digest[kept] = burst.digest[i]
         kept += 1
     burst.lanes = kept
 
