@@ -11,6 +11,7 @@ from cython_core.dpdk.connections cimport connections_delete, connections_delete
 from cython_core.dpdk.crew cimport (
     Crew, crew_free, crew_generation, crew_launch, crew_make, crew_publish, crew_stop,
 )
+from cython_core.dpdk.rss cimport rss_join
 from cython_core.dpdk.states cimport states_clock_s, states_workers
 from cython_core.dpdk.tally cimport (
     tally_changes, tally_connections, tally_cookies, tally_learned, tally_service, tally_sweeps,
@@ -199,6 +200,9 @@ cdef class Dataplane:
             self.started = True
             for port in self.ports:
                 port_start(port, talk)
+            joined = rss_join(&self.workers().owners, self.ports)
+            for port in self.ports:
+                port.symmetric_rss = joined
         self.running = True
         crew_launch(self.workers())
 

@@ -105,7 +105,8 @@ cdef int shard_make(Worker *worker, settings) except -1:
     return 0
 
 
-# Queues: a transmit queue of its own, and every count-th of the receive queues.
+# Queues: every count-th of the receive queues, and a transmit queue.  Where a port has fewer of
+# these than there are workers, they share them; then a worker may wait for another one's burst.
 cdef int connect(Worker *worker, ports) except -1:
     cdef uint32_t side
     cdef Inlet *inlet
@@ -117,7 +118,9 @@ cdef int connect(Worker *worker, ports) except -1:
             inlet.queue_id[inlet.queue_count] = queue_id
             inlet.queue_count += 1
         worker.outlet[side].port_id = port.port_id
-        worker.outlet[side].queue_id = worker.index
+        worker.outlet[side].queue_id = worker.index % <uint32_t>port.tx_queues
+        if port.tx_queues < worker.count:
+            worker.outlet[side].shared = &worker.peer[worker.outlet[side].queue_id].sending[side]
         worker.outlet[side].side = side
         if worker.count > 1:
             inlet.inbox = inbox_make(worker, side)

@@ -37,7 +37,7 @@ def port_state(port):
         mtu_bytes=mtu, promiscuous=rte_eth_promiscuous_get(port.port_id) == 1,
         rx_queues=port.rx_queues, tx_queues=port.tx_queues,
         rx_descriptors=port.rx_descriptors, tx_descriptors=port.tx_descriptors,
-        tx_offloads=tx_names(port.tx_offloads),
+        symmetric_rss=port.symmetric_rss, tx_offloads=tx_names(port.tx_offloads),
         rx_capabilities=rx_names(info.rx_offload_capa),
         tx_capabilities=tx_names(info.tx_offload_capa),
         nic_counters=xstats(port.port_id),

@@ -7,7 +7,7 @@ take is freed and counted.
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from cython_core.dpdk.capture cimport Capture
-from cython_core.dpdk.rte cimport rte_mbuf, rte_mempool
+from cython_core.dpdk.rte cimport rte_mbuf, rte_mempool, rte_spinlock_t
 from cython_core.proxy.counters cimport Row
 from cython_core.proxy.synproxy cimport OUTBOX_FRAMES, Proxy
 
@@ -24,6 +24,7 @@ cdef struct Outlet:
     uint16_t port_id
     uint16_t queue_id
     uint32_t side
+    rte_spinlock_t *shared      # held while sending; NULL: the queue is this worker's alone
     Capture *capture            # of the worker, while there is one; else NULL
     uint32_t count
     rte_mbuf *mbuf[OUTLET_FRAMES]

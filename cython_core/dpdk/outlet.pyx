@@ -1,6 +1,7 @@
 from cython_core.dpdk.capture cimport CAPTURE_PENDING, capture_leaving, capture_sent
 from cython_core.dpdk.rte cimport (
-    rte_eth_tx_burst, rte_pktmbuf_alloc_bulk, rte_pktmbuf_free_bulk, shim_mbuf_data,
+    rte_eth_tx_burst, rte_pktmbuf_alloc_bulk, rte_pktmbuf_free_bulk, rte_spinlock_lock,
+    rte_spinlock_unlock, shim_mbuf_data,
 )
 from cython_core.proxy.counters cimport SENT, TX_FULL
 
@@ -31,7 +32,11 @@ cdef void outlet_transmit(Outlet *outlet, Row *rows) noexcept nogil:
     cdef uint32_t sent
     if outlet.capture != NULL:
         capture_leaving(outlet.capture, outlet.mbuf, outlet.count, outlet.side)
+    if outlet.shared != NULL:
+        rte_spinlock_lock(outlet.shared)
     sent = rte_eth_tx_burst(outlet.port_id, outlet.queue_id, outlet.mbuf, <uint16_t>outlet.count)
+    if outlet.shared != NULL:
+        rte_spinlock_unlock(outlet.shared)
     if outlet.capture != NULL:
         capture_sent(outlet.capture, outlet.mbuf, outlet.count, outlet.side, sent)
     rows[0].counters[<uint32_t>SENT] += sent

@@ -36,6 +36,7 @@ class Port:
     rx_descriptors: int = 0     # of each queue, once it is configured
     tx_descriptors: int = 0
     tx_offloads: int = 0        # RTE_ETH_TX_OFFLOAD_*, likewise; there are none on the way in
+    symmetric_rss: bool = False     # and the owners of flows are by it
 
 
 def refuse(role, device, error, talk):
@@ -64,11 +65,10 @@ def port_attach(role, device, workers, talk):
     if device.replace("eth_", "net_", 1).startswith(QUEUES_GIVEN):
         rx_queues = info.max_rx_queues
     tx_queues = min(info.max_tx_queues, max(workers, rx_queues))
-    if tx_queues < workers or rx_queues > workers * QUEUES_MAX:
+    if rx_queues > workers * QUEUES_MAX:
         raise DataplaneError(
-            f"{role} port {device}: {rx_queues} receive and {tx_queues} transmit queues for"
-            f" {workers} workers: each worker needs its own transmit queue and can read"
-            f" {QUEUES_MAX} receive queues")
+            f"{role} port {device}: {rx_queues} receive queues for {workers} workers, each of which"
+            f" can read {QUEUES_MAX}: name more workers")
     return Port(role, device, port_id, max(rte_eth_dev_socket_id(port_id), 0), rx_queues,
                 tx_queues)
 

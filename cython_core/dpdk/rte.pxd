@@ -16,11 +16,15 @@ cdef extern from "shim.h" nogil:
         RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE
         RTE_ETH_RSS_IP
         RTE_ETH_RSS_TCP
+        RTE_ETH_RETA_GROUP_SIZE
         RTE_MBUF_DEFAULT_BUF_SIZE
         RTE_MAX_ETHPORTS
         RTE_RING_NAMESIZE
         RING_F_SC_DEQ
         SOCKET_ID_ANY
+
+    const uint64_t RTE_ETH_RSS_NONFRAG_IPV4_TCP
+    const uint64_t RTE_ETH_RSS_NONFRAG_IPV6_TCP
 
     struct rte_mbuf:
         uint16_t data_off
@@ -38,8 +42,20 @@ cdef extern from "shim.h" nogil:
     struct rte_ring:
         pass
 
+    ctypedef struct rte_spinlock_t:
+        pass
+
     struct rte_eth_conf:
         pass
+
+    struct rte_eth_rss_conf:
+        uint8_t *rss_key
+        uint8_t rss_key_len
+        uint64_t rss_hf
+
+    struct rte_eth_rss_reta_entry64:
+        uint64_t mask
+        uint16_t reta[64]
 
     struct rte_eth_dev_info:
         const char *driver_name
@@ -47,6 +63,8 @@ cdef extern from "shim.h" nogil:
         uint16_t max_tx_queues
         uint64_t rx_offload_capa
         uint64_t tx_offload_capa
+        uint16_t reta_size
+        uint8_t hash_key_size
         uint64_t flow_type_rss_offloads
 
     struct rte_eth_stats:
@@ -108,6 +126,10 @@ cdef extern from "shim.h" nogil:
                                unsigned int socket, const void *conf, rte_mempool *pool)
     int rte_eth_tx_queue_setup(uint16_t port_id, uint16_t queue_id, uint16_t descriptors,
                                unsigned int socket, const void *conf)
+    int rte_eth_dev_rss_hash_conf_get(uint16_t port_id, rte_eth_rss_conf *conf)
+    int rte_eth_dev_rss_hash_update(uint16_t port_id, rte_eth_rss_conf *conf)
+    int rte_eth_dev_rss_reta_update(uint16_t port_id, rte_eth_rss_reta_entry64 *table,
+                                    uint16_t entries)
     int rte_eth_promiscuous_enable(uint16_t port_id)
     int rte_eth_promiscuous_disable(uint16_t port_id)
     int rte_eth_dev_start(uint16_t port_id)
@@ -126,6 +148,10 @@ cdef extern from "shim.h" nogil:
                               uint16_t count)
     uint16_t rte_eth_tx_burst(uint16_t port_id, uint16_t queue_id, rte_mbuf **mbufs,
                               uint16_t count)
+
+    # What workers share
+    void rte_spinlock_lock(rte_spinlock_t *lock)
+    void rte_spinlock_unlock(rte_spinlock_t *lock)
 
     # Buffers and rings
     rte_mempool *rte_pktmbuf_pool_create(const char *name, unsigned int n, unsigned int cache,

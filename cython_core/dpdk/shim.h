@@ -19,6 +19,7 @@
 #include <rte_pause.h>
 #include <rte_prefetch.h>
 #include <rte_ring.h>
+#include <rte_spinlock.h>
 #include <rte_version.h>
 
 /* rte_errno is a macro over a thread-local; a function may be called. */

@@ -35,6 +35,9 @@ cdef object worker_state(const Worker *worker):
     cdef uint64_t bursts = progress.bursts
     cdef uint64_t busy_turns = progress.busy_turns
     cdef uint64_t busy_cycles = progress.busy_cycles
+    cdef uint64_t handed_in = progress.handed_in
+    cdef uint64_t handed_out = progress.handed_out
+    cdef uint64_t frames = progress.frames
     return terms.WorkerState(
         lcore=worker.lcore_id,
         thread_id=worker.thread_id,
@@ -47,7 +50,9 @@ cdef object worker_state(const Worker *worker):
         busy_turns=busy_turns,
         turns=progress.turns,
         bursts=bursts,
-        frames=progress.frames,
+        frames=frames,
+        handed_in=handed_in,
+        handed_out=handed_out,
         sweep=worker.proxy.sweep,
         fill=table_fill(&worker.proxy),
     )

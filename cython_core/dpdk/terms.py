@@ -201,6 +201,7 @@ class PortState:
     tx_queues: int
     rx_descriptors: int                # of each queue
     tx_descriptors: int
+    symmetric_rss: bool                # both directions of a flow come to its owner
     tx_offloads: Sequence[str]         # in use; on the way in there are none
     rx_capabilities: Sequence[str]     # offloads that the device has
     tx_capabilities: Sequence[str]
@@ -242,6 +243,8 @@ class WorkerState:
     busy_turns: int
     bursts: int                        # of frames, none of them empty
     frames: int                        # in these bursts
+    handed_in: int                     # of them, from workers that they had come to
+    handed_out: int                    # of them, to workers that own their flows
     sweep: int                         # the look through the table that is under way
     fill: TableFill
 

@@ -13,9 +13,9 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from cython_core.dpdk.capture cimport Capture, CaptureFilter
 from cython_core.dpdk.clock cimport Clock
 from cython_core.dpdk.commands cimport Commands
-from cython_core.dpdk.owners cimport Owners
 from cython_core.dpdk.outlet cimport SIDES, WAYS_OUT, Outlet, Spares
-from cython_core.dpdk.rte cimport rte_mbuf, rte_ring
+from cython_core.dpdk.owners cimport Owners
+from cython_core.dpdk.rte cimport rte_mbuf, rte_ring, rte_spinlock_t
 from cython_core.proxy.burst cimport BURST_FRAMES, Burst
 from cython_core.proxy.service cimport Snapshot
 from cython_core.proxy.synproxy cimport Proxy
@@ -73,6 +73,7 @@ cdef struct Worker:
     Clock clock
     Inlet inlet[SIDES]
     Outlet outlet[WAYS_OUT]
+    rte_spinlock_t sending[SIDES]       # of the transmit queue that has the worker's index
     Spares spares
     Commands commands
     Capture *capture
