@@ -6,11 +6,9 @@ from libc.string cimport memcpy
 from cython_core.dataplane cimport Dataplane
 from cython_core.dpdk.owners cimport RSS_KEY_WORD, Owners, owner_of, rss_hash
 from cython_core.dpdk.rss cimport rss_own
+from cython_core.dpdk.thash cimport rte_softrss
 from cython_core.wire.byteorder cimport load32
 from cython_core.wire.segment cimport Flow
-
-cdef extern from "rte_thash.h" nogil:
-    uint32_t rte_softrss(uint32_t *words, uint32_t count, const uint8_t *key)
 
 KEY = RSS_KEY_WORD.to_bytes(2, "big") * 20
 

@@ -20,8 +20,8 @@ def command() -> None:
 def list_ports(address: str | None, counters: bool, output: str) -> None:
     """List the ports with their link, driver, queues and offloads.
 
-    SPEED is in Mbit/s.  QUEUES and DESCRIPTORS are for receiving and sending; OFFLOADS those in
-    use.  Counters that are 0 are left out.
+    SPEED is in Mbit/s.  QUEUES and DESCRIPTORS are for receiving and sending; RSS is symmetric
+    where both directions of a flow come to the worker that owns it; OFFLOADS are those in use.  Counters that are 0 are left out.
     """
     with connected(address) as channel:
         listed = SystemServiceStub(channel).ListPorts(api.ListPortsRequest(), timeout=TIMEOUT_S)
@@ -39,12 +39,12 @@ def _ports(listed: api.ListPortsResponse) -> str:
             port.role, port.device, port.driver, "up" if port.link_up else "down",
             port.speed_mbps if port.HasField("speed_mbps") else "-", port.mac, port.mtu_bytes,
             f"{port.rx_queues}/{port.tx_queues}", f"{port.rx_descriptors}/{port.tx_descriptors}",
-            " ".join(port.tx_offloads) or "-",
+            "symmetric" if port.symmetric_rss else "-", " ".join(port.tx_offloads) or "-",
         )
         for port in listed.ports
     ]
     head = ("PORT", "DEVICE", "DRIVER", "LINK", "SPEED", "MAC", "MTU", "QUEUES", "DESCRIPTORS",
-            "OFFLOADS")
+            "RSS", "OFFLOADS")
     return table_text(head, rows, numbers=(4, 6))
 
 

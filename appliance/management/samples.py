@@ -8,7 +8,7 @@ late makes a window longer, and no figure wrong.
 import asyncio
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cython_core.dataplane import MempoolState, WorkerState
@@ -34,6 +34,9 @@ class Load:
     turns_per_s: float
     frames_per_s: float
     frames_per_burst: float     # 0: there was none
+    handed_in_per_s: float
+    handed_out_per_s: float
+    share: float = 0.0          # 0..1: of the frames that all workers kept for themselves
 
 
 class Samples:
@@ -64,10 +67,10 @@ class Samples:
     def workers(self) -> list[tuple[WorkerState, list[Load]]]:
         """Each worker as it is now, with its load over each of WINDOWS_S."""
         now = self._plane.worker_states()
-        return [
-            (state, list(_loads(state, [look[at] for look in self._looks])))
-            for at, state in enumerate(now)
-        ]
+        loads = [list(_loads(state, [look[at] for look in self._looks]))
+                 for at, state in enumerate(now)]
+        shared = [_shared(loads_of_window) for loads_of_window in zip(*loads, strict=True)]
+        return list(zip(now, map(list, zip(*shared, strict=True)), strict=True))
 
 
 def _loads(now: WorkerState, looks: Sequence[WorkerState]) -> Iterator[Load]:
@@ -83,9 +86,10 @@ def _began(now: WorkerState, looks: Sequence[WorkerState], window_s: int) -> Wor
 
 
 def _load(now: WorkerState, then: WorkerState | None, window_s: int) -> Load:
-    cycles, busy, turns, frames, bursts = (
+    cycles, busy, turns, frames, bursts, handed_in, handed_out = (
         getattr(now, field) - (getattr(then, field) if then else 0)
-        for field in ("cycles", "busy_cycles", "turns", "frames", "bursts")
+        for field in ("cycles", "busy_cycles", "turns", "frames", "bursts", "handed_in",
+                      "handed_out")
     )
     span_s = cycles / now.hz
     return Load(
@@ -94,4 +98,13 @@ def _load(now: WorkerState, then: WorkerState | None, window_s: int) -> Load:
         turns_per_s=turns / span_s if cycles else 0.0,
         frames_per_s=frames / span_s if cycles else 0.0,
         frames_per_burst=frames / bursts if bursts else 0.0,
+        handed_in_per_s=handed_in / span_s if cycles else 0.0,
+        handed_out_per_s=handed_out / span_s if cycles else 0.0,
     )
+
+
+def _shared(loads: Sequence[Load]) -> list[Load]:
+    """All workers' loads of one window, each with its share."""
+    kept = [load.frames_per_s - load.handed_out_per_s for load in loads]
+    return [replace(load, share=own / sum(kept)) if sum(kept) else load
+            for load, own in zip(loads, kept, strict=True)]

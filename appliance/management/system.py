@@ -195,7 +195,9 @@ def _load(load: Load) -> api.WorkerLoad:
     return api.WorkerLoad(
         window=Duration(seconds=load.window_s), span=duration_of(round(load.span_s * NS_PER_S)),
         busy=load.busy, turns_per_second=load.turns_per_s,
-        frames_per_second=load.frames_per_s, frames_per_burst=load.frames_per_burst)
+        frames_per_second=load.frames_per_s, frames_per_burst=load.frames_per_burst,
+        handed_in_per_second=load.handed_in_per_s, handed_out_per_second=load.handed_out_per_s,
+        share=load.share)
 
 
 def _mempool(pool: MempoolState, free_min: int) -> api.MempoolState:

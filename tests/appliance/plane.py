@@ -88,7 +88,8 @@ class Plane:
                 role=role, device="net_ring0", driver="net_ring", mac="02:00:00:00:00:01",
                 numa_node=0, link_up=up, speed_mbps=10_000 if up else None, full_duplex=True,
                 autonegotiated=False, mtu_bytes=1500, promiscuous=True, rx_queues=1, tx_queues=2,
-                rx_descriptors=1024, tx_descriptors=512, tx_offloads=["MBUF_FAST_FREE"],
+                rx_descriptors=1024, tx_descriptors=512, symmetric_rss=role == "client",
+                tx_offloads=["MBUF_FAST_FREE"],
                 rx_capabilities=["SCATTER"], tx_capabilities=["MBUF_FAST_FREE", "MULTI_SEGS"],
                 nic_counters={"rx_good_packets": 5, "rx_missed_errors": 0},
             )
@@ -239,7 +240,7 @@ def worker_state(lcore: int = 1, **differs: int) -> WorkerState:
     fields = {
         "lcore": lcore, "thread_id": 100 + lcore, "numa_node": 0, "generation": 1, "hz": HZ,
         "cycles": 0, "busy_cycles": 0, "turns": 0, "busy_turns": 0, "bursts": 0, "frames": 0,
-        "sweep": 0,
+        "handed_in": 0, "handed_out": 0, "sweep": 0,
     }
     fill |= {name: value for name, value in differs.items() if name in fill}
     fields |= {name: value for name, value in differs.items() if name in fields}

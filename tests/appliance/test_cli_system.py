@@ -75,11 +75,11 @@ def test_system_shows_versions_arguments_and_fill(daemon, synproxy):
 def test_ports_are_a_table_and_the_nics_counters_another(synproxy):
     ports = [
         "PORT    DEVICE     DRIVER    LINK  SPEED  MAC                 MTU  QUEUES  DESCRIPTORS"
-        "  OFFLOADS",
+        "  RSS        OFFLOADS",
         "client  net_ring0  net_ring  up    10000  02:00:00:00:00:01  1500  1/2     1024/512   "
-        "  MBUF_FAST_FREE",
+        "  symmetric  MBUF_FAST_FREE",
         "server  net_ring0  net_ring  down      -  02:00:00:00:00:01  1500  1/2     1024/512   "
-        "  MBUF_FAST_FREE",
+        "  -          MBUF_FAST_FREE",
     ]
     assert lines(synproxy("port", "list")) == ports
     assert lines(synproxy("port", "list", "--counters")) == [
@@ -91,14 +91,19 @@ def test_ports_are_a_table_and_the_nics_counters_another(synproxy):
 
 
 def test_workers_are_a_table(daemon, synproxy):
-    daemon.plane.states = [worker_state(
-        cycles=100 * HZ, busy_cycles=25 * HZ, turns=10**6, frames=3200, bursts=200, connections=5)]
+    daemon.plane.states = [
+        worker_state(cycles=100 * HZ, busy_cycles=25 * HZ, turns=10**6, frames=3200, bursts=200,
+                     connections=5, handed_in=200, handed_out=700),
+        worker_state(lcore=2, cycles=100 * HZ, frames=8200, bursts=200, handed_in=700,
+                     handed_out=200)]
     daemon.server._samples._looks.clear()
     assert lines(synproxy("worker", "list")) == [
-        "LCORE  THREAD  BUSY 1s  BUSY 10s  BUSY 60s  TURNS/S  FRAMES/S  BURST  CONNECTIONS"
-        "  GENERATION  VECTOR",
-        "    1     101    25.0%     25.0%     25.0%    10000        32   16.0       5/1024"
-        "           1  x86-64-v3",
+        "LCORE  THREAD  BUSY 1s  BUSY 10s  BUSY 60s  TURNS/S  FRAMES/S  BURST  SHARE  IN/S  OUT/S"
+        "  CONNECTIONS  GENERATION  VECTOR",
+        "    1     101    25.0%     25.0%     25.0%    10000        32   16.0  23.8%     2      7"
+        "       5/1024           1  x86-64-v3",
+        "    2     102     0.0%      0.0%      0.0%        0        82   41.0  76.2%     7      2"
+        "       0/1024           1  x86-64-v3",
     ]
 
 

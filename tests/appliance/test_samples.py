@@ -80,6 +80,20 @@ def test_a_worker_that_has_just_begun_is_told_since_its_start(plane, samples):
     assert [(load.span_s, load.busy) for load in loads(samples)] == [(0.25, 0.5)] * 3
 
 
+def test_workers_share_what_they_keep_and_not_what_they_hand_over(plane, samples):
+    """Of 10,000 frames: one has received all, and handed a quarter of them over."""
+    plane.states = [
+        worker_state(lcore=1, cycles=HZ, frames=10_000, bursts=500, handed_out=2500),
+        worker_state(lcore=2, cycles=HZ, frames=2500, bursts=100, handed_in=2500)]
+    (_, (first, *_)), (_, (second, *_)) = samples.workers()
+    assert (first.share, first.handed_in_per_s, first.handed_out_per_s) == (0.75, 0, 2500)
+    assert (second.share, second.handed_in_per_s, second.handed_out_per_s) == (0.25, 2500, 0)
+
+
+def test_workers_without_frames_have_no_share(samples):
+    assert {load.share for load in loads(samples)} == {0}
+
+
 def test_a_look_that_comes_late_makes_no_share_wrong(plane, samples):
     looked(plane, samples, 20)
     pass_on(plane, seconds=7, busy=0.5)     # no look meanwhile

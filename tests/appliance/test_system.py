@@ -98,6 +98,7 @@ def test_ports_have_link_driver_queues_and_the_nics_counters(call):
     assert (client.rx_queues, client.tx_queues) == (1, 2)
     assert (client.rx_descriptors, client.tx_descriptors) == (1024, 512)
     assert list(client.tx_offloads) == ["MBUF_FAST_FREE"]
+    assert (client.symmetric_rss, server.symmetric_rss) == (True, False)
     assert dict(client.nic_counters) == {"rx_good_packets": 5, "rx_missed_errors": 0}
     assert (server.link_up, server.HasField("speed_mbps")) == (False, False)
 
@@ -106,8 +107,8 @@ def test_workers_have_their_load_by_window(daemon, call):
     # A hundred times more than the daemon's own looks at it may have seen.
     daemon.plane.states = [
         worker_state(lcore=lcore, cycles=100 * HZ, busy_cycles=busy * HZ, turns=10**6, frames=3200,
-                     bursts=200, connections=5)
-        for lcore, busy in ((1, 25), (2, 0))
+                     bursts=200, connections=5, handed_in=handed_in, handed_out=handed_out)
+        for lcore, busy, handed_in, handed_out in ((1, 25, 0, 1600), (2, 0, 1600, 0))
     ]
     busy, idle = call("ListWorkers").workers
     assert (busy.lcore, busy.thread_id, busy.cycles) == (1, 101, 100 * HZ)
@@ -116,6 +117,9 @@ def test_workers_have_their_load_by_window(daemon, call):
     for load in busy.loads:
         assert load.busy == 0.25
         assert load.frames_per_burst == 16
+        assert (load.handed_in_per_second, load.handed_out_per_second) == (0, 16)
+        assert load.share == 1600 / 4800
+    assert (busy.handed_in, busy.handed_out) == (idle.handed_out, idle.handed_in) == (0, 1600)
     assert busy.tables.connections == 5
     assert {load.busy for load in idle.loads} == {0}
 

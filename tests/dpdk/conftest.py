@@ -45,6 +45,29 @@ class Captures:
         return pcap_read(self.folder / "to_server.pcap")
 
 
+def queues(folder: Path, side: str, received: list[list[bytes]], ways_out: int = 1) -> str:
+    """A port with a queue for each list of frames, and so many to send by."""
+    words = [f"net_pcap{('client', 'server').index(side)}"]
+    for at, frames in enumerate(received):
+        source = folder / f"from_{side}_{at}.pcap"
+        pcap_write(source, frames)
+        words.append(f"rx_pcap={source}")
+    words += [f"tx_pcap={folder / f'to_{side}_{at}.pcap'}" for at in range(ways_out)]
+    return ",".join(words)
+
+
+def queues_sent(folder: Path, side: str) -> list[bytes]:
+    """By all queues of that port."""
+    return [frame for file in sorted(folder.glob(f"to_{side}_*.pcap")) for frame in pcap_read(file)]
+
+
+def lcores(workers: int) -> dict:
+    """So many workers on the CPU of one."""
+    cpus = ",".join(f"{at}@1" for at in range(1, workers + 1))
+    return {"worker_lcores": tuple(range(1, workers + 1)),
+            "extra_eal_args": ("--lcores", f"0@0,{cpus}")}
+
+
 def pcap_write(path: Path, frames: list[bytes]) -> None:
     with PcapWriter(str(path), linktype=1) as writer:
         writer.write_header(None)
@@ -85,12 +108,12 @@ def captures(tmp_path) -> Captures:
 def plane():
     def run(services=((WEB,),), received=0, seconds=0.2, command=(), drains=False, drain="none",
             rotate=0, delete=False, crowd=False, leave=False, captures=(), wrong=0,
-            watches=0, **differences):
+            watches=0, rss=(), **differences):
         told, stderr = plane_run({
             "settings": settings(**differences), "services": services, "received": received,
             "seconds": seconds, "drains": drains, "drain": drain, "rotate": rotate,
             "delete": delete, "crowd": crowd, "leave": leave, "captures": captures,
-            "wrong": wrong, "watches": watches,
+            "wrong": wrong, "watches": watches, "rss": rss,
         }, command)
         assert stderr == ""
         assert "workers" in told, told
@@ -106,8 +129,14 @@ def totals(told: dict) -> SimpleNamespace:
 
 
 def check_books(told: dict) -> None:
-    """Each frame received has one fate, in each worker; each frame sent has an origin."""
+    """Each frame received has one fate, in each worker, or is handed over; each frame sent has an
+    origin."""
     from cython_core.dataplane import DROP_REASONS
+
+    for worker, state in zip(told["workers"], told["states"], strict=True):
+        assert worker["counters"]["received"] == state["frames"] - state["handed_out"]
+    assert (sum(state["handed_in"] for state in told["states"])
+            <= sum(state["handed_out"] for state in told["states"]))
 
     for worker in told["workers"]:
         counters = worker["counters"]

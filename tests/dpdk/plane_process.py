@@ -14,6 +14,7 @@ Reads a job from standard input, a line of JSON:
     leave       whether all services are then given up, and the connections of slot 0 listed
     crowd       whether as many deletions are asked for as a worker takes, and given up, twice
     wrong       how often connections are asked for by a state that there isn't
+    rss         buckets and queues, as if both ports spread frames by the symmetric hash
     seconds     and then so much longer, and until the next line, or the end, of standard input
 
 Writes "running" to standard output once the workers run, "resting" once they rest; and once
@@ -28,6 +29,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from cython_core._testing_rss import own_by_rss
 from cython_core.dataplane import (
     CaptureFilter,
     ConnectionFilter,
@@ -74,6 +76,8 @@ def run(job):
 def run_plane(plane, job):
     first, *updates = [[spec(fields) for fields in services] for services in job["services"]]
     plane.publish(first)
+    if job.get("rss"):
+        own_by_rss(plane, *job["rss"])
     plane.start()
     wait(lambda: plane.generation_seen() == 1)
     print("running", flush=True)

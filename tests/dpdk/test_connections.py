@@ -1,34 +1,25 @@
 """Connections of two workers are listed, and each is deleted by the one that owns it."""
 
 from ..proxy.segments import Segment, replace
-from .conftest import pcap_read, pcap_write
+from .conftest import lcores, queues, queues_sent
 
 # Cookies are off: what a server says tells of a connection that passes.
 WEB = {"slot": 0, "name": "web", "prefixes": ["10.0.0.0/24"], "ports": [[80, 80]],
        "options": {"activation": "off"}}
 SAID = Segment("10.0.0.2", "10.1.0.1", 80, 40000, flags="A", seq=1000, ack=7000)
-TWO_WORKERS = {"worker_lcores": (1, 2), "extra_eal_args": ("--lcores", "0@0,1@1,2@1")}
+TWO_WORKERS = lcores(2)
 COUNT = 60
 ROOM, ENTRY_BYTES = 1 << 20, 32     # of a list that is refused; an entry is as long, and longer
 
 
 def devices(folder, from_server):
     """Two ports, each with two queues either way; frames come in by the first one's."""
-    told = {}
-    for at, (side, frames) in enumerate((("client", []), ("server", from_server))):
-        queues = []
-        for queue, queued in enumerate((frames, [])):
-            source = folder / f"from_{side}_{queue}.pcap"
-            pcap_write(source, queued)
-            queues += [f"rx_pcap={source}", f"tx_pcap={folder / f'to_{side}_{queue}.pcap'}"]
-        told[f"{side}_port"] = f"net_pcap{at}," + ",".join(queues)
-    return told
+    return {f"{side}_port": queues(folder, side, [frames, []], 2)
+            for side, frames in (("client", []), ("server", from_server))}
 
 
 def sent(folder, side):
-    """By both workers."""
-    return [Segment.read(frame) for queue in range(2)
-            for frame in pcap_read(folder / f"to_{side}_{queue}.pcap")]
+    return [Segment.read(frame) for frame in queues_sent(folder, side)]
 
 
 def test_all_are_listed_once_and_deleted_by_their_owner(plane, tmp_path):

@@ -1,7 +1,8 @@
 """Interfaces of the kernel: connections through one worker or two, and a clean end.
 
-Two workers poll here on the CPUs of one: with two queues a port, the kernel spreads frames
-without regard to who owns a flow, so that every other one is handed over.
+Two workers poll here on the CPU of one.  The kernel spreads frames over a port's queues without
+regard to who owns a flow, so that every other one is handed over; with one queue a port, one worker
+reads all and both send by it.
 """
 
 import json
@@ -14,7 +15,7 @@ import pytest
 
 from appliance.lab.topology import SERVER_IPV4, Lab
 
-from .conftest import PROGRAM, WEB, check_books, settings
+from .conftest import PROGRAM, WEB, check_books, lcores, settings
 
 PORT = 7000
 CONNECTIONS = 60
@@ -22,7 +23,7 @@ ANSWER = bytes(range(256)) * 40
 PATIENCE_S = 10
 SERVICE = {**WEB, "prefixes": [f"{SERVER_IPV4}/32"], "ports": [[PORT, PORT]]}
 ONE_WORKER = {}
-TWO_WORKERS = {"worker_lcores": (1, 2), "extra_eal_args": ("--lcores", "0@0,1@1,2@1")}
+TWO_WORKERS = lcores(2)
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +109,12 @@ def test_connections_pass_and_the_interfaces_are_left_as_they_were(lab, driver):
 
 
 @pytest.mark.usefixtures("_server")
-def test_two_workers_hand_over_to_the_owner_of_a_flow(lab):
-    told = run_between(
-        lab, "net_af_packet0,iface=client,qpairs=2", "net_af_packet1,iface=server,qpairs=2",
-        **TWO_WORKERS)
+@pytest.mark.parametrize(("driver", "arguments"), [
+    ("net_af_packet", ",qpairs=2"), ("net_af_packet", ",qpairs=3"), ("net_af_packet", ""),
+    ("net_af_xdp", "")], ids=["as-many-queues", "more-queues", "one-queue", "one-xdp-queue"])
+def test_two_workers_hand_over_to_the_owner_of_a_flow(lab, driver, arguments):
+    told = run_between(lab, f"{driver}0,iface=client{arguments}",
+                       f"{driver}1,iface=server{arguments}", **TWO_WORKERS)
     counters = [worker["counters"] for worker in told["workers"]]
     assert sum(each["cookie_valid"] for each in counters) == CONNECTIONS
     assert sum(each["translated"] for each in counters) > CONNECTIONS

@@ -7,7 +7,7 @@ import pytest
 
 from cython_core.dataplane import VECTORS
 
-from .conftest import WEB, pcap_write, plane_run, settings
+from .conftest import WEB, plane_run, settings
 
 RUNTIME = Path("/var/run/dpdk")
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
@@ -96,11 +96,3 @@ def test_vectors_that_are_not_there(refuse):
 def test_an_argument_that_eal_does_not_know(refuse):
     assert refuse(extra_eal_args=("--colour",)) == (
         "EAL does not start: EAL knows no argument --colour")
-
-
-def test_more_workers_than_queues(refuse, tmp_path):
-    source = tmp_path / "empty.pcap"
-    pcap_write(source, [])
-    reason = refuse(client_port=f"net_pcap0,rx_pcap={source}", worker_lcores=(1, 2),
-                    extra_eal_args=("--lcores", "0@0,1@0,2@0"))
-    assert "1 receive and 1 transmit queues for 2 workers" in reason
