@@ -4,6 +4,7 @@
 # make bench-full       the same with all cases, ten million connections among them: half an hour
 # make bench-services   set up, then measure SYN -> SYN-ACK with ten to 100,000 services
 # make bench-bulk       set up, then measure bulk data and request latency beside the kernel's bridge
+# make bench-workers    set up, then measure what a second worker adds and what hand-over costs
 # make instructions     set up, then count each stage's instructions and compare with the kept file
 # make compare          set up, then the reference's gaps, as a table: direct, kernel SYNPROXY, ours
 # make bench-peers      set up, then SYNs answered on one veth: kernel's SYNPROXY, ours
@@ -40,8 +41,8 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
            meson.build meson.options pyproject.toml LICENSE
 
 .PHONY: setup demo test lint unit bench bench-bulk bench-full bench-peers bench-services \
-        instructions compare connections first-byte changing-server updates disturbance faults \
-        arm64 reference browser picture chromium clean
+        bench-workers instructions compare connections first-byte changing-server updates \
+        disturbance faults arm64 reference browser picture chromium clean
 .DELETE_ON_ERROR:
 
 setup: build/installed $(BIN)/sshd $(BIN)/promtool build/node/node_modules
@@ -124,6 +125,9 @@ bench-bulk: setup
 	@$(BIN)/python tests/bench/latency.py
 	@$(BIN)/python tests/bench/latency.py --driver AF_PACKET \
 	    --json bench-results/latency_af_packet.json
+
+bench-workers: setup
+	@$(BIN)/python -P tests/bench/workers.py
 
 instructions: setup
 	@$(BIN)/python tests/bench/instructions.py

@@ -21,7 +21,8 @@ def list_ports(address: str | None, counters: bool, output: str) -> None:
     """List the ports with their link, driver, queues and offloads.
 
     SPEED is in Mbit/s.  QUEUES and DESCRIPTORS are for receiving and sending; RSS is symmetric
-    where both directions of a flow come to the worker that owns it; OFFLOADS are those in use.  Counters that are 0 are left out.
+    where both directions of a flow come to the worker that owns it; OFFLOADS are those in use.
+    Counters that are 0 are left out.
     """
     with connected(address) as channel:
         listed = SystemServiceStub(channel).ListPorts(api.ListPortsRequest(), timeout=TIMEOUT_S)

@@ -46,6 +46,8 @@ _WORKER_COUNTERS = {
     "worker_busy_turns": ("busy_turns", "Turns of the poll loop with at least one frame."),
     "worker_cycles": ("cycles", "TSC cycles since the worker started."),
     "worker_busy_cycles": ("busy_cycles", "TSC cycles of turns with at least one frame."),
+    "worker_handed_in": ("handed_in", "Frames that other workers handed over to their owner."),
+    "worker_handed_out": ("handed_out", "Frames handed over to the workers that own them."),
 }
 _WORKER_GAUGES = {
     "connections": ("connections", "Entries in use of the worker's connection table."),

@@ -13,8 +13,8 @@ from cython_core.wire.segment cimport Flow
 
 cdef enum:
     BUCKETS_MAX = 512           # of a port's redirection table; one of more repeats them
-    # Sixteen bits that repeat all through a Toeplitz key make it symmetric: Woo, Park, "Scalable TCP
-    # Session Monitoring with Symmetric Receive-side Scaling", KAIST 2012, whose bits these are.
+    # Sixteen bits that repeat all through a Toeplitz key make it symmetric: Woo and Park, "Scalable
+    # TCP Session Monitoring with Symmetric Receive-side Scaling", 2012, whose bits these are.
     RSS_KEY_WORD = 0x6D5A
 
 

@@ -150,6 +150,8 @@ cdef object worker_stats(const Worker *worker, uint32_t rows):
         turns=worker.progress.turns,
         busy_cycles=worker.progress.busy_cycles,
         cycles=worker.progress.now - worker.progress.began,
+        handed_in=worker.progress.handed_in,
+        handed_out=worker.progress.handed_out,
     )
 
 

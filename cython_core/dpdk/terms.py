@@ -62,6 +62,8 @@ class WorkerStats:
     busy_turns: int                    # of them, with at least one frame, or a timer due
     busy_cycles: int                   # TSC cycles in turns that had work
     cycles: int                        # TSC cycles since start
+    handed_in: int                     # frames from workers that they had come to
+    handed_out: int                    # frames to workers that own their flows
 
 
 @dataclass

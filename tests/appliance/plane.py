@@ -129,7 +129,7 @@ class Plane:
             WorkerStats(
                 lcore=lcore, counters=self.counters, connections=2, connections_max=1024,
                 half_open=1, half_open_max=64, generation=self._seen, turns=100, busy_turns=10,
-                busy_cycles=250, cycles=1000,
+                busy_cycles=250, cycles=1000, handed_in=30, handed_out=40,
             )
             for lcore in (1, 2)
         ]

@@ -97,6 +97,8 @@ def test_gauges_of_workers_ports_and_buffers_are_told(served):
     assert found["synproxy_connections_limit", "2"] == 1024
     assert found["synproxy_half_open_limit", "1"] == 64
     assert found["synproxy_worker_busy_cycles_total", "1"] == 250
+    assert found["synproxy_worker_handed_in_total", "1"] == 30
+    assert found["synproxy_worker_handed_out_total", "1"] == 40
     assert found["synproxy_port_receive_missed_total", "client"] == 1
     assert found["synproxy_port_up", "server"] == 1
     assert found["synproxy_mempool_buffers_in_use", "frames"] == 17

@@ -45,7 +45,7 @@ def beside(name: str, course: Course, rounds: int, seconds: float,
     ours, theirs = [], []
     for _ in range(rounds):
         ours.append(synproxy_run(course, seconds).mpps)
-        theirs.append(testpmd_run(course, seconds).mpps)
+        theirs.append(testpmd_run(course, seconds, course.devices).mpps)
     result = Result(name, goal, ours, theirs)
     said = "" if goal is None else f"{goal:5.2f} {'reached' if result.ratio >= goal else 'missed'}"
     print(f"{name:30} {statistics.median(ours):9.2f} {statistics.median(theirs):9.2f} "

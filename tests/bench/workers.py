@@ -5,7 +5,8 @@
 Million frames a second, each worker's by its own CPU time, both together.  Every queue of
 net_pcap gives its frames without end to the worker that polls it, so there is no generator; the
 main lcore, which sleeps meanwhile, shares the second worker's CPU.  What is handed over is decided
-by the queue that the frames of a connection are put in: its owner's, or the other one's.
+by the queue that the frames of a connection are put in: its owner's, or the other one's.  testpmd's
+macswap on one core and on two is what the machine itself makes of a second one.
 """
 
 import argparse
@@ -14,12 +15,18 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from arguments import parser_of
-from contestants import WARM_UP_S, Course, crowd_of, dataplane_of, thread_times
+from contestants import (
+    WARM_UP_S,
+    Course,
+    crowd_of,
+    dataplane_of,
+    testpmd_run,
+    thread_times,
+)
 from established import numbers
 from pcap_file import pcap_write
 from plot import Curve, plot_write
@@ -31,7 +38,6 @@ GOAL = 1.9
 WORKERS = 2
 SHARES = (0.0, 0.5, 1.0)    # of the frames that come to another worker than their flow's owner
 SPOKEN_FOR = 1 << 13        # connections that have frames in the files
-BUFFERS = 1 << 15           # with frames of two workers in four inboxes
 SIDES = ("client", "server")
 
 
@@ -42,6 +48,7 @@ class Case:
     name: str
     course: Course
     queues: dict[str, list[Path]]
+    macswap: bool = False
 
     @property
     def devices(self) -> list[str]:
@@ -73,16 +80,16 @@ def main() -> int:
 
 def arguments() -> argparse.Namespace:
     parser = parser_of(__doc__.splitlines()[0], RESULTS)
-    parser.add_argument("--open", type=numbers, default=[64_000], metavar="NUMBER",
+    parser.add_argument("--open", type=lambda text: numbers(text)[0], default=64_000,
+                        metavar="NUMBER",
                         help="connections, e.g. 64k, the default")
     return parser.parse_args()
 
 
-def cases_of(folder: Path, opened: Sequence[int]) -> list[Case]:
-    (opened,) = opened
-    syns = Course(folder, frames=SYNS * WORKERS, family=4)
-    acks = Course(folder, frames=2 * SPOKEN_FOR * WORKERS, fate=("translated",), room=2 * opened,
-                  opened=opened, now_ms=time.time_ns() // 1_000_000)
+def cases_of(folder: Path, opened: int) -> list[Case]:
+    syns = Course(folder / "syn", frames=SYNS * WORKERS, family=4)
+    acks = Course(folder / "ack", frames=2 * SPOKEN_FOR * WORKERS, fate=("translated",),
+                  room=2 * opened, opened=opened, now_ms=time.time_ns() // 1_000_000)
     both = replace(acks, workers=WORKERS)
     # EAL starts once in a process, and the frames must be there before the ports are.
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
@@ -94,6 +101,8 @@ def cases_of(folder: Path, opened: Sequence[int]) -> list[Case]:
         Case("SYN, two", replace(syns, workers=WORKERS), {"client": flood, "server": []}),
         Case("open, one worker", acks, alone),
         *(Case(f"open, two, {share:.0%} handed over", both, beside[share]) for share in SHARES),
+        Case("macswap, one core", acks, alone, macswap=True),
+        Case("macswap, two", both, beside[0.0], macswap=True),
     ]
 
 
@@ -128,6 +137,9 @@ def queues_of(course: Course, folder: Path, share: float) -> dict[str, list[Path
 
 def measured(case: Case, seconds: float) -> Run:
     """EAL starts once in a process, so each run has a new one."""
+    if case.macswap:
+        run = testpmd_run(case.course, seconds, case.devices)
+        return Run(run.mpps, [1 / case.course.workers] * case.course.workers, 0.0)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(measure, (case, seconds))
 
@@ -180,8 +192,8 @@ def show(runs: dict[str, list[Run]]) -> None:
         print(f"{name:30} {statistics.median(rates):7.2f} {min(rates):7.2f} {max(rates):7.2f} "
               f"{shares:>11} {statistics.median(run.lost for run in taken):6.1%}")
     for name, ratio in ratios(runs).items():
-        goal = f"  goal {GOAL} {'reached' if ratio >= GOAL else 'missed'}" if "one" in name else ""
-        print(f"{name:40} {ratio:5.2f}{goal}")
+        goal = f"goal {GOAL} {'reached' if ratio >= GOAL else 'missed'}"
+        print(f"{name:58} {ratio:5.2f}  {goal if 'one worker' in name else ''}".rstrip())
 
 
 def ratios(runs: dict[str, list[Run]]) -> dict[str, float]:
@@ -191,7 +203,7 @@ def ratios(runs: dict[str, list[Run]]) -> dict[str, float]:
         f"{over} of {under}": statistics.median(
             a.mpps / b.mpps for a, b in zip(runs[over], runs[under], strict=True))
         for over, under in (("SYN, two", "SYN, one worker"), (none, "open, one worker"),
-                            (half, none), (every, none))
+                            (half, none), (every, none), ("macswap, two", "macswap, one core"))
     }
 
 

@@ -30,6 +30,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cython_core._testing_rss import own_by_rss
+
 from cython_core.dataplane import (
     CaptureFilter,
     ConnectionFilter,
