@@ -127,7 +127,7 @@ bench-bulk: setup
 	    --json bench-results/latency_af_packet.json
 
 bench-workers: setup
-	@$(BIN)/python -P tests/bench/workers.py
+	@$(BIN)/python tests/bench/workers.py
 
 instructions: setup
 	@$(BIN)/python tests/bench/instructions.py
