@@ -4,8 +4,9 @@
     then tend → tx
 
 All that a worker writes is its own: its table, pool and counters (the Proxy), its burst, its
-transmit queues, unless a port has fewer of these than there are workers.  What it hears from outside are its orders, one for all workers, its commands
-and its inboxes.  The control thread reads counters and progress as they stand.
+transmit queues, unless a port has fewer of these than there are workers.  What it hears from
+outside are its orders, one for all workers, its commands and its inboxes.  The control thread reads
+counters and progress as they stand.
 """
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
