@@ -1,8 +1,8 @@
 """The connection table of one worker: bounded, one writer, no locks, no pointers inside.
 
 A table is one contiguous block, so that it can lie in hugepages or in a file that a new
-process maps: header, then buckets, then entries.  A bucket is one cache line of eight
-(tag, entry) pairs; a flow has two buckets it may stand in, the second found from the first
+process maps: header, then buckets, then entries.  A bucket is one cache line of eight tags
+and their entries; a flow has two buckets it may stand in, the second found from the first
 and the tag alone.  A lookup reads two lines at most, and an entry only where 32 bits agree.
 Keys are SipHash digests under a secret, so that collisions can't be aimed.
 
@@ -17,7 +17,7 @@ from cython_core.wire.byteorder cimport load64_raw
 from cython_core.wire.segment cimport Flow
 
 cdef enum:
-    CONNTABLE_VERSION = 1
+    CONNTABLE_VERSION = 2
     BUCKET_SLOTS = 8            # of 8 bytes: one cache line
     CONNTABLE_ALIGN = 64        # bytes; a cache line
     ACTIVITY_TICK_S = 4         # 16 bits of 4 s: idle times up to 72 hours can be told
@@ -67,9 +67,10 @@ cdef struct Connection:
     uint8_t server_window_log2
 
 
-cdef struct BucketSlot:
-    uint32_t tag
-    uint32_t entry              # index + 1; 0: empty
+# Tags side by side, so that one is looked for among several at once.
+cdef struct Bucket:
+    uint32_t tag[BUCKET_SLOTS]
+    uint32_t entry[BUCKET_SLOTS]        # index + 1; 0: the slot is empty, whatever its tag
 
 
 cdef struct ConnTable:
@@ -140,12 +141,12 @@ cdef void conntable_remove(ConnTable *table, uint64_t digest, Connection *conn) 
 cdef Connection *conntable_sweep(ConnTable *table, uint32_t *hand, uint32_t *steps) noexcept nogil
 
 
-cdef inline BucketSlot *conntable_buckets(const ConnTable *table) noexcept nogil:
-    return <BucketSlot *>(<uint8_t *>table + CONNTABLE_ALIGN)
+cdef inline Bucket *conntable_buckets(const ConnTable *table) noexcept nogil:
+    return <Bucket *>(<uint8_t *>table + CONNTABLE_ALIGN)
 
 
 cdef inline Connection *conntable_entry(const ConnTable *table, uint32_t index) noexcept nogil:
-    cdef uint64_t buckets_bytes = <uint64_t>(table.bucket_mask + 1) * 64
+    cdef uint64_t buckets_bytes = <uint64_t>(table.bucket_mask + 1) * sizeof(Bucket)
     return <Connection *>(<uint8_t *>table + CONNTABLE_ALIGN + buckets_bytes) + index
 
 

@@ -30,12 +30,13 @@ cdef enum:
 STATES = ("free", "syn_sent", "established", "half_closed", "time_wait", "client_reset",
           "server_reset", "closed", "refused", "deleted")
 
-if sizeof(Connection) != CACHE_LINE_BYTES or sizeof(ConnTable) > CONNTABLE_ALIGN:
-    raise ImportError("conntable: an entry and the header must each fit one cache line")
+if (sizeof(Connection) != CACHE_LINE_BYTES or sizeof(Bucket) != CACHE_LINE_BYTES
+        or sizeof(ConnTable) > CONNTABLE_ALIGN):
+    raise ImportError("conntable: an entry, a bucket and the header must each fit one cache line")
 
 
 cdef uint64_t conntable_bytes(uint32_t capacity) noexcept nogil:
-    return (CONNTABLE_ALIGN + <uint64_t>buckets_for(capacity) * BUCKET_SLOTS * sizeof(BucketSlot)
+    return (CONNTABLE_ALIGN + <uint64_t>buckets_for(capacity) * sizeof(Bucket)
             + <uint64_t>capacity * sizeof(Connection))
 
 
@@ -67,49 +68,49 @@ cdef inline uint32_t tag_of(uint64_t digest) noexcept nogil:
     return <uint32_t>(digest >> 32)
 
 
-cdef inline BucketSlot *bucket_first(const ConnTable *table, uint64_t digest) noexcept nogil:
-    cdef uint64_t at = <uint32_t>digest & table.bucket_mask
-    return conntable_buckets(table) + at * BUCKET_SLOTS
+cdef inline Bucket *bucket_first(const ConnTable *table, uint64_t digest) noexcept nogil:
+    return conntable_buckets(table) + (<uint32_t>digest & table.bucket_mask)
 
 
 # The other bucket that an entry with this tag may stand in.
-cdef inline BucketSlot *bucket_other(const ConnTable *table, const BucketSlot *bucket,
-                                     uint32_t tag) noexcept nogil:
-    cdef uint32_t at = <uint32_t>((bucket - conntable_buckets(table)) // BUCKET_SLOTS)
-    at = (at ^ tag * <uint32_t>0x9E3779B1) & table.bucket_mask
-    return conntable_buckets(table) + <uint64_t>at * BUCKET_SLOTS
+cdef inline Bucket *bucket_other(const ConnTable *table, const Bucket *bucket,
+                                 uint32_t tag) noexcept nogil:
+    cdef uint32_t at = <uint32_t>(bucket - conntable_buckets(table))
+    return conntable_buckets(table) + ((at ^ tag * <uint32_t>0x9E3779B1) & table.bucket_mask)
 
 
 cdef void conntable_prefetch(const ConnTable *table, uint64_t digest) noexcept nogil:
-    cdef BucketSlot *bucket = bucket_first(table, digest)
+    cdef Bucket *bucket = bucket_first(table, digest)
     __builtin_prefetch(bucket)
     __builtin_prefetch(bucket_other(table, bucket, tag_of(digest)))
 
 
 cdef Connection *conntable_candidate(const ConnTable *table, uint64_t digest) noexcept nogil:
-    cdef const BucketSlot *bucket = bucket_first(table, digest)
+    cdef const Bucket *bucket = bucket_first(table, digest)
     cdef uint32_t entry = bucket_candidate(bucket, tag_of(digest))
     if entry == 0:
         entry = bucket_candidate(bucket_other(table, bucket, tag_of(digest)), tag_of(digest))
     return NULL if entry == 0 else conntable_entry(table, entry - 1)
 
 
-# Without branches on what a flood's tags are: index + 1, or 0.
-cdef inline uint32_t bucket_candidate(const BucketSlot *bucket, uint32_t tag) noexcept nogil:
-    cdef uint32_t entry = 0
-    cdef uint32_t i
+# Index + 1, or 0.  A greatest one is found without branches on what a flood's tags are, and in
+# vector instructions; an empty slot's counts as none.
+cdef inline uint32_t bucket_candidate(const Bucket *bucket, uint32_t tag) noexcept nogil:
+    cdef uint32_t greatest = 0
+    cdef uint32_t i, entry
     for i in range(BUCKET_SLOTS):
-        entry = bucket[i].entry if bucket[i].tag == tag else entry
-    return entry
+        entry = bucket.entry[i] if bucket.tag[i] == tag else 0
+        greatest = entry if entry > greatest else greatest
+    return greatest
 
 
-cdef inline Connection *bucket_find(const ConnTable *table, const BucketSlot *bucket, uint32_t tag,
+cdef inline Connection *bucket_find(const ConnTable *table, const Bucket *bucket, uint32_t tag,
                                     const Flow *flow) noexcept nogil:
     cdef Connection *conn
     cdef uint32_t i
     for i in range(BUCKET_SLOTS):
-        if bucket[i].tag == tag and bucket[i].entry != 0:
-            conn = conntable_entry(table, bucket[i].entry - 1)
+        if bucket.tag[i] == tag and bucket.entry[i] != 0:
+            conn = conntable_entry(table, bucket.entry[i] - 1)
             if flow_equal(&conn.flow, flow):
                 return conn
     return NULL
@@ -117,56 +118,64 @@ cdef inline Connection *bucket_find(const ConnTable *table, const BucketSlot *bu
 
 cdef Connection *conntable_find(const ConnTable *table, uint64_t digest,
                                 const Flow *flow) noexcept nogil:
-    cdef BucketSlot *bucket = bucket_first(table, digest)
+    cdef Bucket *bucket = bucket_first(table, digest)
     cdef Connection *conn = bucket_find(table, bucket, tag_of(digest), flow)
     if conn != NULL:
         return conn
     return bucket_find(table, bucket_other(table, bucket, tag_of(digest)), tag_of(digest), flow)
 
 
-cdef inline BucketSlot *bucket_vacancy(BucketSlot *bucket) noexcept nogil:
+# An empty slot, or BUCKET_SLOTS: there is none.
+cdef inline uint32_t bucket_vacancy(const Bucket *bucket) noexcept nogil:
     cdef uint32_t i
     for i in range(BUCKET_SLOTS):
-        if bucket[i].entry == 0:
-            return &bucket[i]
-    return NULL
+        if bucket.entry[i] == 0:
+            return i
+    return BUCKET_SLOTS
 
 
-# Make room in a full bucket by moving one occupant to its other bucket; NULL if none can.
-cdef BucketSlot *bucket_displace(ConnTable *table, BucketSlot *bucket) noexcept nogil:
-    cdef BucketSlot *vacancy
-    cdef uint32_t i
+# The same of a full bucket: one occupant moves to its other bucket, if any can.
+cdef uint32_t bucket_displace(const ConnTable *table, Bucket *bucket) noexcept nogil:
+    cdef Bucket *other
+    cdef uint32_t i, vacancy
     for i in range(BUCKET_SLOTS):
-        vacancy = bucket_vacancy(bucket_other(table, bucket, bucket[i].tag))
-        if vacancy != NULL:
-            vacancy[0] = bucket[i]
-            bucket[i].entry = 0
-            return &bucket[i]
-    return NULL
+        other = bucket_other(table, bucket, bucket.tag[i])
+        vacancy = bucket_vacancy(other)
+        if vacancy != BUCKET_SLOTS:
+            other.tag[vacancy] = bucket.tag[i]
+            other.entry[vacancy] = bucket.entry[i]
+            bucket.entry[i] = 0
+            return i
+    return BUCKET_SLOTS
 
 
-cdef BucketSlot *slot_find_room(ConnTable *table, uint64_t digest) noexcept nogil:
-    cdef BucketSlot *first = bucket_first(table, digest)
-    cdef BucketSlot *other = bucket_other(table, first, tag_of(digest))
-    cdef BucketSlot *slot = bucket_vacancy(first)
-    if slot == NULL:
-        slot = bucket_vacancy(other)
-    if slot == NULL:
-        slot = bucket_displace(table, first)
-    if slot == NULL:
-        slot = bucket_displace(table, other)
-    return slot
+# The bucket of the two that has an empty slot, or gets one; NULL where neither can.
+cdef Bucket *bucket_with_room(const ConnTable *table, uint64_t digest,
+                              uint32_t *slot) noexcept nogil:
+    cdef Bucket *first = bucket_first(table, digest)
+    cdef Bucket *other = bucket_other(table, first, tag_of(digest))
+    slot[0] = bucket_vacancy(first)
+    if slot[0] != BUCKET_SLOTS:
+        return first
+    slot[0] = bucket_vacancy(other)
+    if slot[0] != BUCKET_SLOTS:
+        return other
+    slot[0] = bucket_displace(table, first)
+    if slot[0] != BUCKET_SLOTS:
+        return first
+    slot[0] = bucket_displace(table, other)
+    return other if slot[0] != BUCKET_SLOTS else NULL
 
 
 cdef Connection *conntable_insert(ConnTable *table, uint64_t digest,
                                   const Flow *flow) noexcept nogil:
     cdef Connection *conn
-    cdef BucketSlot *slot
-    cdef uint32_t index
+    cdef Bucket *bucket
+    cdef uint32_t index, slot
     if table.used == table.capacity:
         return NULL
-    slot = slot_find_room(table, digest)
-    if slot == NULL:
+    bucket = bucket_with_room(table, digest, &slot)
+    if bucket == NULL:
         return NULL
     if table.free_head != CONN_FREE_END:
         index = table.free_head
@@ -179,8 +188,8 @@ cdef Connection *conntable_insert(ConnTable *table, uint64_t digest,
     conn = conntable_entry(table, index)
     memset(conn, 0, sizeof(Connection))
     conn.flow = flow[0]
-    slot.tag = tag_of(digest)
-    slot.entry = index + 1
+    bucket.tag[slot] = tag_of(digest)
+    bucket.entry[slot] = index + 1
     return conn
 
 
@@ -219,12 +228,12 @@ cdef inline bint entry_same(const Connection *a, const Connection *b) noexcept n
 
 cdef void conntable_remove(ConnTable *table, uint64_t digest, Connection *conn) noexcept nogil:
     cdef uint32_t index = conntable_index(table, conn)
-    cdef BucketSlot *bucket = bucket_first(table, digest)
+    cdef Bucket *bucket = bucket_first(table, digest)
     cdef uint32_t i, _side
     for _side in range(2):
         for i in range(BUCKET_SLOTS):
-            if bucket[i].entry == index + 1:
-                bucket[i].entry = 0
+            if bucket.entry[i] == index + 1:
+                bucket.entry[i] = 0
         bucket = bucket_other(table, bucket, tag_of(digest))
     conn.state = STATE_FREE
     conn.seq_offset = table.free_head
