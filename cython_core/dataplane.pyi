@@ -25,7 +25,7 @@ from cython_core.dpdk.terms import TableFill as TableFill
 from cython_core.dpdk.terms import WorkerState as WorkerState
 from cython_core.dpdk.terms import WorkerStats as WorkerStats
 
-# Names in the order of the counters' enumeration, drop reasons last; DROP_REASONS is that tail.
+# Names in the order of the counters' enumeration; DROP_REASONS is a part of it.
 COUNTERS: tuple[str, ...]
 DROP_REASONS: tuple[str, ...]
 # Help texts of the same names, one sentence each.

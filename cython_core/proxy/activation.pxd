@@ -9,7 +9,7 @@
 For grace_ms after a switch both kinds of handshake are taken, since each has some under way.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from cython_core.proxy.counters cimport Row
 from cython_core.proxy.pulse cimport Pulse
@@ -34,10 +34,13 @@ cdef extern from *:
     uint64_t answered_load(const uint64_t *) noexcept nogil
     void answered_store(uint64_t *, uint64_t) noexcept nogil
 
-# Whose it is, and how: never 0.
-cdef inline uint64_t activation_mark(const Service *service) noexcept nogil:
-    return (<uint64_t>service.tag << 16 | <uint32_t>service.leaving << 8
-            | (service.activation + 1))
+# How a pulse is settled for a service: never 0.
+cdef inline uint16_t activation_mark(const Service *service) noexcept nogil:
+    return <uint16_t>(service.leaving << 8 | (service.activation + 1))
+
+cdef inline bint activation_is_settled(const Pulse *pulse, const Service *service) noexcept nogil:
+    return (pulse.settled_tag == service.tag
+            and pulse.settled == activation_mark(service))
 
 # What time alone changes, or another snapshot.
 cdef void activation_settle(Pulse *pulse, const Service *service, Row *rows,
@@ -47,7 +50,7 @@ cdef void activation_settle(Pulse *pulse, const Service *service, Row *rows,
 cdef inline Pulse *activation_pulse(Row *rows, const Service *service,
                                     uint64_t now_ms) noexcept nogil:
     cdef Pulse *pulse = &rows[service.row].pulse
-    if pulse.settled != activation_mark(service):
+    if not activation_is_settled(pulse, service):
         activation_settle(pulse, service, rows, now_ms)
     return pulse
 

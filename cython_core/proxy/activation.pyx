@@ -4,13 +4,14 @@ from cython_core.proxy.counters cimport COOKIES_OFF, COOKIES_ON, count
 from cython_core.proxy.service cimport ACTIVATION_AUTO, ACTIVATION_MONITOR
 from cython_core.wire.cache cimport CACHE_LINE_BYTES
 
-if sizeof(Pulse) != CACHE_LINE_BYTES:
-    raise ImportError("a pulse takes one cache line")
-
 cdef enum:
+    SHARED_BYTES = 8            # of a pulse, on the line of the first counters
     MS_PER_S = 1000
     FORGET_SHIFT = 5            # `unanswered` loses 1/32 a second
     FORGET_SECONDS_MAX = 256    # behind these nothing is left of any
+
+if sizeof(Row) % CACHE_LINE_BYTES != 0 or sizeof(Pulse) != CACHE_LINE_BYTES + SHARED_BYTES:
+    raise ImportError("a row takes whole cache lines, of its pulse's second one 8 bytes")
 
 
 cdef bint activation_note_syn(Pulse *pulse, const Service *service, Row *rows,
@@ -23,7 +24,7 @@ cdef bint activation_note_syn(Pulse *pulse, const Service *service, Row *rows,
 
 cdef void activation_settle(Pulse *pulse, const Service *service, Row *rows,
                             uint64_t now_ms) noexcept nogil:
-    if pulse.settled >> 16 != service.tag:
+    if pulse.settled_tag != service.tag:
         memset(pulse, 0, sizeof(Pulse))
     pulse_roll(pulse, now_ms)
     pulse_judge(pulse, service, rows, now_ms)
@@ -48,9 +49,10 @@ cdef void pulse_judge(Pulse *pulse, const Service *service, Row *rows,
         service.activation == ACTIVATION_AUTO and pulse.active)
     # One that leaves has had cookies, most likely, in the row that it has left.
     if (guarded != pulse.guarded and pulse.settled != 0) or (
-            service.leaving and pulse.settled != activation_mark(service)):
+            service.leaving and not activation_is_settled(pulse, service)):
         pulse.switched_ms = now_ms
     pulse.guarded = guarded
+    pulse.settled_tag = service.tag
     pulse.settled = activation_mark(service)
 
 
@@ -110,8 +112,7 @@ cdef bint activation_passes(const Pulse *pulse, const Service *service,
 
 cdef bint activation_take_unknown(Pulse *pulse, const Service *service,
                                   uint64_t now_ms) noexcept nogil:
-    # After just 2^32 ms, 50 days, without any the tokens grow by too few, once.
-    cdef uint64_t passed_ms = <uint32_t>now_ms - pulse.unknown_ms
+    cdef uint64_t passed_ms = now_ms - pulse.unknown_ms
     cdef uint64_t grown, spare
     if passed_ms > MS_PER_S:
         passed_ms = MS_PER_S
@@ -119,7 +120,7 @@ cdef bint activation_take_unknown(Pulse *pulse, const Service *service,
     if grown > 0:
         # What is left of the time counts next time.
         spare = passed_ms * service.unknown_rate % MS_PER_S
-        pulse.unknown_ms = <uint32_t>(now_ms - spare // service.unknown_rate)
+        pulse.unknown_ms = now_ms - spare // service.unknown_rate
         grown += pulse.unknown_tokens
         pulse.unknown_tokens = <uint32_t>(
             grown if grown < service.unknown_rate else service.unknown_rate)

@@ -43,6 +43,7 @@ cdef struct Burst:
     uint32_t lanes
     uint64_t unverified         # bits of the segments whose TCP checksum nobody has seen yet
     Segment segment[BURST_FRAMES]
+    uint32_t route[BURST_FRAMES]        # of a segment: where its service is looked for first
     uint8_t verdict[BURST_FRAMES]
     Lane lane[BURST_FRAMES]
     uint64_t words[SIPHASH_WORDS * SIPHASH_LANES]

@@ -8,18 +8,22 @@ from cython_core.proxy.cookie cimport (
     BITS_PARITY_AT, Cookie, cookie_agrees, cookie_bits, cookie_offer, cookie_read, cookie_words,
 )
 from cython_core.proxy.counters cimport (
-    BRIDGED, CONSUMED, DROP_FIRST, FRAGMENT, MARTIAN, RECEIVED, TCP_CHECKSUM, TRANSLATED, count,
+    BRIDGED, CONSUMED, DROP_FIRST, FRAGMENT, FRAME_TRUNCATED, MARTIAN, RECEIVED, TCP_CHECKSUM,
+    TRANSLATED, count,
 )
 from cython_core.proxy.events cimport event_note_segment
 from cython_core.proxy.from_client cimport client_segment
-from cython_core.proxy.learned cimport learned_prefetch, learned_read
+from cython_core.proxy.learned cimport learned_read
 from cython_core.proxy.opening cimport client_syn, is_plain_ack
 from cython_core.proxy.proof cimport (
     PROOF_INVALID, PROOF_OPEN, PROOF_VALID, cookie_of_ack,
 )
 from cython_core.proxy.from_server cimport server_segment
-from cython_core.proxy.routes cimport routes_are_few, routes_prefetch
-from cython_core.proxy.service cimport snapshot_covers, snapshot_match, snapshot_row
+from cython_core.proxy.pulse cimport Pulse
+from cython_core.proxy.routes cimport Routes, routes_are_few, routes_first, routes_prefetch
+from cython_core.proxy.service cimport (
+    snapshot_covers, snapshot_match, snapshot_match_from, snapshot_row,
+)
 from cython_core.proxy.supply cimport supply_too_big
 from cython_core.proxy.synproxy cimport (
     VERDICT_BRIDGE, VERDICT_NONE, VERDICT_TRANSLATE, pulse_of,
@@ -47,26 +51,24 @@ cdef void burst_run(Burst *burst, Proxy *proxy) noexcept nogil:
     burst_decide(burst, proxy)
 
 
+# Where each frame's service is looked for is known by then; among many it begins to load.
 cdef void burst_parse(Burst *burst, const Proxy *proxy) noexcept nogil:
-    cdef bint many = not routes_are_few(proxy.snapshot.live)
+    cdef const Routes *routes = proxy.snapshot.live
+    cdef bint many = not routes_are_few(routes)
     cdef Segment *segment
     cdef uint32_t i
     for i in range(burst.count):
         segment = &burst.segment[i]
         segment_parse(segment)
-        if many and segment.kind == KIND_TCP and not segment.fault:
-            service_seek(burst, proxy, segment)
+        burst.route[i] = routes_first(routes, server_of(burst, segment))
+        if many:
+            routes_prefetch(routes, burst.route[i])
 
 
-# Begin to load where its service is found, and what is known of the server.
-cdef inline void service_seek(const Burst *burst, const Proxy *proxy,
-                              const Segment *segment) noexcept nogil:
-    if not burst.from_client:
-        routes_prefetch(proxy.snapshot.live, segment.source)
-        return
-    routes_prefetch(proxy.snapshot.live, segment.destination)
-    if is_syn(segment):
-        learned_prefetch(proxy.learned, segment.destination, segment.dport)
+cdef inline const uint8_t *server_of(const Burst *burst, const Segment *segment) noexcept nogil:
+    if burst.from_client:
+        return segment.destination
+    return segment.source
 
 
 cdef void burst_admit(Burst *burst, Proxy *proxy) noexcept nogil:
@@ -77,7 +79,7 @@ cdef void burst_admit(Burst *burst, Proxy *proxy) noexcept nogil:
     for i in range(burst.count):
         burst.lane[burst.lanes].at = i
         burst.lane[burst.lanes].service = NULL
-        burst.verdict[i] = admit(burst, proxy, &burst.segment[i], &burst.lane[burst.lanes])
+        burst.verdict[i] = admit(burst, proxy, i, &burst.lane[burst.lanes])
         if many and burst.lane[burst.lanes].service != NULL:
             service_prefetch(proxy, burst.lane[burst.lanes].service)
         if burst.verdict[i] == VERDICT_NONE:
@@ -89,20 +91,19 @@ cdef void burst_admit(Burst *burst, Proxy *proxy) noexcept nogil:
     burst.unverified = unverified
 
 
-# Its options, its pulse, and the counters that begin its row.  The number of the row is worked out:
-# where it stands is not loaded yet.
+# Its options, and the foremost line of its row.  The number of the row is worked out: where it
+# stands is not loaded yet.
 cdef inline void service_prefetch(const Proxy *proxy, const Service *service) noexcept nogil:
-    cdef size_t row = snapshot_row(proxy.snapshot, service)
     __builtin_prefetch(service)
-    __builtin_prefetch(&proxy.rows[row].pulse)
-    __builtin_prefetch(proxy.rows[row].counters)
+    __builtin_prefetch(proxy.rows[snapshot_row(proxy.snapshot, service)].counters)
 
 
 # A verdict, or VERDICT_NONE: the lane is filled but for its hash input.
-cdef inline uint8_t admit(Burst *burst, const Proxy *proxy, Segment *segment,
+cdef inline uint8_t admit(Burst *burst, const Proxy *proxy, uint32_t at,
                           Lane *lane) noexcept nogil:
+    cdef Segment *segment = &burst.segment[at]
     if segment.kind == KIND_TCP:
-        return admit_tcp(burst, proxy, segment, lane)
+        return admit_tcp(burst, proxy, at, lane)
     if segment.kind == KIND_MALFORMED:
         if segment.fault == FAULT_EXTENSION_MALFORMED and not is_covered(burst, proxy, segment):
             return VERDICT_BRIDGE
@@ -116,25 +117,23 @@ cdef inline uint8_t admit(Burst *burst, const Proxy *proxy, Segment *segment,
 
 # The drop reason of segment.fault: both enumerations stand in the same order.
 cdef inline uint8_t drop_of_fault(const Segment *segment) noexcept nogil:
-    return <uint8_t>(DROP_FIRST + segment.fault - 1)
+    return <uint8_t>(FRAME_TRUNCATED + segment.fault - 1)
 
 
 cdef inline bint is_covered(const Burst *burst, const Proxy *proxy,
                             const Segment *segment) noexcept nogil:
-    if burst.from_client:
-        return snapshot_covers(proxy.snapshot, segment.destination)
-    return snapshot_covers(proxy.snapshot, segment.source)
+    return snapshot_covers(proxy.snapshot, server_of(burst, segment))
 
 
-cdef inline uint8_t admit_tcp(Burst *burst, const Proxy *proxy, Segment *segment,
+cdef inline uint8_t admit_tcp(Burst *burst, const Proxy *proxy, uint32_t at,
                               Lane *lane) noexcept nogil:
+    cdef Segment *segment = &burst.segment[at]
     if segment.fault:
         # Its ports may be the fault, so its address alone says whether it is ours to judge.
         return drop_of_fault(segment) if is_covered(burst, proxy, segment) else VERDICT_BRIDGE
-    if burst.from_client:
-        lane.service = snapshot_match(proxy.snapshot, segment.destination, segment.dport)
-    else:
-        lane.service = snapshot_match(proxy.snapshot, segment.source, segment.sport)
+    lane.service = snapshot_match_from(
+        proxy.snapshot, server_of(burst, segment),
+        segment.dport if burst.from_client else segment.sport, burst.route[at])
     if lane.service == NULL:
         return VERDICT_BRIDGE
     if segment.frame[0] & GROUP_ADDRESS:
@@ -267,12 +266,14 @@ cdef void burst_prove(Burst *burst, const Proxy *proxy) noexcept nogil:
 # asked where it must be known.
 cdef inline bint is_to_prove(const Proxy *proxy, const Segment *segment,
                              const Lane *lane) noexcept nogil:
+    cdef const Pulse *pulse
     if lane.syn or segment.kind != KIND_TCP or not is_plain_ack(segment):
         return False
     if lane.candidate != NULL:
         return lane.candidate.state >= STATE_TIME_WAIT
-    return activation_takes_cookies(pulse_of(proxy, lane.service), lane.service,
-                                    proxy.answered_ms, proxy.now_ms)
+    pulse = pulse_of(proxy, lane.service)
+    __builtin_prefetch(pulse)           # for proxy/unknown, if it proves nothing
+    return activation_takes_cookies(pulse, lane.service, proxy.answered_ms, proxy.now_ms)
 
 
 # How many of the asked have another reading; they stand in front then.

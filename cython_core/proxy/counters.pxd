@@ -14,15 +14,42 @@ from libc.stdint cimport uint32_t, uint64_t
 from cython_core.proxy.pulse cimport Pulse
 
 cpdef enum Counter:
-    # Fates of frames, and what a SYN is counted as: a row begins with a cache line of these.
+    # What SYNs, forged ACKs and translated segments are counted as: a row's foremost line.
     RECEIVED
-    BRIDGED
     TRANSLATED
     CONSUMED
     ORIGINATED
-    # The handshake with the client.
     SYN_RECEIVED
     SYNACK_SENT
+    # Drop reasons, which are verdicts, too.  Eleven of them stand in the order of wire/segment's
+    # Fault.
+    COOKIE_INVALID
+    NO_CONNECTION
+    UNKNOWN_RATE
+    FRAME_TRUNCATED
+    IP_MALFORMED
+    IP_CHECKSUM
+    EXTENSION_MALFORMED
+    TCP_TRUNCATED
+    TCP_MALFORMED
+    TCP_OPTIONS
+    TCP_CHECKSUM
+    PORT_ZERO
+    LAND
+    MARTIAN
+    FRAGMENT
+    FLAGS_INVALID
+    RST_OUT_OF_WINDOW
+    RST_PREMATURE
+    SERVER_NOT_READY
+    SYNACK_UNEXPECTED
+    DRAINING
+    TABLE_FULL
+    HALF_OPEN_FULL
+    NO_BUFFER
+    # The other fate of frames.
+    BRIDGED
+    # The handshake with the client.
     COOKIE_VALID
     COOKIE_RETRANS
     CONN_REOPENED
@@ -61,41 +88,17 @@ cpdef enum Counter:
     CONN_REVIVED
     CONN_EXPIRED
     CONN_EVICTED
-    # Drop reasons, to the end.  The first eleven stand in the order of wire/segment's Fault.
-    FRAME_TRUNCATED
-    IP_MALFORMED
-    IP_CHECKSUM
-    EXTENSION_MALFORMED
-    TCP_TRUNCATED
-    TCP_MALFORMED
-    TCP_OPTIONS
-    TCP_CHECKSUM
-    PORT_ZERO
-    LAND
-    MARTIAN
-    FRAGMENT
-    FLAGS_INVALID
-    COOKIE_INVALID
-    NO_CONNECTION
-    UNKNOWN_RATE
-    RST_OUT_OF_WINDOW
-    RST_PREMATURE
-    SERVER_NOT_READY
-    SYNACK_UNEXPECTED
-    DRAINING
-    TABLE_FULL
-    HALF_OPEN_FULL
-    NO_BUFFER
     COUNTERS_N
 
 
 cdef enum:
-    DROP_FIRST = FRAME_TRUNCATED
-    COUNTERS_ROOM = 64          # COUNTERS_N and more
+    DROP_FIRST = COOKIE_INVALID
+    DROP_END = BRIDGED
+    COUNTERS_ROOM = 71          # COUNTERS_N and more, so that a row is whole cache lines
 
 
-# What a worker has for a service: whole cache lines, the pulse with the counters, for each frame
-# asks for both.
+# What a worker has for a service, on cache lines.  The pulse's last eight bytes and the counters'
+# first seven share one, which is all that a SYN, a forged ACK or a translated segment asks for.
 cdef struct Row:
     Pulse pulse
     uint64_t counters[COUNTERS_ROOM]

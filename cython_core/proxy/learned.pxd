@@ -4,7 +4,8 @@ One table serves all workers.  What is known of a server is one word, read and w
 that no reader ever sees half of two answers; an entry is entered once and stays.  Only a server's
 own answer to a proven client enters one, so the table can't be filled from outside.  A server that
 finds no place near its own isn't kept; its clients are told what most can do.  When the server said
-so stands beside the word, for whoever lists them; no SYN looks there.
+so stands beside the word, for whoever lists them; no SYN looks there.  Nor does one at the entries,
+where no tag is the server's: all the tags are a few cache lines.
 
     | mss 16 | wscale 4 | SACK 1 | timestamps 1 | known 1 | ECN 1
     | epoch of ECN's absence 8 | epoch of timestamps' absence 16 |
@@ -16,7 +17,6 @@ not offered any, so that no SYN of theirs would.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from cython_core.wire.byteorder cimport load64_raw
-from cython_core.wire.cache cimport __builtin_prefetch
 from cython_core.wire.segment cimport Segment
 
 cdef enum:
@@ -31,18 +31,12 @@ cdef enum:
     LEARNED_ABSENCE_AT = 32
 
 
-cdef enum LearnedState:
-    LEARNED_FREE
-    LEARNED_CLAIMED             # a worker writes its key
-    LEARNED_ENTERED
-
-
 cdef struct LearnedServer:
     uint64_t word
     uint8_t address[16]         # as in Flow
     uint32_t noted_s            # since 1970, on a worker's clock: the newest SYN-ACK
     uint16_t port
-    uint16_t state              # a LearnedState; the key is valid once it is ENTERED
+    uint16_t entered            # 1: the key is valid
 
 
 cdef enum LearnedNews:
@@ -51,8 +45,10 @@ cdef enum LearnedNews:
     LEARNED_NO_ROOM
 
 
+# A tag is set before its entry, and claims it: 0 is a free one's.
 cdef struct Learned:
     LearnedServer *servers      # behind this
+    uint16_t *tags              # behind the servers
     uint32_t mask               # slots - 1
 
 
@@ -62,45 +58,54 @@ cdef extern from *:
     {
         return __atomic_load_n(at, __ATOMIC_RELAXED);
     }
-    static inline uint16_t learned_state(const uint16_t *at)
+    static inline uint16_t learned_tag(const uint16_t *at)
+    {
+        return __atomic_load_n(at, __ATOMIC_RELAXED);
+    }
+    static inline uint16_t learned_entered(const uint16_t *at)
     {
         return __atomic_load_n(at, __ATOMIC_ACQUIRE);
     }
     """
     uint64_t learned_load(const uint64_t *) noexcept nogil
-    uint16_t learned_state(const uint16_t *) noexcept nogil
+    uint16_t learned_tag(const uint16_t *) noexcept nogil
+    uint16_t learned_entered(const uint16_t *) noexcept nogil
 
 # `slots` is a power of two, up to 2^24, which the hash has bits for.  The block is all zero.
 cdef uint64_t learned_bytes(uint32_t slots) noexcept nogil
 cdef Learned *learned_init(void *block, uint32_t slots) noexcept nogil
 
-# The keys are those of servers that have answered, so that this hash needs no secret.
-cdef inline uint32_t learned_slot(const uint8_t *address, uint16_t port) noexcept nogil:
+# Slot and tag of a server are bits of it.  The keys are those of servers that have answered, so
+# that this needs no secret.
+cdef inline uint64_t learned_hash(const uint8_t *address, uint16_t port) noexcept nogil:
     cdef uint64_t mixed = load64_raw(address) ^ load64_raw(address + 8) ^ <uint64_t>port << 16
-    return <uint32_t>((mixed * <uint64_t>0x9E3779B97F4A7C15) >> 40)
+    return mixed * <uint64_t>0x9E3779B97F4A7C15
+
+cdef inline uint32_t learned_slot(uint64_t hash) noexcept nogil:
+    return <uint32_t>(hash >> 40)
+
+cdef inline uint16_t learned_tag_of(uint64_t hash) noexcept nogil:
+    return <uint16_t>(hash >> 24) | 1
 
 cdef inline bint learned_is(const LearnedServer *server, const uint8_t *address,
                             uint16_t port) noexcept nogil:
-    return (server.port == port and load64_raw(server.address) == load64_raw(address)
+    return (learned_entered(&server.entered) and server.port == port
+            and load64_raw(server.address) == load64_raw(address)
             and load64_raw(server.address + 8) == load64_raw(address + 8))
-
-# Begin to load where the server would stand.
-cdef inline void learned_prefetch(const Learned *learned, const uint8_t *address,
-                                  uint16_t port) noexcept nogil:
-    __builtin_prefetch(&learned.servers[learned_slot(address, port) & learned.mask])
 
 # The word of a server, or 0: nothing is known.  In line, for every SYN asks.
 cdef inline uint64_t learned_read(const Learned *learned, const uint8_t *address,
                                   uint16_t port) noexcept nogil:
-    cdef uint32_t first = learned_slot(address, port)
+    cdef uint64_t hash = learned_hash(address, port)
     cdef const LearnedServer *server
-    cdef uint32_t probe, state
+    cdef uint32_t probe, at, tag
     for probe in range(LEARNED_PROBES):
-        server = &learned.servers[(first + probe) & learned.mask]
-        state = learned_state(&server.state)
-        if state == LEARNED_FREE:
+        at = (learned_slot(hash) + probe) & learned.mask
+        tag = learned_tag(&learned.tags[at])
+        if tag == 0:
             return 0
-        if state == LEARNED_ENTERED and learned_is(server, address, port):
+        server = &learned.servers[at]
+        if tag == learned_tag_of(hash) and learned_is(server, address, port):
             return learned_load(&server.word)
     return 0
 

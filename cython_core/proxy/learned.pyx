@@ -24,30 +24,32 @@ cdef extern from *:
     {
         return __atomic_load_n(at, __ATOMIC_RELAXED);
     }
-    static inline void state_store(uint16_t *at, uint16_t state)
+    static inline void entered_store(uint16_t *at)
     {
-        __atomic_store_n(at, state, __ATOMIC_RELEASE);
+        __atomic_store_n(at, 1, __ATOMIC_RELEASE);
     }
-    static inline int state_claim(uint16_t *at, uint16_t from, uint16_t to)
+    static inline int tag_claim(uint16_t *at, uint16_t tag)
     {
-        return __atomic_compare_exchange_n(at, &from, to, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+        uint16_t free = 0;
+        return __atomic_compare_exchange_n(at, &free, tag, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
     }
     """
     void word_store(uint64_t *, uint64_t) noexcept nogil
     uint64_t word_acquire(const uint64_t *) noexcept nogil
     void noted_store(uint32_t *, uint32_t) noexcept nogil
     uint32_t noted_load(const uint32_t *) noexcept nogil
-    void state_store(uint16_t *, uint16_t) noexcept nogil
-    bint state_claim(uint16_t *, uint16_t, uint16_t) noexcept nogil
+    void entered_store(uint16_t *) noexcept nogil
+    bint tag_claim(uint16_t *, uint16_t) noexcept nogil
 
 
 cdef uint64_t learned_bytes(uint32_t slots) noexcept nogil:
-    return LEARNED_HEAD_BYTES + <uint64_t>slots * sizeof(LearnedServer)
+    return LEARNED_HEAD_BYTES + <uint64_t>slots * (sizeof(LearnedServer) + sizeof(uint16_t))
 
 
 cdef Learned *learned_init(void *block, uint32_t slots) noexcept nogil:
     cdef Learned *learned = <Learned *>block
     learned.servers = <LearnedServer *>(<uint8_t *>block + <uint32_t>LEARNED_HEAD_BYTES)
+    learned.tags = <uint16_t *>(learned.servers + slots)
     learned.mask = slots - 1
     return learned
 
@@ -55,18 +57,19 @@ cdef Learned *learned_init(void *block, uint32_t slots) noexcept nogil:
 # The server's entry, a fresh one where it had none; NULL where there is no room.
 cdef LearnedServer *entry_of(Learned *learned, const uint8_t *address,
                              uint16_t port) noexcept nogil:
-    cdef uint32_t first = learned_slot(address, port)
+    cdef uint64_t hash = learned_hash(address, port)
     cdef LearnedServer *server
-    cdef uint32_t probe
+    cdef uint32_t probe, at
     for probe in range(LEARNED_PROBES):
-        server = &learned.servers[(first + probe) & learned.mask]
-        if state_claim(&server.state, LEARNED_FREE, LEARNED_CLAIMED):
+        at = (learned_slot(hash) + probe) & learned.mask
+        server = &learned.servers[at]
+        if tag_claim(&learned.tags[at], learned_tag_of(hash)):
             memcpy(server.address, address, 16)
             server.port = port
             word_store(&server.word, 0)
-            state_store(&server.state, LEARNED_ENTERED)
+            entered_store(&server.entered)
             return server
-        if learned_state(&server.state) == LEARNED_ENTERED and learned_is(server, address, port):
+        if learned_is(server, address, port):
             return server
     return NULL
 
@@ -91,13 +94,13 @@ cdef LearnedNews learned_note(Learned *learned, const Segment *synack, bint aske
 
 cdef bint learned_look(const Learned *learned, uint32_t slot, LearnedServer *seen) noexcept nogil:
     cdef const LearnedServer *server = &learned.servers[slot]
-    if learned_state(&server.state) != LEARNED_ENTERED:
+    if not learned_entered(&server.entered):
         return False
     seen.word = word_acquire(&server.word)
     seen.noted_s = noted_load(&server.noted_s)
     memcpy(seen.address, server.address, 16)
     seen.port = server.port
-    seen.state = LEARNED_ENTERED
+    seen.entered = True
     return seen.word != 0       # entered this moment, and not written yet
 
 

@@ -3,14 +3,13 @@
 It outlives the snapshots, and begins anew where another service takes its row (proxy/activation).
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-# One cache line.
+# One cache line, and what stands before the counters in the next one (proxy/counters).
 cdef struct Pulse:
-    uint64_t settled            # the service and activation that it was settled for
     uint64_t active_until_ms    # the marks have been low by then
     uint64_t switched_ms        # when cookies went on or off last
-    uint32_t unknown_ms         # when `unknown_tokens` grew last, less what 32 bits don't hold
+    uint64_t unknown_ms         # when `unknown_tokens` grew last, less what counts next time
     uint32_t second             # since 1970, of `syns`
     uint32_t syns               # in that second
     uint32_t syn_rate           # of the second before
@@ -23,9 +22,12 @@ cdef struct Pulse:
     uint32_t sweep              # the sweep that `counting` belongs to
     uint32_t counting
     uint32_t counted            # by the sweep before, or 0
+    uint64_t told               # a Told: what the last event of the service has said
+    # The next line.
+    uint32_t settled_tag        # the service that it was settled for,
+    uint16_t settled            # and how: activation_mark
     uint8_t guarded             # 1: SYNs are answered with cookies
     uint8_t active              # 1: the marks call for cookies
-    uint8_t told                # a Told: what the last event of the service has said
 
 
 # Of cookies that are on, or would be.

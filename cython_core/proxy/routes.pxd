@@ -10,6 +10,9 @@ takes no new one.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from cython_core.wire.byteorder cimport load64_raw
+from cython_core.wire.cache cimport __builtin_prefetch
+
 cdef enum:
     ROUTE_NONE = 0xFFFFFFFF
     ROUTES_FEW = 256
@@ -48,6 +51,7 @@ cdef struct PrefixLength:
 cdef struct Routes:
     uint32_t users              # of the control thread: snapshots that hold it
     uint32_t length_count       # prefix lengths in use, longest first
+    uint32_t mapped_count       # of these, such as can hold an IPv4 address
     uint32_t prefix_mask        # slots of `prefixes` less one
     PrefixLength lengths[129]
     Prefix *prefixes            # open addressing, at most half full
@@ -65,12 +69,27 @@ cdef void routes_release(Routes *routes) noexcept nogil
 cdef inline bint routes_are_few(const Routes *routes) noexcept nogil:
     return routes.prefix_mask < ROUTES_FEW
 
-# Begin to load where the longest prefix would stand.
-cdef void routes_prefetch(const Routes *routes, const uint8_t *address) noexcept nogil
+# The slot where the search for a prefix begins.
+cdef inline uint32_t routes_slot(const Routes *routes, uint64_t high, uint64_t low,
+                                 uint8_t bits) noexcept nogil:
+    # The keys are the operator's own, so a multiplicative hash needs no secret here.  A product's
+    # low bits know nothing of a factor's high ones, where an address has its last bytes: twice.
+    cdef uint64_t mixed = (high ^ (low >> 32 | low << 32) ^ bits) * <uint64_t>0x9E3779B97F4A7C15
+    mixed = (mixed ^ mixed >> 32) * <uint64_t>0x9E3779B97F4A7C15
+    return <uint32_t>(mixed >> 32) & routes.prefix_mask
 
-# The index of the service of a server address and port, or ROUTE_NONE.
-cdef uint32_t routes_match(const Routes *routes, const uint8_t *address,
-                           uint16_t port) noexcept nogil
+# That of the longest prefix which an address may have; and begin to load it.
+cdef inline uint32_t routes_first(const Routes *routes, const uint8_t *address) noexcept nogil:
+    cdef const PrefixLength *length = &routes.lengths[0]
+    return routes_slot(routes, load64_raw(address) & length.mask[0],
+                       load64_raw(address + 8) & length.mask[1], length.bits)
+
+cdef inline void routes_prefetch(const Routes *routes, uint32_t first) noexcept nogil:
+    __builtin_prefetch(&routes.prefixes[first])
+
+# The index of the service of a server address and port, or ROUTE_NONE; `first` is routes_first's.
+cdef uint32_t routes_match(const Routes *routes, const uint8_t *address, uint16_t port,
+                           uint32_t first) noexcept nogil
 
 # True where any service has this address, whatever the port: fragments have none.
 cdef bint routes_covers(const Routes *routes, const uint8_t *address) noexcept nogil

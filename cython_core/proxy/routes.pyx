@@ -2,7 +2,6 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from cython_core.wire.byteorder cimport load64_raw
-from cython_core.wire.cache cimport __builtin_prefetch
 from cython_core.wire.ip cimport ip_is_mapped
 from cython_core.wire.pages cimport pages_take
 
@@ -52,6 +51,7 @@ cdef void rule_add(Routes *routes, const Rule *rule, uint32_t at) noexcept nogil
         for bit in range(rule.bits):
             (<uint8_t *>length.mask)[bit >> 3] |= <uint8_t>(0x80 >> (bit & 7))
         routes.length_count += 1
+        routes.mapped_count += rule.bits >= MAPPED_BITS
     prefix = prefix_slot(routes, load64_raw(rule.address), load64_raw(rule.address + 8),
                          rule.bits)
     if prefix.range_count == 0:
@@ -69,20 +69,9 @@ cdef void rule_add(Routes *routes, const Rule *rule, uint32_t at) noexcept nogil
     routes.ranges[at].service = rule.service
 
 
-# Where the search for a prefix begins.
-cdef inline uint32_t prefix_place(const Routes *routes, uint64_t high, uint64_t low,
-                                  uint8_t bits) noexcept nogil:
-    # The keys are the operator's own, so a multiplicative hash needs no secret here.  A product's
-    # low bits know nothing of a factor's high ones, where an address has its last bytes: twice.
-    cdef uint64_t mixed = (high ^ (low >> 32 | low << 32) ^ bits) * <uint64_t>0x9E3779B97F4A7C15
-    mixed = (mixed ^ mixed >> 32) * <uint64_t>0x9E3779B97F4A7C15
-    return <uint32_t>(mixed >> 32) & routes.prefix_mask
-
-
-# The slot of a prefix, or the empty slot where it would stand.
-cdef inline Prefix *prefix_slot(const Routes *routes, uint64_t high, uint64_t low,
-                                uint8_t bits) noexcept nogil:
-    cdef uint32_t at = prefix_place(routes, high, low, bits)
+# The slot of a prefix, or the empty slot where it would stand; the search begins at `at`.
+cdef inline Prefix *prefix_search(const Routes *routes, uint64_t high, uint64_t low, uint8_t bits,
+                                  uint32_t at) noexcept nogil:
     cdef Prefix *prefix
     while True:
         prefix = &routes.prefixes[at]
@@ -93,42 +82,46 @@ cdef inline Prefix *prefix_slot(const Routes *routes, uint64_t high, uint64_t lo
         at = (at + 1) & routes.prefix_mask
 
 
+cdef inline Prefix *prefix_slot(const Routes *routes, uint64_t high, uint64_t low,
+                                uint8_t bits) noexcept nogil:
+    return prefix_search(routes, high, low, bits, routes_slot(routes, high, low, bits))
+
+
 # How many of the lengths can hold that address: an IPv6 prefix so short that ::ffff:0:0/96 lies
 # in it, as ::/0, is none of IPv4's.
 cdef inline uint32_t lengths_of(const Routes *routes, const uint8_t *address) noexcept nogil:
-    cdef uint32_t lengths = routes.length_count
-    if ip_is_mapped(address):
-        while lengths > 0 and routes.lengths[lengths - 1].bits < MAPPED_BITS:
-            lengths -= 1
-    return lengths
+    return routes.mapped_count if ip_is_mapped(address) else routes.length_count
 
 
-cdef void routes_prefetch(const Routes *routes, const uint8_t *address) noexcept nogil:
-    cdef const PrefixLength *length = &routes.lengths[0]
-    __builtin_prefetch(&routes.prefixes[prefix_place(
-        routes, load64_raw(address) & length.mask[0], load64_raw(address + 8) & length.mask[1],
-        length.bits)])
-
-
-cdef uint32_t routes_match(const Routes *routes, const uint8_t *address,
-                           uint16_t port) noexcept nogil:
+cdef uint32_t routes_match(const Routes *routes, const uint8_t *address, uint16_t port,
+                           uint32_t first) noexcept nogil:
     cdef uint64_t high = load64_raw(address)
     cdef uint64_t low = load64_raw(address + 8)
+    cdef uint32_t at = first
+    cdef uint32_t i, service
     cdef const PrefixLength *length
-    cdef const Prefix *prefix
-    cdef const PortRange *ports
-    cdef uint32_t i, j
     for i in range(lengths_of(routes, address)):
         length = &routes.lengths[i]
-        prefix = prefix_slot(routes, high & length.mask[0], low & length.mask[1], length.bits)
-        if prefix.range_count == 1:
-            if prefix.low <= port <= prefix.high:
-                return prefix.first
-            continue
-        for j in range(prefix.range_count):
-            ports = &routes.ranges[prefix.first + j]
-            if ports.low <= port <= ports.high:
-                return ports.service
+        if i > 0:
+            at = routes_slot(routes, high & length.mask[0], low & length.mask[1], length.bits)
+        service = prefix_match(routes, prefix_search(
+            routes, high & length.mask[0], low & length.mask[1], length.bits, at), port)
+        if service != ROUTE_NONE:
+            return service
+    return ROUTE_NONE
+
+
+# The service of a port among the ranges of a prefix; of an empty slot ROUTE_NONE.
+cdef inline uint32_t prefix_match(const Routes *routes, const Prefix *prefix,
+                                  uint16_t port) noexcept nogil:
+    cdef const PortRange *ports
+    cdef uint32_t i
+    if prefix.range_count == 1:
+        return prefix.first if prefix.low <= port <= prefix.high else <uint32_t>ROUTE_NONE
+    for i in range(prefix.range_count):
+        ports = &routes.ranges[prefix.first + i]
+        if ports.low <= port <= ports.high:
+            return ports.service
     return ROUTE_NONE
 
 

@@ -6,7 +6,9 @@ reads it.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from cython_core.proxy.routes cimport ROUTE_NONE, Routes, routes_covers, routes_match
+from cython_core.proxy.routes cimport (
+    ROUTE_NONE, Routes, routes_covers, routes_first, routes_match,
+)
 from cython_core.proxy.secrets cimport Secrets
 
 # When SYNs are answered with cookies: design/protocol §5.
@@ -74,13 +76,19 @@ cdef Snapshot *snapshot_build(uint64_t generation, const Service *services, uint
                               Routes *live, Routes *leaving) noexcept nogil
 cdef void snapshot_free(Snapshot *snapshot) noexcept nogil
 
-# The service of a server address and port, or NULL.  In line, for every frame asks.
+# The service of a server address and port, or NULL; `first` is routes_first's of the live routes.
+# In line, for every frame asks.
+cdef inline const Service *snapshot_match_from(const Snapshot *snapshot, const uint8_t *address,
+                                               uint16_t port, uint32_t first) noexcept nogil:
+    cdef uint32_t index = routes_match(snapshot.live, address, port, first)
+    if index == ROUTE_NONE and snapshot.leaving != NULL:
+        index = routes_match(snapshot.leaving, address, port,
+                             routes_first(snapshot.leaving, address))
+    return NULL if index == ROUTE_NONE else &snapshot.services[index]
+
 cdef inline const Service *snapshot_match(const Snapshot *snapshot, const uint8_t *address,
                                           uint16_t port) noexcept nogil:
-    cdef uint32_t index = routes_match(snapshot.live, address, port)
-    if index == ROUTE_NONE and snapshot.leaving != NULL:
-        index = routes_match(snapshot.leaving, address, port)
-    return NULL if index == ROUTE_NONE else &snapshot.services[index]
+    return snapshot_match_from(snapshot, address, port, routes_first(snapshot.live, address))
 
 # Its row, without a look at it: rows stand in the order of the services.
 cdef inline size_t snapshot_row(const Snapshot *snapshot, const Service *service) noexcept nogil:

@@ -7,7 +7,8 @@ from cython_core.proxy.conntable cimport (
 )
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S, cookie_keys_derive
 from cython_core.proxy.counters cimport (
-    CONN_CLOSED, CONN_EVICTED, CONN_REVIVED, EARLY_DISCARDED, ORIGINATED, SERVER_RST_SENT, count,
+    CONN_CLOSED, CONN_EVICTED, CONN_REVIVED, DROP_FIRST, EARLY_DISCARDED, ORIGINATED,
+    SERVER_RST_SENT, count,
 )
 from cython_core.proxy.early cimport early_first, early_pop
 from cython_core.proxy.events cimport event_note
@@ -24,6 +25,9 @@ from cython_core.wire.siphash cimport SIPHASH_WORDS, siphash_words
 
 cdef enum:
     EVICT_STEPS = 64            # entries looked at for one that may go
+
+if VERDICT_ABSORB >= DROP_FIRST:
+    raise ImportError("verdicts: one is taken for a drop reason")
 
 cdef extern from *:
     int __builtin_clz(unsigned int) noexcept nogil

@@ -130,6 +130,7 @@ cdef void tend_activation(Proxy *proxy) noexcept nogil:
     # Of the next turn.  Its row is the one behind its place.
     __builtin_prefetch(&proxy.snapshot.services[proxy.pulse_at + 1])
     __builtin_prefetch(&proxy.rows[proxy.pulse_at + 2].pulse)
+    __builtin_prefetch(proxy.rows[proxy.pulse_at + 2].counters)
     service = &proxy.snapshot.services[proxy.pulse_at]
     if service.row != 0:
         pulse = &proxy.rows[service.row].pulse

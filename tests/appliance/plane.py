@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from cython_core.dataplane import (
     COUNTERS,
+    DROP_REASONS,
     SERVICE_COUNTERS,
     CaptureFilter,
     Connection,
@@ -35,7 +36,7 @@ class Plane:
         self.published: list[list[ServiceSpec]] = []
         self.stuck = False
         self.failing = False
-        self.counters = dict.fromkeys(COUNTERS, 0) | {COUNTERS[0]: 7, COUNTERS[-1]: 3}
+        self.counters = dict.fromkeys(COUNTERS, 0) | {COUNTERS[0]: 7, DROP_REASONS[-1]: 3}
         self.cookies = [CookieSwitch(True, None), CookieSwitch(False, 130.25)]
         self.servers: list[LearnedServer] = []
         self.entries: list[Connection | None] = []      # of one worker's table; None is free

@@ -157,7 +157,7 @@ def cookies(result):
 def test_stats_sum_the_workers_and_name_the_drops(synproxy):
     lines = synproxy("stats").stdout.splitlines()
     assert f"received     14  {COUNTER_HELP['received']}" in lines
-    assert any(line.split()[:2] == [COUNTERS[-1], "6"] for line in lines)
+    assert any(line.split()[:2] == [DROP_REASONS[-1], "6"] for line in lines)
     assert any(line.split() == ["2", "1", "2/1024", "1/64", "25.0%"] for line in lines)
 
 

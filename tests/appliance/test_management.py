@@ -21,7 +21,7 @@ from appliance.config.options import effective_options
 from appliance.management import catalogue
 from appliance.management.server import ManagementServer
 from appliance.refusal import Refusal
-from cython_core.dataplane import COUNTER_HELP, COUNTERS, SERVICE_COUNTERS
+from cython_core.dataplane import COUNTER_HELP, COUNTERS, DROP_REASONS, SERVICE_COUNTERS
 
 from .refused import violations
 
@@ -215,8 +215,8 @@ def test_stats_tell_workers_services_ports_and_pools(daemon):
     assert stats.uptime.ToNanoseconds() > 0
     assert [worker.lcore for worker in stats.workers] == [1, 2]
     worker = stats.workers[0]
-    assert (worker.counters[COUNTERS[0]], worker.drops[COUNTERS[-1]]) == (7, 3)
-    assert COUNTERS[-1] not in worker.counters
+    assert (worker.counters[COUNTERS[0]], worker.drops[DROP_REASONS[-1]]) == (7, 3)
+    assert DROP_REASONS[-1] not in worker.counters
     assert (worker.connections, worker.half_open_max, worker.busy_cycles) == (2, 64, 250)
     assert [(one.name, one.counters[SERVICE_COUNTERS[0]]) for one in stats.services] == [
         ("web", 10), ("mail", 11),

@@ -15,7 +15,7 @@ from appliance.cli import stats
 from appliance.lab.waiting import until
 from appliance.management import sampler, samplings
 from appliance.management.samplings import Reader
-from cython_core.dataplane import COUNTERS, SERVICE_COUNTERS
+from cython_core.dataplane import DROP_REASONS, SERVICE_COUNTERS
 
 CALL_S = 10
 MAIL = Service(name="mail", prefixes=["192.0.2.25"], ports=["25"])
@@ -88,7 +88,7 @@ def test_later_ones_have_the_services_that_changed_with_their_rates(daemon, watc
 def test_workers_rates_are_by_counter_and_by_reason(daemon, watch):
     samples = watch()
     next(samples)
-    reason = COUNTERS[-1]
+    reason = DROP_REASONS[-1]
     daemon.plane.counters = daemon.plane.counters | {reason: 13}
     worker = next(sample for sample in samples if sample.stats.workers[0].rates).stats.workers[0]
     assert set(worker.rates) == {reason}
