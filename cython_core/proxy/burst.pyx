@@ -5,7 +5,8 @@ from cython_core.proxy.conntable cimport (
     conntable_prefetch, conntable_settle, conntable_words,
 )
 from cython_core.proxy.cookie cimport (
-    BITS_PARITY_AT, Cookie, cookie_agrees, cookie_bits, cookie_offer, cookie_read, cookie_words,
+    COOKIE_ISN_WORD, Cookie, cookie_agrees, cookie_bits, cookie_key_of, cookie_named, cookie_offer,
+    cookie_read, cookie_word_of_isn, cookie_words,
 )
 from cython_core.proxy.counters cimport (
     BRIDGED, CONSUMED, DROP_FIRST, FRAGMENT, FRAME_TRUNCATED, MARTIAN, RECEIVED, TCP_CHECKSUM,
@@ -35,7 +36,7 @@ from cython_core.wire.segment cimport (
     FAULT_EXTENSION_MALFORMED, KIND_FRAGMENT, KIND_ICMP_ERROR, KIND_MALFORMED, KIND_TCP, TCP_ACK,
     TCP_FIN, TCP_RST, TCP_SYN, segment_flow, segment_parse,
 )
-from cython_core.wire.siphash cimport SipKey
+from cython_core.wire.siphash cimport SIPHASH_WORDS, SipKey
 
 cdef enum:
     GROUP_ADDRESS = 0x01        # in a MAC address's first byte: IEEE 802-2014 §8.2.2
@@ -248,7 +249,7 @@ cdef void burst_match(Burst *burst, const Proxy *proxy) noexcept nogil:
 # The two readings of an ACK (proxy/proof), the second of those that failed in the first.
 cdef void burst_prove(Burst *burst, const Proxy *proxy) noexcept nogil:
     cdef uint32_t asked = 0
-    cdef uint32_t i
+    cdef uint32_t i, n
     if not burst.from_client:
         return
     for i in range(burst.lanes):
@@ -256,10 +257,14 @@ cdef void burst_prove(Burst *burst, const Proxy *proxy) noexcept nogil:
         if is_to_prove(proxy, &burst.segment[burst.lane[i].at], &burst.lane[i]):
             burst.asked[asked] = i
             asked += 1
+    for n in range(asked):
+        lane_ask(burst, proxy, &burst.lane[burst.asked[n]], n)
     if asked > 0:
-        asked = burst_ask(burst, proxy, asked, False)
+        asked = burst_judge(burst, proxy, asked, False)
+    for n in range(asked):
+        lane_ask_again(burst, &burst.lane[burst.asked[n]], n)
     if asked > 0:
-        burst_ask(burst, proxy, asked, True)
+        burst_judge(burst, proxy, asked, True)
 
 
 # A guess, for an earlier frame of the burst may yet change the table: what nobody has asked is
@@ -276,16 +281,36 @@ cdef inline bint is_to_prove(const Proxy *proxy, const Segment *segment,
     return activation_takes_cookies(pulse, lane.service, proxy.answered_ms, proxy.now_ms)
 
 
+cdef inline void lane_ask(Burst *burst, const Proxy *proxy, Lane *lane,
+                          uint32_t n) noexcept nogil:
+    cdef const Segment *segment = &burst.segment[lane.at]
+    cdef const SipKey *key
+    cdef Cookie cookie
+    cookie_of_ack(&cookie, segment)
+    lane.proof.client_isn = segment.seq - 1
+    lane.bits = cookie_named(&cookie, segment.options.timestamps, lane.service, &proxy.keys)
+    cookie_words(&burst.words[n], BURST_FRAMES, &lane.flow, lane.proof.client_isn,
+                 lane.service.tag, lane.bits)
+    key = cookie_key_of(&proxy.keys, lane.bits)
+    burst.key0[n] = key.k0
+    burst.key1[n] = key.k1
+
+
+# As a window probe: but for the client's ISN all is as it was.
+cdef inline void lane_ask_again(Burst *burst, Lane *lane, uint32_t n) noexcept nogil:
+    lane.proof.client_isn = burst.segment[lane.at].seq
+    burst.words[COOKIE_ISN_WORD * BURST_FRAMES + n] = cookie_word_of_isn(
+        &lane.flow, lane.proof.client_isn)
+
+
 # How many of the asked have another reading; they stand in front then.
-cdef uint32_t burst_ask(Burst *burst, const Proxy *proxy, uint32_t asked,
-                        bint probe) noexcept nogil:
+cdef uint32_t burst_judge(Burst *burst, const Proxy *proxy, uint32_t asked,
+                          bint probe) noexcept nogil:
     cdef uint32_t left = 0
     cdef const Segment *segment
     cdef Cookie cookie
     cdef Lane *lane
     cdef uint32_t n
-    for n in range(asked):
-        lane_ask(burst, proxy, &burst.lane[burst.asked[n]], n, probe)
     proxy.vector.hash_lanes(burst.words, burst.key0, burst.key1, burst.mac, asked)
     for n in range(asked):
         lane = &burst.lane[burst.asked[n]]
@@ -293,31 +318,24 @@ cdef uint32_t burst_ask(Burst *burst, const Proxy *proxy, uint32_t asked,
         cookie_of_ack(&cookie, segment)
         if cookie_agrees(&cookie, burst.mac[n], lane.bits):
             lane.proof.state = PROOF_VALID
+            cookie_read(&cookie, lane.bits, segment.family, &lane.proof.offer)
         elif segment.payload_bytes > 0 or probe:
             lane.proof.state = PROOF_INVALID
         else:
-            burst.asked[left] = burst.asked[n]
+            asked_move(burst, n, left)
             left += 1
     return left
 
 
-cdef inline void lane_ask(Burst *burst, const Proxy *proxy, Lane *lane, uint32_t n,
-                          bint probe) noexcept nogil:
-    cdef const Segment *segment = &burst.segment[lane.at]
-    cdef const SipKey *key
-    cdef Cookie cookie
-    cdef uint32_t parity
-    cookie_of_ack(&cookie, segment)
-    lane.proof.client_isn = segment.seq if probe else segment.seq - 1
-    if not probe:
-        parity = cookie_read(&cookie, segment.options.timestamps, segment.family, lane.service,
-                             &proxy.keys, &lane.proof.offer)
-        lane.bits = cookie_bits(&lane.proof.offer, segment.family, parity)
-    cookie_words(&burst.words[n], BURST_FRAMES, &lane.flow, lane.proof.client_isn,
-                 lane.service.tag, lane.bits)
-    key = &proxy.keys.epoch[lane.bits >> BITS_PARITY_AT & 1]
-    burst.key0[n] = key.k0
-    burst.key1[n] = key.k1
+cdef inline void asked_move(Burst *burst, uint32_t n, uint32_t to) noexcept nogil:
+    cdef uint32_t word
+    if n == to:
+        return
+    burst.asked[to] = burst.asked[n]
+    burst.key0[to] = burst.key0[n]
+    burst.key1[to] = burst.key1[n]
+    for word in range(SIPHASH_WORDS):
+        burst.words[word * BURST_FRAMES + to] = burst.words[word * BURST_FRAMES + n]
 
 
 cdef void burst_decide(Burst *burst, Proxy *proxy) noexcept nogil:

@@ -80,6 +80,7 @@ cdef enum:
     TSVAL_MAC_AT = 23
     ISN_EPOCH_AT = 4
     ISN_MAC_AT = 5
+    COOKIE_ISN_WORD = 4
     MAC_UNUSED_BITS = 37        # of 64, without timestamps
 
 
@@ -149,6 +150,10 @@ cdef inline uint32_t cookie_bits(const Offer *offer, uint8_t family,
     return (word | (parity & 1) << BITS_PARITY_AT
             | <uint32_t>offer.announced_wscale << BITS_WSCALE_AT)
 
+# The one of the MAC's words that the client's ISN is in.
+cdef inline uint64_t cookie_word_of_isn(const Flow *flow, uint32_t isn) noexcept nogil:
+    return <uint64_t>flow.client_port << 48 | <uint64_t>flow.server_port << 32 | isn
+
 # The MAC's input as six words, `stride` words apart (siphash_lanes wants lanes).  `bits` is
 # what cookie_bits returned.
 cdef inline void cookie_words(uint64_t *words, uint32_t stride, const Flow *flow,
@@ -158,8 +163,7 @@ cdef inline void cookie_words(uint64_t *words, uint32_t stride, const Flow *flow
     words[stride] = load64_raw(flow.client_address + 8)
     words[2 * stride] = load64_raw(flow.server_address)
     words[3 * stride] = load64_raw(flow.server_address + 8)
-    words[4 * stride] = (<uint64_t>flow.client_port << 48 | <uint64_t>flow.server_port << 32
-                         | isn)
+    words[COOKIE_ISN_WORD * stride] = cookie_word_of_isn(flow, isn)
     words[5 * stride] = <uint64_t>service_tag << 32 | bits
 
 # The numbers to send: from the MAC and the bits that it was made with.
@@ -182,10 +186,26 @@ cdef inline bint cookie_agrees(const Cookie *cookie, uint64_t mac, uint32_t bits
     return expected.isn == cookie.isn and (
         not bits >> BITS_TIMESTAMPS_AT & 1 or expected.tsval == cookie.tsval)
 
-# What `cookie` says of the client's offer, believed or not, and the parity of its epoch.
-cdef uint32_t cookie_read(const Cookie *cookie, bint timestamps, uint8_t family,
-                          const Service *service, const CookieKeys *keys,
-                          Offer *offer) noexcept nogil
+# What `cookie` says of the client's offer, believed or not: the bits that it would have been made
+# with; and the offer itself.
+cdef inline uint32_t cookie_named(const Cookie *cookie, bint timestamps, const Service *service,
+                                  const CookieKeys *keys) noexcept nogil:
+    cdef uint32_t word
+    if not timestamps:
+        return cookie_named_row(cookie, service, keys)
+    word = cookie.tsval & ((1u << TSVAL_EPOCH_AT) - 1)
+    return (word | 1u << BITS_TIMESTAMPS_AT
+            | (cookie.tsval >> TSVAL_EPOCH_AT & 1) << BITS_PARITY_AT
+            | (word >> WORD_ANNOUNCED_AT & 15) << BITS_WSCALE_AT)
+
+cdef uint32_t cookie_named_row(const Cookie *cookie, const Service *service,
+                               const CookieKeys *keys) noexcept nogil
+cdef void cookie_read(const Cookie *cookie, uint32_t bits, uint8_t family,
+                      Offer *offer) noexcept nogil
+
+# The key of the epoch that `bits` name.
+cdef inline const SipKey *cookie_key_of(const CookieKeys *keys, uint32_t bits) noexcept nogil:
+    return &keys.epoch[bits >> BITS_PARITY_AT & 1]
 
 # Whether `cookie` was sent to `flow`, whose ISN was `isn`, in a live epoch; then `offer` says
 # what the client had offered.  `timestamps`: the ACK carries the option, cookie.tsval is its

@@ -114,31 +114,38 @@ cdef void row_read(uint32_t at, uint8_t family, Offer *offer) noexcept nogil:
     offer.wscale = ROWS[at].wscale
 
 
-cdef uint32_t cookie_read(const Cookie *cookie, bint timestamps, uint8_t family,
-                          const Service *service, const CookieKeys *keys,
-                          Offer *offer) noexcept nogil:
-    cdef uint32_t parity
-    if timestamps:
-        word_read(cookie.tsval, offer)
-        return cookie.tsval >> TSVAL_EPOCH_AT & 1
-    parity = cookie.isn >> ISN_EPOCH_AT & 1
-    row_read(cookie.isn & (COOKIE_ROWS - 1), family, offer)
-    offer.announced_wscale = WSCALE_ABSENT
-    if offer.wscale != WSCALE_ABSENT:
-        offer.announced_wscale = (
-            service.wscale_former
-            if cookie_epoch(keys, parity) <= service.wscale_former_until else service.wscale)
-    return parity
+# What it announced is the service's scale in that epoch.
+cdef uint32_t cookie_named_row(const Cookie *cookie, const Service *service,
+                               const CookieKeys *keys) noexcept nogil:
+    cdef uint32_t parity = cookie.isn >> ISN_EPOCH_AT & 1
+    cdef uint32_t at = cookie.isn & (COOKIE_ROWS - 1)
+    cdef uint32_t announced = WSCALE_ABSENT
+    if ROWS[at].wscale != WSCALE_ABSENT:
+        announced = (service.wscale_former
+                     if cookie_epoch(keys, parity) <= service.wscale_former_until
+                     else service.wscale)
+    return at | parity << BITS_PARITY_AT | announced << BITS_WSCALE_AT
+
+
+cdef void cookie_read(const Cookie *cookie, uint32_t bits, uint8_t family,
+                      Offer *offer) noexcept nogil:
+    if bits >> BITS_TIMESTAMPS_AT & 1:
+        word_read(bits, offer)
+    else:
+        row_read(bits & (COOKIE_ROWS - 1), family, offer)
+        offer.announced_wscale = bits >> BITS_WSCALE_AT
 
 
 cdef bint cookie_check(const Cookie *cookie, bint timestamps, const Flow *flow, uint8_t family,
                        uint32_t isn, const Service *service, const CookieKeys *keys,
                        Offer *offer) noexcept nogil:
     cdef uint64_t[SIPHASH_WORDS] words
-    cdef uint32_t parity = cookie_read(cookie, timestamps, family, service, keys, offer)
-    cdef uint32_t bits = cookie_bits(offer, family, parity)
+    cdef uint32_t bits = cookie_named(cookie, timestamps, service, keys)
     cookie_words(words, 1, flow, isn, service.tag, bits)
-    return cookie_agrees(cookie, siphash_words(words, &keys.epoch[parity]), bits)
+    if not cookie_agrees(cookie, siphash_words(words, cookie_key_of(keys, bits)), bits):
+        return False
+    cookie_read(cookie, bits, family, offer)
+    return True
 
 
 cdef inline void word_read(uint32_t word, Offer *offer) noexcept nogil:
