@@ -78,11 +78,21 @@ cdef inline void activation_note_answer(uint64_t *answered_ms, const Service *se
             and answered_load(&answered_ms[service.row]) + ANSWERED_MS <= now_ms):
         answered_store(&answered_ms[service.row], now_ms)
 
+cdef inline bint activation_in_grace(const Pulse *pulse, const Service *service,
+                                     uint64_t now_ms) noexcept nogil:
+    return now_ms - pulse.switched_ms < service.grace_ms
+
 # Whether cookies are good at the moment, and whether foreign handshakes are.
-cdef bint activation_takes_cookies(const Pulse *pulse, const Service *service,
-                                   const uint64_t *answered_ms, uint64_t now_ms) noexcept nogil
-cdef bint activation_passes(const Pulse *pulse, const Service *service,
-                            uint64_t now_ms) noexcept nogil
+cdef inline bint activation_takes_cookies(const Pulse *pulse, const Service *service,
+                                          const uint64_t *answered_ms,
+                                          uint64_t now_ms) noexcept nogil:
+    return (pulse.guarded or activation_in_grace(pulse, service, now_ms)
+            or now_ms < answered_load(&answered_ms[service.row]) + 2 * ANSWERED_MS
+            + service.grace_ms)
+
+cdef inline bint activation_passes(const Pulse *pulse, const Service *service,
+                                   uint64_t now_ms) noexcept nogil:
+    return not pulse.guarded or activation_in_grace(pulse, service, now_ms)
 
 # One of unknown_rate segments a second, a second's worth at once at most.  False: none is left.
 cdef bint activation_take_unknown(Pulse *pulse, const Service *service,

@@ -93,23 +93,6 @@ cdef void activation_note_adoption(Pulse *pulse) noexcept nogil:
         pulse.unanswered -= 1
 
 
-cdef inline bint in_grace(const Pulse *pulse, const Service *service,
-                          uint64_t now_ms) noexcept nogil:
-    return now_ms - pulse.switched_ms < service.grace_ms
-
-
-cdef bint activation_takes_cookies(const Pulse *pulse, const Service *service,
-                                   const uint64_t *answered_ms, uint64_t now_ms) noexcept nogil:
-    return (pulse.guarded or in_grace(pulse, service, now_ms)
-            or now_ms < answered_load(&answered_ms[service.row]) + 2 * ANSWERED_MS
-            + service.grace_ms)
-
-
-cdef bint activation_passes(const Pulse *pulse, const Service *service,
-                            uint64_t now_ms) noexcept nogil:
-    return not pulse.guarded or in_grace(pulse, service, now_ms)
-
-
 cdef bint activation_take_unknown(Pulse *pulse, const Service *service,
                                   uint64_t now_ms) noexcept nogil:
     cdef uint64_t passed_ms = now_ms - pulse.unknown_ms

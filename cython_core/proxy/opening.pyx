@@ -20,7 +20,7 @@ from cython_core.proxy.handshake cimport (
     Envelope, Tcp, compose, envelope_reverse, envelope_take,
 )
 from cython_core.proxy.links cimport links_note
-from cython_core.proxy.proof cimport proof_holds
+from cython_core.proxy.proof cimport PROOF_INVALID, proof_holds
 from cython_core.proxy.superseded cimport superseded_has, superseded_note
 from cython_core.proxy.supply cimport supply_release
 from cython_core.proxy.synproxy cimport (
@@ -72,7 +72,9 @@ cdef uint8_t client_stranger(Proxy *proxy, Segment *segment, const Flow *flow,
                              Proof *proof) noexcept nogil:
     cdef Connection *conn
     cdef HalfOpen *record
-    if not (is_plain_ack(segment)
+    # What is refuted needs no second look: a flood of forged ACKs comes this way.
+    if proof.state == PROOF_INVALID or not (
+            is_plain_ack(segment)
             and activation_takes_cookies(pulse_of(proxy, service), service, proxy.answered_ms,
                                          proxy.now_ms)
             and proof_holds(proof, proxy, segment, flow, service)):

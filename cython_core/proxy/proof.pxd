@@ -33,5 +33,11 @@ cdef inline void cookie_of_ack(Cookie *cookie, const Segment *segment) noexcept 
 
 
 # Of a segment with ACK; asks if nobody has.
-cdef bint proof_holds(Proof *proof, const Proxy *proxy, const Segment *segment, const Flow *flow,
-                      const Service *service) noexcept nogil
+cdef inline bint proof_holds(Proof *proof, const Proxy *proxy, const Segment *segment,
+                             const Flow *flow, const Service *service) noexcept nogil:
+    if proof.state == PROOF_OPEN:
+        proof_ask(proof, proxy, segment, flow, service)
+    return proof.state == PROOF_VALID
+
+cdef void proof_ask(Proof *proof, const Proxy *proxy, const Segment *segment, const Flow *flow,
+                    const Service *service) noexcept nogil

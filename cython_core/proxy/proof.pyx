@@ -1,13 +1,6 @@
 from cython_core.proxy.cookie cimport cookie_check
 
 
-cdef bint proof_holds(Proof *proof, const Proxy *proxy, const Segment *segment, const Flow *flow,
-                      const Service *service) noexcept nogil:
-    if proof.state == PROOF_OPEN:
-        proof_ask(proof, proxy, segment, flow, service)
-    return proof.state == PROOF_VALID
-
-
 cdef void proof_ask(Proof *proof, const Proxy *proxy, const Segment *segment, const Flow *flow,
                     const Service *service) noexcept nogil:
     cdef Cookie cookie

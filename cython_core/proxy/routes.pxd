@@ -16,6 +16,7 @@ from cython_core.wire.cache cimport __builtin_prefetch
 cdef enum:
     ROUTE_NONE = 0xFFFFFFFF
     ROUTES_FEW = 256
+    MAPPED_BITS = 96            # of ::ffff:0:0/96, where IPv4 lies
 
 
 # "This prefix, these ports, that service": how they are described to routes_build.
@@ -88,8 +89,21 @@ cdef inline void routes_prefetch(const Routes *routes, uint32_t first) noexcept 
     __builtin_prefetch(&routes.prefixes[first])
 
 # The index of the service of a server address and port, or ROUTE_NONE; `first` is routes_first's.
-cdef uint32_t routes_match(const Routes *routes, const uint8_t *address, uint16_t port,
-                           uint32_t first) noexcept nogil
+# In line as far as most go: their address has a longest prefix with one range, in its first slot.
+# One that may be too short for IPv4 is left to the search.
+cdef inline uint32_t routes_match(const Routes *routes, const uint8_t *address, uint16_t port,
+                                  uint32_t first) noexcept nogil:
+    cdef const Prefix *prefix = &routes.prefixes[first]
+    cdef const PrefixLength *length = &routes.lengths[0]
+    if (prefix.range_count == 1 and prefix.low <= port <= prefix.high
+            and prefix.bits == length.bits and length.bits >= MAPPED_BITS
+            and load64_raw(address) & length.mask[0] == prefix.address[0]
+            and load64_raw(address + 8) & length.mask[1] == prefix.address[1]):
+        return prefix.first
+    return routes_search(routes, address, port, first)
+
+cdef uint32_t routes_search(const Routes *routes, const uint8_t *address, uint16_t port,
+                            uint32_t first) noexcept nogil
 
 # True where any service has this address, whatever the port: fragments have none.
 cdef bint routes_covers(const Routes *routes, const uint8_t *address) noexcept nogil

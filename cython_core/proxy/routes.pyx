@@ -5,9 +5,6 @@ from cython_core.wire.byteorder cimport load64_raw
 from cython_core.wire.ip cimport ip_is_mapped
 from cython_core.wire.pages cimport pages_take
 
-cdef enum:
-    MAPPED_BITS = 96            # of ::ffff:0:0/96, where IPv4 lies
-
 
 cdef Routes *routes_build(const Rule *rules, uint32_t rule_count) noexcept nogil:
     cdef uint32_t slots = 2
@@ -93,8 +90,8 @@ cdef inline uint32_t lengths_of(const Routes *routes, const uint8_t *address) no
     return routes.mapped_count if ip_is_mapped(address) else routes.length_count
 
 
-cdef uint32_t routes_match(const Routes *routes, const uint8_t *address, uint16_t port,
-                           uint32_t first) noexcept nogil:
+cdef uint32_t routes_search(const Routes *routes, const uint8_t *address, uint16_t port,
+                            uint32_t first) noexcept nogil:
     cdef uint64_t high = load64_raw(address)
     cdef uint64_t low = load64_raw(address + 8)
     cdef uint32_t at = first

@@ -28,7 +28,7 @@ cdef uint8_t unknown_client(Proxy *proxy, Segment *segment, const Flow *flow,
                             const Service *service, uint64_t digest) noexcept nogil:
     cdef Pulse *pulse = pulse_of(proxy, service)
     cdef uint8_t policy = service.unknown_flow
-    if activation_passes(pulse, service, proxy.now_ms):
+    if policy != UNKNOWN_FORWARD and activation_passes(pulse, service, proxy.now_ms):
         policy = UNKNOWN_FORWARD
     if policy == UNKNOWN_DROP or (policy == UNKNOWN_RESET_IT and segment.flags & TCP_RST):
         return (<uint8_t>NO_CONNECTION if segment.flags & (TCP_RST | TCP_FIN)
