@@ -88,17 +88,25 @@ cdef inline uint32_t routes_first(const Routes *routes, const uint8_t *address) 
 cdef inline void routes_prefetch(const Routes *routes, uint32_t first) noexcept nogil:
     __builtin_prefetch(&routes.prefixes[first])
 
+# Whether a slot has the longest prefix that an address may have, and its one range the port.  One
+# that may be too short for IPv4 is not told of here.
+cdef inline bint routes_leads(const Routes *routes, const Prefix *prefix, const uint8_t *address,
+                              uint16_t port) noexcept nogil:
+    cdef const PrefixLength *length = &routes.lengths[0]
+    return (prefix.range_count == 1 and prefix.low <= port <= prefix.high
+            and prefix.bits == length.bits and length.bits >= MAPPED_BITS
+            and load64_raw(address) & length.mask[0] == prefix.address[0]
+            and load64_raw(address + 8) & length.mask[1] == prefix.address[1])
+
 # The index of the service of a server address and port, or ROUTE_NONE; `first` is routes_first's.
-# In line as far as most go: their address has a longest prefix with one range, in its first slot.
-# One that may be too short for IPv4 is left to the search.
+# In line for most addresses, whose longest possible prefix is in the first slot or the next.
 cdef inline uint32_t routes_match(const Routes *routes, const uint8_t *address, uint16_t port,
                                   uint32_t first) noexcept nogil:
     cdef const Prefix *prefix = &routes.prefixes[first]
-    cdef const PrefixLength *length = &routes.lengths[0]
-    if (prefix.range_count == 1 and prefix.low <= port <= prefix.high
-            and prefix.bits == length.bits and length.bits >= MAPPED_BITS
-            and load64_raw(address) & length.mask[0] == prefix.address[0]
-            and load64_raw(address + 8) & length.mask[1] == prefix.address[1]):
+    if routes_leads(routes, prefix, address, port):
+        return prefix.first
+    prefix = &routes.prefixes[(first + 1) & routes.prefix_mask]
+    if routes_leads(routes, prefix, address, port):
         return prefix.first
     return routes_search(routes, address, port, first)
 
