@@ -38,7 +38,7 @@ class Settings:
     connections: int = 1 << 20         # the table's hard bound, all workers together
     half_open: int = 1 << 16           # connections waiting for their server's SYN-ACK
     services: int = 4096               # slots; 1 KiB of counters each, of each worker
-    servers: int = 4096                # whose options are kept, 32 bytes each; a power of two
+    servers: int = 4096                # whose options are kept, 34 bytes each; a power of two
     early_segments: int = 1024         # client segments of 2 KiB that wait for their server
     mbufs: int = 16383                 # per NUMA socket
     rx_descriptors: int = 2048         # as many as AF_XDP's driver recommends
