@@ -7,7 +7,7 @@ from cython_core.proxy.conntable cimport (
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S, Cookie, cookie_from_mac
 from cython_core.proxy.counters cimport (
     CONN_REOPENED, COOKIE_INVALID, COOKIE_RETRANS, COOKIE_VALID, EARLY_DISPLACED, EARLY_HELD,
-    HALF_OPEN_FULL, NO_CONNECTION, ORIGINATED, RST_OUT_OF_WINDOW, SERVER_NOT_READY,
+    FLAGS_INVALID, HALF_OPEN_FULL, NO_CONNECTION, ORIGINATED, RST_OUT_OF_WINDOW, SERVER_NOT_READY,
     SERVER_SYN_SENT, SYN_RECEIVED, SYNACK_SENT, TABLE_FULL, count,
 )
 from cython_core.proxy.early cimport (
@@ -74,11 +74,14 @@ cdef uint8_t client_stranger(Proxy *proxy, Segment *segment, const Flow *flow,
     cdef HalfOpen *record
     # What is refuted needs no second look: a flood of forged ACKs comes this way.
     if proof.state == PROOF_INVALID or not (
-            is_plain_ack(segment)
+            segment.flags & (TCP_SYN | TCP_ACK) == TCP_ACK
             and activation_takes_cookies(pulse_of(proxy, service), service, proxy.answered_ms,
                                          proxy.now_ms)
             and proof_holds(proof, proxy, segment, flow, service)):
         return unknown_client(proxy, segment, flow, service, digest)
+    # G11: with FIN or RST it opens nothing, and with our cookie it is no older connection's.
+    if not is_plain_ack(segment):
+        return FLAGS_INVALID
     record = half_open_take(proxy.half_open)
     if record == NULL:
         return HALF_OPEN_FULL

@@ -146,11 +146,15 @@ def test_g11_a_syn_with_fin_rst_or_ack_is_dropped(proxy, syn, flags):
     assert (proxy.counters.syn_received, proxy.drops) == (0, {"flags_invalid": 1})
 
 
+@pytest.mark.parametrize("unknown_flow", ["forward", "drop", "reset"])
+@pytest.mark.parametrize("payload", [b"", b"data"])
 @pytest.mark.parametrize("flags", ["FA", "RA", "FRA"])
-def test_g11_a_valid_cookie_with_fin_or_rst_opens_nothing(proxy, syn, flags):
+def test_g11_a_valid_cookie_with_fin_or_rst_opens_nothing(syn, flags, payload, unknown_flow):
+    proxy = Proxy(service(unknown_flow=unknown_flow))
     conn = Connection(proxy, syn).ask()
-    reason = proxy.from_client(replace(conn.ack, flags=flags)).nothing
-    assert proxy.drops == {reason: 1}
+    wrong = replace(conn.ack, flags=flags, payload=payload)
+    assert proxy.from_client(wrong).nothing == "flags_invalid"
+    assert proxy.drops == {"flags_invalid": 1}
     assert (proxy.counters.cookie_valid, proxy.counters.server_syn_sent) == (0, 0)
     assert proxy.gauges.connections == 0
 

@@ -83,8 +83,8 @@ def odd_flags(stand: Stand, family: int) -> Measured:
             taken.append(flags)
     for flags in ("RA", "FA"):
         talk = Talk(stand.raw, stand.raw.open(family))
-        talk.say(SYN, replace(ACK, flags=flags))
-        if talk.server_syn:
+        talk.say(SYN)
+        if talk.say(replace(ACK, flags=flags)):
             taken.append(flags)
     return Measured(f"{' '.join(taken)} taken" if taken else "all dropped", not taken)
 
