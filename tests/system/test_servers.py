@@ -35,6 +35,7 @@ WSCALE_ASSUMED = 7      # of a server that has not been asked for its own
 LARGE_BUFFERS = {"net/ipv4/tcp_rmem": "4096 131072 268435456"}
 MSS = {socket.AF_INET: 1460, socket.AF_INET6: 1440}     # of the lab's 1500 bytes
 SYN_RATE = 40           # a mark that no test passes unless it wants to
+WORD = b"still here"
 RUSH = 10               # connections at once
 
 
@@ -164,14 +165,22 @@ class TestMode:
                  "marks.hold=3s")
         until(lambda: not mode().cookies, seconds=PATIENCE_S, what="a quiet service's mode")
         assert cookies_row(synproxy)[:2] == ["lab", "off"]
+        passed = connect(Peer.ECHOES)
+        assert is_echoed(passed)
         before = proxy.counters()
         until(lambda: connect_all(connect) and mode().cookies, seconds=PATIENCE_S,
               what="the rush to be noticed")
         assert proxy.counters()["syn_passed"] >= before["syn_passed"] + SYN_RATE - 1
         assert mode().cookies_age.ToMilliseconds() < PATIENCE_S * 1000
         assert cookies_row(synproxy)[:2] == ["lab", "on"]
+        proven = connect(Peer.ECHOES)
+        assert is_echoed(proven)
+        assert is_echoed(passed)
         until(lambda: not mode().cookies, seconds=PATIENCE_S, what="the rush to be over")
         assert proxy.counters()["cookies_off"] == before["cookies_off"] + 1
+        assert proxy.counters()["cookie_valid"] > before["cookie_valid"]
+        assert is_echoed(passed)
+        assert is_echoed(proven)
 
 
 def is_told(mode: Mode, cookies: bool) -> bool:
@@ -182,6 +191,11 @@ def connect_all(connect: Connect) -> bool:
     for _ in range(RUSH):
         connect(Peer.ECHOES).close()
     return True
+
+
+def is_echoed(connection: socket.socket) -> bool:
+    connection.sendall(WORD)
+    return connection.recv(len(WORD), socket.MSG_WAITALL) == WORD
 
 
 def cookies_row(synproxy: Synproxy) -> list[str]:
