@@ -33,8 +33,8 @@ def translated(*others):
 
 SYNACK = ("S", "to_client")
 FROM_CLIENT = {
-    "none": by_default(dict([SYNACK], A="to_server", FA="no_connection", R="no_connection",
-                            RA="no_connection")),
+    "none": by_default(dict([SYNACK], A="to_server", FA="flags_invalid", R="no_connection",
+                            RA="flags_invalid")),
     "syn_sent": by_default(dict([SYNACK], A="absorb", FA="server_not_ready", R="absorb",
                                 RA="absorb")),
     "established": by_default(translated(SYNACK)),
