@@ -165,9 +165,9 @@ class TestMode:
                  "marks.hold=3s")
         until(lambda: not mode().cookies, seconds=PATIENCE_S, what="a quiet service's mode")
         assert cookies_row(synproxy)[:2] == ["lab", "off"]
+        before = proxy.counters()
         passed = connect(Peer.ECHOES)
         assert is_echoed(passed)
-        before = proxy.counters()
         until(lambda: connect_all(connect) and mode().cookies, seconds=PATIENCE_S,
               what="the rush to be noticed")
         assert proxy.counters()["syn_passed"] >= before["syn_passed"] + SYN_RATE - 1
