@@ -1,9 +1,9 @@
 """Doors to who owns a flow, beside DPDK's own Toeplitz hash; not in the image."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
 
 from cython_core.dataplane cimport Dataplane
+from cython_core.dpdk.connections cimport flow_set
 from cython_core.dpdk.owners cimport RSS_KEY_WORD, Owners, owner_of, rss_hash
 from cython_core.dpdk.rss cimport rss_own
 from cython_core.dpdk.thash cimport rte_softrss
@@ -45,11 +45,3 @@ def toeplitz(bytes key, bytes said):
     for i in range(count):
         words[i] = load32(taken + 4 * i)
     return rte_softrss(words, count, key)
-
-
-cdef int flow_set(Flow *key, flow) except -1:
-    cdef bytes client, server
-    client, key.client_port, server, key.server_port = flow
-    memcpy(key.client_address, <const uint8_t *>client, 16)
-    memcpy(key.server_address, <const uint8_t *>server, 16)
-    return 0

@@ -318,7 +318,7 @@ cdef uint32_t burst_judge(Burst *burst, const Proxy *proxy, uint32_t asked,
         cookie_of_ack(&cookie, segment)
         if cookie_agrees(&cookie, burst.mac[n], lane.bits):
             lane.proof.state = PROOF_VALID
-            cookie_read(&cookie, lane.bits, segment.family, &lane.proof.offer)
+            cookie_read(lane.bits, segment.family, &lane.proof.offer)
         elif segment.payload_bytes > 0 or probe:
             lane.proof.state = PROOF_INVALID
         else:

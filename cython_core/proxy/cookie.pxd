@@ -200,8 +200,7 @@ cdef inline uint32_t cookie_named(const Cookie *cookie, bint timestamps, const S
 
 cdef uint32_t cookie_named_row(const Cookie *cookie, const Service *service,
                                const CookieKeys *keys) noexcept nogil
-cdef void cookie_read(const Cookie *cookie, uint32_t bits, uint8_t family,
-                      Offer *offer) noexcept nogil
+cdef void cookie_read(uint32_t bits, uint8_t family, Offer *offer) noexcept nogil
 
 # The key of the epoch that `bits` name.
 cdef inline const SipKey *cookie_key_of(const CookieKeys *keys, uint32_t bits) noexcept nogil:

@@ -127,8 +127,7 @@ cdef uint32_t cookie_named_row(const Cookie *cookie, const Service *service,
     return at | parity << BITS_PARITY_AT | announced << BITS_WSCALE_AT
 
 
-cdef void cookie_read(const Cookie *cookie, uint32_t bits, uint8_t family,
-                      Offer *offer) noexcept nogil:
+cdef void cookie_read(uint32_t bits, uint8_t family, Offer *offer) noexcept nogil:
     if bits >> BITS_TIMESTAMPS_AT & 1:
         word_read(bits, offer)
     else:
@@ -144,7 +143,7 @@ cdef bint cookie_check(const Cookie *cookie, bint timestamps, const Flow *flow, 
     cookie_words(words, 1, flow, isn, service.tag, bits)
     if not cookie_agrees(cookie, siphash_words(words, cookie_key_of(keys, bits)), bits):
         return False
-    cookie_read(cookie, bits, family, offer)
+    cookie_read(bits, family, offer)
     return True
 
 
