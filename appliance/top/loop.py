@@ -58,7 +58,8 @@ def top_run(channel: grpc.Channel, first: api.GetStatsResponse, interval_s: floa
     with terminal.taken(), Asker(channel, interval_s, heard):
         while not top.view.ended and last is None:
             top.take_answers()
-            top.draw(console, *terminal.size())
+            with terminal.whole():
+                top.draw(console, *terminal.size())
             for event in terminal.events():
                 if event is signal.SIGINT:
                     top.view.ended = True

@@ -20,6 +20,9 @@ from appliance.top.keys import Keys
 _ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _SIGNALS = (signal.SIGINT, *_ENDS, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
 _WOKEN = b"\0"      # no signal's number
+# DEC private mode 2026, synchronized output: a terminal that knows it shows nothing between them;
+# one that doesn't passes over both.
+_HELD, _SHOWN = "\x1b[?2026h", "\x1b[?2026l"
 
 
 class Terminal:
@@ -49,6 +52,14 @@ class Terminal:
             signal.set_wakeup_fd(former)
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """What is written meanwhile is shown at once, no half of it before."""
+        self._console.file.write(_HELD)
+        yield
+        self._console.file.write(_SHOWN)
+        self._console.file.flush()
 
     def wake(self) -> None:
         """Ends the wait of `events`; from any thread."""

@@ -14,6 +14,7 @@ import pyte
 import pytest
 
 WITHIN_S = 20
+HELD, SHOWN = b"\x1b[?2026h", b"\x1b[?2026l"       # DEC private mode 2026, synchronized output
 
 
 class PtyScreen:
@@ -27,6 +28,7 @@ class PtyScreen:
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self.written = b""
+        self._held = b""
         self._set_size(columns, lines)
         self.before = termios.tcgetattr(self.terminal)
         # setsid makes it the controlling terminal, whose Ctrl-C and new size are signals.
@@ -98,7 +100,19 @@ class PtyScreen:
         if select.select([self._master], [], [], patience_s)[0]:
             some = os.read(self._master, 65536)
             self.written += some
-            self._stream.feed(some)
+            self._show(some)
+
+    def _show(self, some: bytes) -> None:
+        """Holds back what a program says is unfinished, as terminals do."""
+        some = self._held + some
+        begun = some.rfind(HELD)
+        if begun < 0:
+            begun = next((len(some) - n for n in range(len(HELD) - 1, 0, -1)
+                          if some.endswith(HELD[:n])), len(some))
+        elif SHOWN in some[begun:]:
+            begun = len(some)
+        self._stream.feed(some[:begun])
+        self._held = some[begun:]
 
     def _set_size(self, columns: int, lines: int) -> None:
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))

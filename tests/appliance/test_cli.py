@@ -192,10 +192,9 @@ def dropped(result):
 
 
 def process(daemon, *arguments, **how):
-    # Whoever runs the tests in the background of a script has Ctrl-C ignored.
     return subprocess.Popen(
-        ["env", "--default-signal=INT", sys.executable, "-P", "-m", "appliance.cli.main",
-         "--address", daemon.address, *arguments],
+        [sys.executable, "-P", "-m", "appliance.cli.main", "--address", daemon.address,
+         *arguments],
         stderr=subprocess.PIPE, text=True, **how,
     )
 

@@ -23,11 +23,7 @@ WATCHING = [
 ]
 
 
-# Whoever runs the tests in the background of a script has it ignored.
-NOT_IGNORED = ("env", "--default-signal=INT")
-
-
-def begun(daemon, arguments, before=NOT_IGNORED):
+def begun(daemon, arguments, before=()):
     return subprocess.Popen(
         [*before, sys.executable, "-P", "-m", "appliance.cli.main", "--address", daemon.address,
          *arguments],

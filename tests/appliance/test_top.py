@@ -250,8 +250,7 @@ def test_the_real_daemon_is_shown_and_shown_again_after_a_restart(configure, sta
     config = configure()
     daemon = start(config)
     with PtyScreen(top(daemon.address), 100, 30) as screen:
-        screen.until(QUIET)
-        assert "net_ring0" in "\n".join(screen.lines)
+        assert "net_ring0" in "\n".join(screen.until(QUIET))
         daemon.stop()
         screen.until("No answer since ")
         start(config)
