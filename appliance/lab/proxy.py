@@ -29,9 +29,8 @@ HEAD = """\
 ports:
   client: {{{client}}}
   server: {{{server}}}
-  {descriptors}
-workers: {{lcores: [{worker}], control_lcore: 0}}
-memory: {{hugepages: false, size_mib: 256, buffers: {buffers}}}
+{descriptors}workers: {{lcores: [{worker}], control_lcore: 0}}
+memory: {{hugepages: false, size_mib: 256{buffers}}}
 limits: {{connections: 131072, half_open: 4096, services: 16384}}
 eal: {{file_prefix: synlab-{id}}}
 management: {{address: "{address}"{more}}}
@@ -51,11 +50,11 @@ services:
 @dataclass(frozen=True)
 class PortSettings:
     """What a measurement may have otherwise than by default; `arguments` are those of DPDK's driver
-    besides the interface."""
+    besides the interface, none leaves a number to the product's default."""
 
     arguments: str = ""
-    descriptors: int = 1024
-    buffers: int = 16383
+    descriptors: int | None = None
+    buffers: int | None = None
 
 
 DEFAULTS = PortSettings()
@@ -76,9 +75,10 @@ class Proxy(AbstractContextManager["Proxy"]):
         self.file = lab.directory / f"{name}.yaml"
         self.file.write_text(HEAD.format(
             client=port(driver, 0, "client", settings), server=port(driver, 1, "server", settings),
-            descriptors=f"rx_descriptors: {settings.descriptors}\n"
-                        f"  tx_descriptors: {settings.descriptors}",
-            buffers=settings.buffers, id=lab.id, address=self.address, worker=WORKER_LCORE,
+            descriptors="".join(f"  {way}_descriptors: {settings.descriptors}\n"
+                                for way in ("rx", "tx") if settings.descriptors),
+            buffers=f", buffers: {settings.buffers}" if settings.buffers else "",
+            id=lab.id, address=self.address, worker=WORKER_LCORE,
             more="".join(f', {key}: "{value}"' for key, value in asked.items() if value))
             + services)
 

@@ -40,7 +40,7 @@ class Settings:
     services: int = 4096               # slots; 1 KiB of counters each, of each worker
     servers: int = 4096                # whose options are kept, 34 bytes each; a power of two
     early_segments: int = 1024         # client segments of 2 KiB that wait for their server
-    mbufs: int = 16383                 # per NUMA socket
+    mbufs: int = 32767                 # per NUMA socket; a power of two less one
     rx_descriptors: int = 2048         # as many as AF_XDP's driver recommends
     tx_descriptors: int = 1024
     eal_log_level: str = "warning"     # EAL's own words: emergency .. debug
