@@ -49,8 +49,8 @@ services:
 
 @dataclass(frozen=True)
 class PortSettings:
-    """What a measurement may have otherwise than by default; `arguments` are those of DPDK's driver
-    besides the interface, none leaves a number to the product's default."""
+    """What a measurement may have otherwise than by the product's default, which a number has where
+    it is None; `arguments` are those of DPDK's driver besides the interface."""
 
     arguments: str = ""
     descriptors: int | None = None

@@ -57,9 +57,12 @@ class Terminal:
     def whole(self) -> Iterator[None]:
         """What is written meanwhile is shown at once, no half of it before."""
         self._console.file.write(_HELD)
-        yield
-        self._console.file.write(_SHOWN)
-        self._console.file.flush()
+        try:
+            yield
+        finally:
+            with suppress(OSError):     # the terminal has gone
+                self._console.file.write(_SHOWN)
+                self._console.file.flush()
 
     def wake(self) -> None:
         """Ends the wait of `events`; from any thread."""
