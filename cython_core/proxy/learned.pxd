@@ -5,7 +5,7 @@ that no reader ever sees half of two answers; an entry is entered once and stays
 own answer to a proven client enters one, so the table can't be filled from outside.  A server that
 finds no place near its own isn't kept; its clients are told what most can do.  When the server said
 so stands beside the word, for whoever lists them; no SYN looks there.  Nor does one at the entries,
-where no tag is the server's: all the tags are a few cache lines.
+where no tag is the server's.
 
     | mss 16 | wscale 4 | SACK 1 | timestamps 1 | known 1 | ECN 1
     | epoch of ECN's absence 8 | epoch of timestamps' absence 16 |
@@ -20,7 +20,7 @@ from cython_core.wire.byteorder cimport load64_raw
 from cython_core.wire.segment cimport Segment
 
 cdef enum:
-    LEARNED_PROBES = 8          # slots looked at for one server
+    LEARNED_PROBES = 32         # slots looked at for one server; their tags are a cache line
     LEARNED_MSS_AT = 0          # where the fields of the drawing begin
     LEARNED_WSCALE_AT = 16
     LEARNED_SACK_AT = 20
@@ -75,11 +75,13 @@ cdef extern from *:
 cdef uint64_t learned_bytes(uint32_t slots) noexcept nogil
 cdef Learned *learned_init(void *block, uint32_t slots) noexcept nogil
 
-# Slot and tag of a server are bits of it.  The keys are those of servers that have answered, so
-# that this needs no secret.
+# Slot and tag of a server are bits of it.  A product's bit depends on those below it alone, so the
+# last byte of an address, which is the highest here, comes down before it is multiplied again.  The
+# keys are those of servers that have answered, so that this needs no secret.
 cdef inline uint64_t learned_hash(const uint8_t *address, uint16_t port) noexcept nogil:
     cdef uint64_t mixed = load64_raw(address) ^ load64_raw(address + 8) ^ <uint64_t>port << 16
-    return mixed * <uint64_t>0x9E3779B97F4A7C15
+    mixed *= <uint64_t>0x9E3779B97F4A7C15
+    return (mixed ^ mixed >> 32) * <uint64_t>0x9E3779B97F4A7C15
 
 cdef inline uint32_t learned_slot(uint64_t hash) noexcept nogil:
     return <uint32_t>(hash >> 40)

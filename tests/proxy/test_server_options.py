@@ -1,5 +1,6 @@
 """Servers with other options than were announced (G14): translated, learned, announced right."""
 
+from ipaddress import ip_address
 from itertools import pairwise
 
 import pytest
@@ -62,9 +63,20 @@ def test_servers_beyond_the_limit_are_served_and_not_kept(ts_syn):
     assert announced == [2] * 8 + [7] * 2
 
 
-def test_each_server_is_kept_where_there_are_half_as_many_as_places(ts_syn):
-    proxy = Proxy(service(auto=True, ports=[(80, 65535)]), servers=4096)
-    for syn in several(ts_syn, 2048):
+HALF_OF_THEM = {
+    "ports of one address": lambda syn, at: replace(syn, dport=80 + at),
+    "addresses of a network": lambda syn, at: replace(
+        syn, destination=str(ip_address(syn.destination) + at)),
+    "addresses far apart, on two ports": lambda syn, at: replace(
+        syn, destination=str(ip_address(syn.destination) + at // 2 * 256), dport=80 + at % 2),
+}
+
+
+@pytest.mark.parametrize("server", HALF_OF_THEM.values(), ids=HALF_OF_THEM)
+def test_each_server_is_kept_where_there_are_half_as_many_as_places(ts_syn, server):
+    proxy = Proxy(service(auto=True, prefixes=("10.0.0.0/8", "fd00::/64"), ports=[(80, 65535)]),
+                  servers=4096)
+    for syn in (server(replace(ts_syn, sport=ts_syn.sport + at), at) for at in range(2048)):
         conn = Connection(proxy, syn, wscale=2).establish()
         proxy.from_client(conn.client(flags="R"))
     assert proxy.counters.options_not_kept == 0
