@@ -1,14 +1,17 @@
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from cython_core.dpdk.owners cimport owner_of
 from cython_core.dpdk.rte cimport rte_ring_dequeue_burst, rte_ring_enqueue_burst
 from cython_core.proxy.burst cimport BURST_FRAMES, Burst, lanes_take_out
-from cython_core.proxy.counters cimport NO_BUFFER, RECEIVED, count
+from cython_core.proxy.counters cimport INBOX_FULL, RECEIVED, count
+from cython_core.proxy.events cimport event_note_segment
+from cython_core.proxy.synproxy cimport Proxy
 
 
 cdef void steer(Worker *worker, uint32_t side) noexcept nogil:
     cdef Burst *burst = &worker.burst
     cdef uint8_t owner[BURST_FRAMES]
+    cdef uint32_t row[BURST_FRAMES]     # of the frame's service
     cdef uint64_t away = 0              # frames, by bit
     cdef uint32_t i, at
     for i in range(burst.lanes):
@@ -16,15 +19,16 @@ cdef void steer(Worker *worker, uint32_t side) noexcept nogil:
             continue
         at = burst.lane[i].at
         owner[at] = <uint8_t>owner_of(worker.owners, burst.digest[i], &burst.lane[i].flow)
+        row[at] = burst.lane[i].service.row
         away |= <uint64_t>(owner[at] != worker.index) << at
     if away:
         lanes_take_out(burst, away)
-        hand_over(worker, side, away, owner)
+        hand_over(worker, side, away, owner, row)
 
 
 # All that go to one owner go at once.
 cdef void hand_over(Worker *worker, uint32_t side, uint64_t away,
-                    const uint8_t *owner) noexcept nogil:
+                    const uint8_t *owner, const uint32_t *row) noexcept nogil:
     cdef void *frames[BURST_FRAMES]
     cdef uint32_t places[BURST_FRAMES]
     cdef uint32_t first = 0
@@ -39,21 +43,28 @@ cdef void hand_over(Worker *worker, uint32_t side, uint64_t away,
                 places[n] = at
                 away ^= <uint64_t>1 << at
                 n += 1
-        give(worker, worker.peer[owner[places[0]]], side, frames, places, n)
+        give(worker, worker.peer[owner[places[0]]], side, frames, places, n, row)
 
 
 cdef void give(Worker *worker, Worker *owner, uint32_t side, void **frames,
-               const uint32_t *places, uint32_t n) noexcept nogil:
+               const uint32_t *places, uint32_t n, const uint32_t *row) noexcept nogil:
     cdef uint32_t taken = rte_ring_enqueue_burst(owner.inlet[side].inbox, frames, n, NULL)
     cdef uint32_t i
     worker.progress.handed_out += taken
     for i in range(taken, n):
-        worker.burst.verdict[places[i]] = NO_BUFFER
-        count(worker.proxy.rows, 0, RECEIVED)
-        count(worker.proxy.rows, 0, NO_BUFFER)
+        refuse(&worker.proxy, &worker.burst, places[i], row[places[i]])
+
+
+cdef void refuse(Proxy *proxy, Burst *burst, uint32_t at, uint32_t row) noexcept nogil:
+    burst.verdict[at] = INBOX_FULL
+    count(proxy.rows, row, RECEIVED)
+    count(proxy.rows, row, INBOX_FULL)
+    event_note_segment(proxy.events, proxy.now_ns, INBOX_FULL, row, &burst.segment[at],
+                       burst.from_client)
 
 
 cdef void inbox_receive(Worker *worker, uint32_t side) noexcept nogil:
+    worker.burst.handed = True
     worker.burst.count = rte_ring_dequeue_burst(
         worker.inlet[side].inbox, <void **>worker.mbuf, BURST_FRAMES, NULL)
     worker.progress.handed_in += worker.burst.count

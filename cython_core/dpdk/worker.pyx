@@ -90,6 +90,7 @@ cdef void capture_switch(Worker *worker, uint32_t capture) noexcept nogil:
 
 cdef inline void queue_receive(Worker *worker, const Inlet *inlet,
                                uint16_t queue_id) noexcept nogil:
+    worker.burst.handed = False
     worker.burst.count = rte_eth_rx_burst(inlet.port_id, queue_id, worker.mbuf, RECEIVE_FRAMES)
 
 

@@ -40,6 +40,7 @@ cdef struct Lane:
 cdef struct Burst:
     uint32_t count              # frames; the caller sets frame, frame_bytes, room_bytes of each
     bint from_client
+    bint handed                 # over by another worker
     uint32_t lanes
     uint64_t unverified         # bits of the segments whose TCP checksum nobody has seen yet
     Segment segment[BURST_FRAMES]
@@ -64,7 +65,7 @@ cdef void burst_prove(Burst *burst, const Proxy *proxy) noexcept nogil
 cdef void burst_decide(Burst *burst, Proxy *proxy) noexcept nogil
 
 # The lanes whose frames' bits are set in `frames` are none any more: those behind move up, with
-# their digests.
+# their digests, where they have any yet.
 cdef void lanes_take_out(Burst *burst, uint64_t frames) noexcept nogil
 
 # All stages.  Afterwards every frame has a verdict, has been counted once as received and

@@ -15,7 +15,7 @@ from cython_core.proxy.counters cimport (
 from cython_core.proxy.events cimport event_note_segment
 from cython_core.proxy.from_client cimport client_segment
 from cython_core.proxy.learned cimport learned_read
-from cython_core.proxy.opening cimport client_syn, is_plain_ack
+from cython_core.proxy.opening cimport client_syn
 from cython_core.proxy.proof cimport (
     PROOF_INVALID, PROOF_OPEN, PROOF_VALID, cookie_of_ack,
 )
@@ -34,7 +34,7 @@ from cython_core.wire.icmp cimport icmp_is_hard, icmp_parse_quote, icmp_rewrite_
 from cython_core.wire.seq cimport seq_within
 from cython_core.wire.segment cimport (
     FAULT_EXTENSION_MALFORMED, KIND_FRAGMENT, KIND_ICMP_ERROR, KIND_MALFORMED, KIND_TCP, TCP_ACK,
-    TCP_FIN, TCP_RST, TCP_SYN, segment_flow, segment_parse,
+    TCP_FIN, TCP_RST, TCP_SYN, segment_flow, segment_is_plain_ack, segment_parse,
 )
 from cython_core.wire.siphash cimport SIPHASH_WORDS, SipKey
 
@@ -207,8 +207,8 @@ cdef void burst_hash(Burst *burst, Proxy *proxy) noexcept nogil:
     for i in range(burst.lanes):
         lane = &burst.lane[i]
         segment = &burst.segment[lane.at]
-        lane.syn = burst.from_client and is_syn(segment) and activation_syn(
-            pulse_of(proxy, lane.service), lane.service, proxy.rows, proxy.now_ms)
+        lane.syn = (burst.from_client and is_syn(segment)
+                    and meets_cookie(burst, proxy, lane.service))
         if lane.syn:
             learned = learned_read(proxy.learned, segment.destination, segment.dport)
             cookie_offer(&lane.offer, segment, lane.service, learned, &proxy.keys)
@@ -228,6 +228,15 @@ cdef void burst_hash(Burst *burst, Proxy *proxy) noexcept nogil:
 cdef inline bint is_syn(const Segment *segment) noexcept nogil:
     return (segment.kind == KIND_TCP
             and segment.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK) == TCP_SYN)
+
+
+# What is handed over here has been noted where it came in.
+cdef inline bint meets_cookie(const Burst *burst, Proxy *proxy,
+                              const Service *service) noexcept nogil:
+    cdef Pulse *pulse = pulse_of(proxy, service)
+    if burst.handed:
+        return pulse.guarded and not service.refusing
+    return activation_syn(pulse, service, proxy.rows, proxy.now_ms)
 
 
 cdef void burst_match(Burst *burst, const Proxy *proxy) noexcept nogil:
@@ -272,10 +281,10 @@ cdef void burst_prove(Burst *burst, const Proxy *proxy) noexcept nogil:
 cdef inline bint is_to_prove(const Proxy *proxy, const Segment *segment,
                              const Lane *lane) noexcept nogil:
     cdef const Pulse *pulse
-    if lane.syn or segment.kind != KIND_TCP or not is_plain_ack(segment):
+    if lane.syn or segment.kind != KIND_TCP or segment.flags & (TCP_SYN | TCP_ACK) != TCP_ACK:
         return False
     if lane.candidate != NULL:
-        return lane.candidate.state >= STATE_TIME_WAIT
+        return lane.candidate.state >= STATE_TIME_WAIT and segment_is_plain_ack(segment)
     pulse = pulse_of(proxy, lane.service)
     __builtin_prefetch(pulse)           # for proxy/unknown, if it proves nothing
     return activation_takes_cookies(pulse, lane.service, proxy.answered_ms, proxy.now_ms)
@@ -319,7 +328,7 @@ cdef uint32_t burst_judge(Burst *burst, const Proxy *proxy, uint32_t asked,
         if cookie_agrees(&cookie, burst.mac[n], lane.bits):
             lane.proof.state = PROOF_VALID
             cookie_read(lane.bits, segment.family, &lane.proof.offer)
-        elif segment.payload_bytes > 0 or probe:
+        elif probe or segment.payload_bytes > 0 or not segment_is_plain_ack(segment):
             lane.proof.state = PROOF_INVALID
         else:
             asked_move(burst, n, left)

@@ -47,6 +47,7 @@ cpdef enum Counter:
     TABLE_FULL
     HALF_OPEN_FULL
     NO_BUFFER
+    INBOX_FULL
     # The other fate of frames.
     BRIDGED
     # The handshake with the client.
@@ -98,7 +99,8 @@ cdef enum:
 
 
 # What a worker has for a service, on cache lines.  The pulse's last eight bytes and the counters'
-# first seven share one, which is all that a SYN, a forged ACK or a translated segment asks for.
+# first seven share one, which is all that a SYN or a translated segment asks for, and a forged ACK
+# where what is unknown is dropped.
 cdef struct Row:
     Pulse pulse
     uint64_t counters[COUNTERS_ROOM]

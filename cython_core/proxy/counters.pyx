@@ -34,6 +34,7 @@ MEANINGS = {
     Counter.TABLE_FULL: "A valid cookie that found no room in the connection table.",
     Counter.HALF_OPEN_FULL: "A valid cookie while too many servers' answers were awaited.",
     Counter.NO_BUFFER: "A segment that needed a second frame when none was free.",
+    Counter.INBOX_FULL: "A frame for another worker that has more waiting than it keeps up with.",
     Counter.BRIDGED: "Frames passed to the other side untouched, being of no protected service.",
     Counter.COOKIE_VALID: "ACKs that proved their client's address and opened a connection.",
     Counter.COOKIE_RETRANS: "ACKs of a client sent again while its server had not answered.",

@@ -12,14 +12,14 @@ from cython_core.proxy.events cimport event_note
 from cython_core.proxy.half_open cimport HalfOpen
 from cython_core.proxy.handshake cimport Envelope, envelope_reverse, rst_compose
 from cython_core.proxy.links cimport links_find
-from cython_core.proxy.opening cimport client_reopens, is_plain_ack
+from cython_core.proxy.opening cimport client_reopens
 from cython_core.proxy.service cimport snapshot_match
 from cython_core.proxy.synproxy cimport (
     VERDICT_BRIDGE, VERDICT_NONE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, connection_close,
     handshake_end, outbox_peek, outbox_push, pulse_of, sender_reset, server_rst_push,
 )
 from cython_core.proxy.unknown cimport connection_adopt
-from cython_core.wire.segment cimport TCP_ACK, TCP_RST, TCP_SYN
+from cython_core.wire.segment cimport TCP_ACK, TCP_RST, TCP_SYN, segment_is_plain_ack
 from cython_core.wire.siphash cimport SIPHASH_WORDS, siphash_words
 
 
@@ -78,7 +78,7 @@ cdef uint8_t client_deleted(Proxy *proxy, Segment *segment, const Flow *flow,
     cdef uint8_t verdict = VERDICT_NONE
     if segment.flags & (TCP_ACK | TCP_RST) != TCP_ACK:
         return NO_CONNECTION
-    if is_plain_ack(segment) and segment.ack != conn.isn + 1:
+    if segment_is_plain_ack(segment) and segment.ack != conn.isn + 1:
         verdict = client_reopens(proxy, segment, flow, service, conn, proof, VERDICT_NONE)
     if verdict != VERDICT_NONE:
         return verdict

@@ -12,7 +12,7 @@ from cython_core.proxy.deletion cimport client_deleted
 from cython_core.proxy.early cimport EarlySegment, early_first, early_pop
 from cython_core.proxy.half_open cimport HalfOpen
 from cython_core.proxy.opening cimport (
-    client_refused, client_reopens, client_stranger, client_while_server_awaited, is_plain_ack,
+    client_refused, client_reopens, client_stranger, client_while_server_awaited,
 )
 from cython_core.proxy.seqadj cimport seqadj_to_server
 from cython_core.proxy.supply cimport supply_to_server
@@ -21,7 +21,9 @@ from cython_core.proxy.synproxy cimport (
     outbox_peek, outbox_push, window_log2,
 )
 from cython_core.proxy.unknown cimport connection_pass
-from cython_core.wire.segment cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, segment_parse
+from cython_core.wire.segment cimport (
+    TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, segment_is_plain_ack, segment_parse,
+)
 from cython_core.wire.seq cimport seq_lt, seq_max, seq_within
 
 cdef enum:
@@ -66,7 +68,8 @@ cdef uint8_t client_passes(Proxy *proxy, Segment *segment, const Flow *flow,
                            const Service *service, Connection *conn,
                            Proof *proof) noexcept nogil:
     cdef uint8_t verdict
-    if is_plain_ack(segment) and (conn.state >= STATE_TIME_WAIT or ack_leaps(segment, conn)):
+    if segment_is_plain_ack(segment) and (
+            conn.state >= STATE_TIME_WAIT or ack_leaps(segment, conn)):
         verdict = client_reopens(proxy, segment, flow, service, conn, proof, VERDICT_BRIDGE)
         if verdict != VERDICT_BRIDGE:
             return verdict

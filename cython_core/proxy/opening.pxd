@@ -16,10 +16,7 @@ from cython_core.proxy.cookie cimport Offer
 from cython_core.proxy.proof cimport Proof
 from cython_core.proxy.service cimport Service
 from cython_core.proxy.synproxy cimport Proxy
-from cython_core.wire.segment cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, Flow, Segment
-
-cdef inline bint is_plain_ack(const Segment *segment) noexcept nogil:
-    return segment.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK) == TCP_ACK
+from cython_core.wire.segment cimport Flow, Segment
 
 # Turn a SYN into its SYN-ACK.  `offer` is cookie_offer's, `bits` cookie_bits' in the current
 # epoch, `mac` the digest over both.

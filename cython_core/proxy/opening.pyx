@@ -29,7 +29,9 @@ from cython_core.proxy.synproxy cimport (
     server_syn_compose,
 )
 from cython_core.proxy.unknown cimport unknown_client
-from cython_core.wire.segment cimport TCP_ECE, segment_length
+from cython_core.wire.segment cimport (
+    TCP_ACK, TCP_ECE, TCP_FIN, TCP_RST, TCP_SYN, segment_is_plain_ack, segment_length,
+)
 from cython_core.wire.seq cimport seq_max, seq_within
 
 cdef enum:
@@ -80,7 +82,7 @@ cdef uint8_t client_stranger(Proxy *proxy, Segment *segment, const Flow *flow,
             and proof_holds(proof, proxy, segment, flow, service)):
         return unknown_client(proxy, segment, flow, service, digest)
     # G11: with FIN or RST it opens nothing, and with our cookie it is no older connection's.
-    if not is_plain_ack(segment):
+    if not segment_is_plain_ack(segment):
         return FLAGS_INVALID
     record = half_open_take(proxy.half_open)
     if record == NULL:
@@ -198,7 +200,7 @@ cdef uint8_t client_reopens(Proxy *proxy, Segment *segment, const Flow *flow,
                             uint8_t otherwise) noexcept nogil:
     cdef HalfOpen *record
     cdef Envelope envelope
-    if (not is_plain_ack(segment) or superseded_has(proxy.superseded, flow, segment.ack - 1)
+    if (not segment_is_plain_ack(segment) or superseded_has(proxy.superseded, flow, segment.ack - 1)
             or not proof_holds(proof, proxy, segment, flow, service)):
         return otherwise
     if conn.state == STATE_SYN_SENT:

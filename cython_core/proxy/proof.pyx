@@ -1,5 +1,5 @@
 from cython_core.proxy.cookie cimport cookie_check
-from cython_core.proxy.opening cimport is_plain_ack
+from cython_core.wire.segment cimport segment_is_plain_ack
 
 
 cdef void proof_ask(Proof *proof, const Proxy *proxy, const Segment *segment, const Flow *flow,
@@ -13,7 +13,7 @@ cdef void proof_ask(Proof *proof, const Proxy *proxy, const Segment *segment, co
                     &proxy.keys, &proof.offer):
         return
     proof.client_isn = segment.seq
-    if segment.payload_bytes == 0 and is_plain_ack(segment) and cookie_check(
+    if segment.payload_bytes == 0 and segment_is_plain_ack(segment) and cookie_check(
             &cookie, timestamps, flow, segment.family, proof.client_isn, service, &proxy.keys,
             &proof.offer):
         return

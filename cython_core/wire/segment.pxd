@@ -114,6 +114,10 @@ cdef SegmentsVerify segments_verify(uint32_t width) noexcept nogil
 cdef inline bint segment_takes_ecn(const Segment *segment) noexcept nogil:
     return segment.flags & (TCP_ECE | TCP_CWR) == TCP_ECE
 
+# ACK alone, of the flags that open or end.
+cdef inline bint segment_is_plain_ack(const Segment *segment) noexcept nogil:
+    return segment.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK) == TCP_ACK
+
 # SEG.LEN of RFC 9293 §3.3.1: payload, and one each for SYN and FIN.
 cdef inline uint32_t segment_length(const Segment *segment) noexcept nogil:
     return (<uint32_t>segment.payload_bytes + ((segment.flags & TCP_SYN) >> 1)

@@ -173,7 +173,7 @@ def run_of(course: Course, began, ended) -> Run:
               for (before, _), (after, _) in zip(began, ended, strict=True)]
     met = [sum(counters[fate] for fate in course.fate) for counters in gained]
     received = sum(counters["received"] for counters in gained)
-    lost = sum(counters["no_buffer"] + counters["tx_full"] for counters in gained)
+    lost = sum(counters["inbox_full"] + counters["tx_full"] for counters in gained)
     # A worker's counters are read while it works.
     if abs(sum(met) + lost - received) > received / 1000:
         raise RuntimeError(f"not all frames met {' or '.join(course.fate)}: {gained}")

@@ -66,6 +66,18 @@ def test_more_queues_than_workers_and_more_workers_than_queues(plane, tmp_path, 
     assert handed_over(told) == sum(state["handed_in"] for state in told.states)
 
 
+def test_a_syn_that_is_handed_over_is_noted_once(plane, tmp_path):
+    """Each of two workers receives half of them, and has half of the mark."""
+    syns = [Segment("10.1.0.9", "10.0.0.2", 2000 + at, 80, flags="S") for at in range(200)]
+    monitored = WEB | {"options": {"activation": "monitor", "syn_rate_mark": 250}}
+    told = plane(services=((monitored,),), received=len(syns), **lcores(2),
+                 client_port=queues(tmp_path, "client", in_turn(syns, 2)),
+                 server_port=queues(tmp_path, "server", [[], []]))
+    assert told.counters.syn_passed == len(syns)
+    assert 0 < handed_over(told) < len(syns)
+    assert told.counters.cookies_on == 0
+
+
 @pytest.mark.parametrize("workers", [2, 3])
 def test_nothing_is_handed_over_where_both_ports_spread_by_the_hash(plane, tmp_path, workers):
     told = plane(services=((WEB,),), received=2 * FLOWS, rss=(BUCKETS, workers), **lcores(workers),
