@@ -96,7 +96,7 @@ cdef inline bint activation_passes(const Pulse *pulse, const Service *service,
 
 # One of unknown_rate segments a second, a second's worth at once at most.  False: none is left.
 cdef bint activation_take_unknown(Pulse *pulse, const Service *service,
-                                  uint64_t now_ms) noexcept nogil
+                                  uint64_t now_ns) noexcept nogil
 
 # One more connection of the service, met by that sweep of the table.
 cdef inline void activation_count_connection(Pulse *pulse, uint32_t sweep) noexcept nogil:

@@ -7,6 +7,7 @@ from cython_core.wire.cache cimport CACHE_LINE_BYTES
 cdef enum:
     SHARED_BYTES = 8            # of a pulse, on the line of the first counters
     MS_PER_S = 1000
+    NS_PER_S = 1000000000
     FORGET_SHIFT = 5            # `unanswered` loses 1/32 a second
     FORGET_SECONDS_MAX = 256    # behind these nothing is left of any
 
@@ -93,21 +94,16 @@ cdef void activation_note_adoption(Pulse *pulse) noexcept nogil:
         pulse.unanswered -= 1
 
 
+# One takes whole nanoseconds, rounded down: at 100,000 a second that lets none too many through.
 cdef bint activation_take_unknown(Pulse *pulse, const Service *service,
-                                  uint64_t now_ms) noexcept nogil:
-    cdef uint64_t passed_ms = now_ms - pulse.unknown_ms
-    cdef uint64_t grown, spare
-    if passed_ms > MS_PER_S:
-        passed_ms = MS_PER_S
-    grown = passed_ms * service.unknown_rate // MS_PER_S
-    if grown > 0:
-        # What is left of the time counts next time.
-        spare = passed_ms * service.unknown_rate % MS_PER_S
-        pulse.unknown_ms = now_ms - spare // service.unknown_rate
-        grown += pulse.unknown_tokens
-        pulse.unknown_tokens = <uint32_t>(
-            grown if grown < service.unknown_rate else service.unknown_rate)
-    if pulse.unknown_tokens == 0:
+                                  uint64_t now_ns) noexcept nogil:
+    cdef uint64_t spent = pulse.unknown_spent_ns
+    if service.unknown_rate == 0:
         return False
-    pulse.unknown_tokens -= 1
+    if spent + NS_PER_S < now_ns:
+        spent = now_ns - NS_PER_S
+    spent += <uint32_t>NS_PER_S // service.unknown_rate
+    if spent > now_ns:
+        return False
+    pulse.unknown_spent_ns = spent
     return True

@@ -9,7 +9,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 cdef struct Pulse:
     uint64_t active_until_ms    # the marks have been low by then
     uint64_t switched_ms        # when cookies went on or off last
-    uint64_t unknown_ms         # when `unknown_tokens` grew last, less what counts next time
+    uint64_t unknown_spent_ns   # what `unknown_rate` had allowed by then is spent
     uint32_t second             # since 1970, of `syns`
     uint32_t syns               # in that second
     uint32_t syn_rate           # of the second before
@@ -17,7 +17,6 @@ cdef struct Pulse:
     # second, since a server holds on to one for about a minute (RFC 9293 §3.8.3's R2 for SYNs is
     # three).
     uint32_t unanswered
-    uint32_t unknown_tokens
     # Connections of the service in the worker's table, counted as the sweep comes by.
     uint32_t sweep              # the sweep that `counting` belongs to
     uint32_t counting

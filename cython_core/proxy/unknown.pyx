@@ -33,7 +33,7 @@ cdef uint8_t unknown_client(Proxy *proxy, Segment *segment, const Flow *flow,
     if policy == UNKNOWN_DROP or (policy == UNKNOWN_RESET_IT and segment.flags & TCP_RST):
         return (<uint8_t>NO_CONNECTION if segment.flags & (TCP_RST | TCP_FIN)
                 else <uint8_t>COOKIE_INVALID)
-    if pulse.guarded and not activation_take_unknown(pulse, service, proxy.now_ms):
+    if pulse.guarded and not activation_take_unknown(pulse, service, proxy.now_ns):
         return UNKNOWN_RATE
     if (segment.flags & (TCP_RST | TCP_ACK) == TCP_ACK
             and activation_takes_cookies(pulse, service, proxy.answered_ms, proxy.now_ms)):

@@ -93,6 +93,18 @@ def test_a_flood_of_acks_passes_at_the_bounded_rate(old):
     assert proxy.gauges.connections == 0
 
 
+@pytest.mark.parametrize("rate", [3, 700, 1999, 3334])
+def test_all_that_the_rate_allows_passes_however_often_it_is_asked(old, rate):
+    proxy = Proxy(service(unknown_flow="forward", unknown_rate=rate))
+    milliseconds = 2000
+    for port in range(1, 8 * milliseconds, 8):
+        for again in range(8):
+            proxy.from_client(replace(old, sport=port + again))
+        proxy.clock.advance(0.001)
+    assert proxy.counters.unknown_forwarded == pytest.approx(
+        rate * (1 + (milliseconds - 1) / 1000), abs=1), "a second's worth at once, then as it comes"
+
+
 def test_an_adopted_connection_is_not_slowed_by_a_flood(old):
     proxy = Proxy(service(unknown_flow="forward", unknown_rate=1))
     proxy.from_server(reply(old))
