@@ -23,6 +23,7 @@ CONNECTION_BYTES = 64
 BUFFER_BYTES = 2304
 EARLY_SEGMENT_BYTES = 2084
 SERVER_BYTES = 34
+SERVICE_BYTES = 1280        # of each worker: counters, and again for what leaves the service
 MIB = 1 << 20
 
 
@@ -32,7 +33,7 @@ def config_violations(config: Config) -> Iterator[Violation]:
     complete(whole)
     yield from _port_violations(config.ports)
     yield from _lcore_violations(whole)
-    yield from _memory_violations(whole.memory, whole.limits)
+    yield from _memory_violations(whole.memory, whole.limits, len(whole.workers.lcores))
     yield from _buffer_violations(whole)
     yield from management_violations(whole.management)
     yield from service_violations(config.services, whole.limits.services)
@@ -64,7 +65,7 @@ def _lcore_violations(config: Config) -> Iterator[Violation]:
         seen.add(lcore)
 
 
-def _memory_violations(memory: Memory, limits: Limits) -> Iterator[Violation]:
+def _memory_violations(memory: Memory, limits: Limits, workers: int) -> Iterator[Violation]:
     if limits.half_open > limits.connections:
         yield Violation(
             "limits.half_open", f"must not exceed limits.connections, {limits.connections}"
@@ -74,18 +75,19 @@ def _memory_violations(memory: Memory, limits: Limits) -> Iterator[Violation]:
         "memory.buffers": memory.buffers * BUFFER_BYTES,
         "limits.early_segments": limits.early_segments * EARLY_SEGMENT_BYTES,
         "limits.servers": limits.servers * SERVER_BYTES,
+        "limits.services": limits.services * SERVICE_BYTES * workers,
     }
     total_mib = -(-sum(needs.values()) // MIB)
     if total_mib > memory.size_mib:
         yield Violation(
             max(needs, key=lambda path: needs[path]),
-            f"connections, buffers, early segments and servers take {total_mib} MiB at least;"
-            f" memory.size_mib is {memory.size_mib}",
+            "connections, buffers, early segments, servers and services take at least"
+            f" {total_mib} MiB; memory.size_mib is {memory.size_mib}",
         )
 
 
 def _buffer_violations(config: Config) -> Iterator[Violation]:
-    # Each worker fills one receive and one transmit queue on both ports.
+    # As many queues as workers, on both ports; what a device has more of, only it knows.
     rings = config.ports.rx_descriptors + config.ports.tx_descriptors
     need = 2 * len(config.workers.lcores) * rings
     if config.memory.buffers < need:

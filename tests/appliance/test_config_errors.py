@@ -254,13 +254,13 @@ ROWS = {
     ),
     "limits above memory": (
         "limits: {connections: 67108864}",
-        "4:23: limits.connections: connections, buffers, early segments and servers take 4171 MiB"
-        " at least; memory.size_mib is 512",
+        "4:23: limits.connections: connections, buffers, early segments, servers and services take"
+        " at least 4176 MiB; memory.size_mib is 512",
     ),
     "buffers above memory": (
         "memory: {buffers: 1000000}",
-        "4:19: memory.buffers: connections, buffers, early segments and servers take 2264 MiB at"
-        " least; memory.size_mib is 512",
+        "4:19: memory.buffers: connections, buffers, early segments, servers and services take"
+        " at least 2269 MiB; memory.size_mib is 512",
     ),
     "too few buffers": (
         "memory: {buffers: 1023}",
