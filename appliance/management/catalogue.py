@@ -17,6 +17,7 @@ from synproxy.v1.service_pb2 import Service, ServiceOptions
 from appliance.config.live import Live, live_make, live_shared, service_own
 from appliance.config.options import effective_options
 from appliance.config.settings import service_spec
+from appliance.management.apply_times import ApplyTimes
 from appliance.management.change import Change, Replacement, Wanted
 from appliance.management.change_errors import NotAcknowledgedError, StaleEtagError
 from appliance.management.changes import Fields, change_note, changes_now
@@ -75,6 +76,7 @@ class Catalogue:
             for name, service in live.services.items()
         }
         self.watchers = Watchers()
+        self.apply_times = ApplyTimes()
         self.history = history or History(Record(Revision(), live, live))
         self.generation = plane.publish(list(self._specs.values()))
         self._published_s = time.monotonic()
@@ -173,8 +175,7 @@ class Catalogue:
             revision = await uncut(self._replace(whole, wanted, changed))
             generation = self.generation
             await self.acknowledged()
-            elapsed_ns = time.monotonic_ns() - began_ns
-            return Replacement(changed, revision, generation, elapsed_ns)
+            return Replacement(changed, revision, generation, self._applied(began_ns))
 
     async def confirm(self, number: int, by: str) -> Revision:
         """Raises what the history defines."""
@@ -238,9 +239,15 @@ class Catalogue:
     def _changed(
         self, wish: Wish, before: Service | None, after: Service | None, generation: int
     ) -> Change:
-        elapsed_ns = time.monotonic_ns() - wish.began_ns if generation else 0
+        elapsed_ns = self._applied(wish.began_ns) if generation else 0
         return Change(before and self._shown(before), after and self._shown(after), generation,
                       elapsed_ns)
+
+    def _applied(self, began_ns: int) -> int:
+        """Nanoseconds since; every worker runs what was asked for then."""
+        elapsed_ns = time.monotonic_ns() - began_ns
+        self.apply_times.note(elapsed_ns)
+        return elapsed_ns
 
     async def _grant_next(self) -> None:
         await self._grant(self._wishes.take())

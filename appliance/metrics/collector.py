@@ -76,6 +76,7 @@ class ReadingCollector(Collector):
         reading = self._reading
         yield from _daemon(reading)
         yield from _configuration(reading.configuration)
+        yield reading.apply_times
         yield from _workers(reading.workers)
         yield from _services(reading.services)
         yield _gauge("leaving_connections", "Connections that outlive their service.", "service",

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from prometheus_client import Metric
+
 from appliance.config_file import FileState
 from appliance.management.catalogue import Catalogue
 from appliance.management.standing import Standing, standing_of
@@ -70,6 +72,7 @@ class Reading:
     ports: Sequence[PortStats]
     mempools: Sequence[MempoolStats]
     configuration: Standing
+    apply_times: Metric
 
 
 class Reader:
@@ -107,6 +110,7 @@ class Reader:
             ports=self._plane.port_stats(),
             mempools=self._plane.mempool_stats(),
             configuration=standing_of(self._catalogue.history, self._file),
+            apply_times=self._catalogue.apply_times.metric(),
         )
 
     async def _services(self) -> list[ServiceReading]:

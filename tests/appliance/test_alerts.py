@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from appliance.management.apply_times import ApplyTimes
 from appliance.management.standing import Standing
 from appliance.metrics.collector import ReadingCollector
 from appliance.metrics.reading import Reading, ServiceReading
@@ -190,7 +191,7 @@ def known_metrics() -> dict[str, set[str]]:
     busy = ServiceReading("web", "auto", True, 1, Counter(dict.fromkeys(COUNTERS, 1)))
     reading = Reading(1.0, 1.0, 1, True, plane.worker_stats(), [busy], Counter(gone=1),
                       plane.port_stats(), plane.mempool_stats(),
-                      Standing(True, 1.0, 1, 0, 1, False, True, True))
+                      Standing(True, 1.0, 1, 0, 1, False, True, True), ApplyTimes().metric())
     return {
         sample.name: {*sample.labels, "instance", "job"}
         for family in ReadingCollector(reading).collect() for sample in family.samples
@@ -201,7 +202,7 @@ KNOWN = known_metrics()
 # What may stand in a query besides.
 WORDS = {
     "sum", "by", "rate", "on", "group_left", "and", "or", "changes", "max", "topk", "min", "time",
-    "label_values", "clamp_min", "count", "without", "unless", "ignoring",
+    "label_values", "clamp_min", "count", "without", "unless", "ignoring", "histogram_quantile",
 }
 # A selector {…}, a grouping's labels, a text, a range, a number, or a name.
 TOKEN = re.compile(

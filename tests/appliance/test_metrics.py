@@ -27,7 +27,7 @@ from .plane import Plane
 
 PROMTOOL = Path(sys.executable).with_name("promtool")       # where `make setup` puts it
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
-LABELS = {"service", "worker", "port", "reason", "mempool", "version", "dpdk"}
+LABELS = {"service", "worker", "port", "reason", "mempool", "version", "dpdk", "le"}
 
 
 class Counting(Plane):
@@ -284,6 +284,17 @@ def test_the_configuration_is_told(served):
     assert (found["synproxy_config_reloads_total",],
             found["synproxy_config_reloads_refused_total",]) == (0, 0)
     assert found["synproxy_config_file_taken_time_seconds",] <= time.time()
+
+
+def test_how_long_changes_took_is_told(served):
+    assert samples(served)["synproxy_config_apply_seconds_count",] == 0
+    live = served.catalogue.live
+    done = served.call(served.catalogue.replace(lambda newest: Wanted(
+        Live(live.defaults, {"web": live.services["web"]}))))
+    found = samples_anew(served)
+    assert found["synproxy_config_apply_seconds_count",] == 1
+    assert found["synproxy_config_apply_seconds_sum",] == pytest.approx(done.elapsed_ns / 1e9)
+    assert found["synproxy_config_apply_seconds_bucket", "+Inf"] == 1
 
 
 def test_a_file_that_was_not_taken_and_a_revision_that_waits_are_told(served):
