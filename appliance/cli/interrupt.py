@@ -34,10 +34,10 @@ def until_ctrl_c(channel: grpc.Channel) -> Iterator[None]:
         signal.signal(signal.SIGINT, former)
         ends.put(True)
 
-    closer = threading.Thread(target=_close_at, args=(ends, channel))
+    closer = threading.Thread(target=_close_at, args=(ends, channel), daemon=True)
     closer.start()
-    signal.signal(signal.SIGINT, note)
     try:
+        signal.signal(signal.SIGINT, note)
         yield
     except (grpc.RpcError, ValueError):     # ValueError: a call on a channel that is closed
         if not interrupted:

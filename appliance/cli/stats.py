@@ -36,7 +36,7 @@ def command(
     """
     if services and not watch:
         raise click.UsageError("--service goes with --watch")
-    with connected(address) as channel, until_ctrl_c(channel):
+    with connected(address) as channel:
         stub = StatsServiceStub(channel)
         if not watch:
             stats = stub.GetStats(api.GetStatsRequest(meanings=output == "table"),
@@ -45,11 +45,12 @@ def command(
             return
         request = api.WatchStatsRequest(services=services)
         request.interval.FromMilliseconds(round(interval * 1000))
-        if output != "table":
-            for sample in stub.WatchStats(request):
-                click.echo(message_text(sample, output))
-        else:
-            _watch(stub, request, zeros)
+        with until_ctrl_c(channel):
+            if output == "table":
+                _watch(stub, request, zeros)
+            else:
+                for sample in stub.WatchStats(request):
+                    click.echo(message_text(sample, output))
 
 
 def _watch(stub: StatsServiceStub, request: api.WatchStatsRequest, zeros: bool) -> None:

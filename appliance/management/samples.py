@@ -105,6 +105,7 @@ def _load(now: WorkerState, then: WorkerState | None, window_s: int) -> Load:
 
 def _shared(loads: Sequence[Load]) -> list[Load]:
     """All workers' loads of one window, each with its share."""
-    kept = [load.frames_per_s - load.handed_out_per_s for load in loads]
+    # A worker's numbers are read one after the other, while it counts on.
+    kept = [max(load.frames_per_s - load.handed_out_per_s, 0.0) for load in loads]
     return [replace(load, share=own / sum(kept)) if sum(kept) else load
             for load, own in zip(loads, kept, strict=True)]

@@ -60,6 +60,7 @@ cdef bint key_set(uint16_t port_id, uint8_t key_bytes, uint64_t hashes) noexcept
     cdef uint8_t[KEY_BYTES_MAX] taken
     cdef rte_eth_rss_conf conf
     cdef uint32_t at
+    memset(&conf, 0, sizeof(conf))      # DPDK 23.11 and later have more fields
     for at in range(key_bytes):
         ours[at] = <uint8_t>(<uint32_t>RSS_KEY_WORD >> (0 if at & 1 else 8))
     conf.rss_key = ours
