@@ -1,22 +1,25 @@
 """Updates of services under a flood, with real clients beside it.
 
     python tests/bench/updates.py [--updates 10000] [--services 10000] [--writers 8]
-                                  [--pps 50000] [--state] [--json FILE]
+                                  [--pps 50000] [--state [FOLDER]] [--json FILE]
 
 Each writer reads one of a few services that all of them change, counts its `unknown_rate` up by
 one and writes it back with the etag that it has read, as often as it takes until nobody came
 between.  Meanwhile spoofed SYNs come at a steady rate, and a client asks nginx through the proxy.
 The clocks: "apply" is the daemon's own, from the call to the last worker's acknowledgement;
 "call" is the caller's, with its own work and that of gRPC, on the cores of the flood and the lab.
-With --state each update is a revision on disk before it runs.
+With --state each update is a revision on disk before it runs, and what the disk takes for appending
+as much by itself (fsync(2)) is told beside it; in memory (/dev/shm) it is the daemon's own work.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import random
 import signal
 import subprocess
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -38,6 +41,7 @@ from appliance.lab.webserver import start_webserver
 
 GOAL_MS = 10.0          # 99 of 100, from the call to all workers
 CALL_S = 30
+FLUSHES, CHANGE_BYTES = 1000, 400       # an update's line of a change, about
 CONTESTED = 16          # services that the writers share, so that etags conflict
 MOST_S = 600
 RESULTS = Path("bench-results/updates.json")
@@ -109,15 +113,30 @@ def main() -> int:
 
 
 def run(given: argparse.Namespace) -> int:
-    with Lab() as lab:
+    with Lab() as lab, tempfile.TemporaryDirectory(dir=given.state or None) as folder:
         start_webserver(lab)
+        kept = given.state is not None
         with Proxy(lab, "AF_XDP", services=services(given.services),
-                   state_folder=str(lab.directory / "state") if given.state else "") as proxy:
+                   state_folder=f"{folder}/state" if kept else "") as proxy:
             figures = measure(lab, proxy, given)
+        if kept:
+            figures["flush_ms"] = quantiles(flushes_ms(Path(folder)))
     show(figures)
     given.json.parent.mkdir(parents=True, exist_ok=True)
     given.json.write_text(json.dumps(figures, indent=1) + "\n")
     return 0 if figures["lost_updates"] == 0 and figures["failed_requests"] == 0 else 1
+
+
+def flushes_ms(folder: Path) -> list[float]:
+    """What the disk itself takes to keep a change."""
+    times = []
+    with (folder / "flushed").open("wb", buffering=0) as file:
+        for _ in range(FLUSHES):
+            began = time.perf_counter()
+            file.write(bytes(CHANGE_BYTES))
+            os.fsync(file.fileno())
+            times.append((time.perf_counter() - began) * 1e3)
+    return times
 
 
 def measure(lab: Lab, proxy: Proxy, given: argparse.Namespace) -> dict[str, Any]:
@@ -193,9 +212,10 @@ def show(figures: dict[str, Any]) -> None:
     print(f"{figures['updates']} updates by {figures['writers']} writers with "
           f"{figures['services']} services, {figures['conflicts']} etag conflicts, "
           f"{figures['lost_updates']} lost, in {figures['seconds']} s")
-    for clock in ("apply", "call"):
-        times = figures[f"{clock}_ms"]
-        print(f"{clock:>6} ms: " + "  ".join(f"{name} {ms}" for name, ms in times.items()))
+    for clock in ("apply", "call", "flush"):
+        times = figures.get(f"{clock}_ms")
+        if times:
+            print(f"{clock:>6} ms: " + "  ".join(f"{name} {ms}" for name, ms in times.items()))
     reached = "reached" if figures["apply_ms"]["p99"] <= GOAL_MS else "missed"
     print(f"goal: p99 of apply {GOAL_MS:g} ms: {reached}")
     for what, part in (("without", idle), ("with", busy)):
@@ -215,7 +235,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--writers", type=within(1, 64), default=8, help="default %(default)s")
     parser.add_argument("--pps", type=within(1, 10_000_000), default=50_000,
                         help="spoofed SYNs each second; default %(default)s")
-    parser.add_argument("--state", action="store_true", help="keep them in a state folder")
+    parser.add_argument("--state", nargs="?", const="", metavar="FOLDER",
+                        help="keep them on disk: in a new folder there, else in that for temporary"
+                             " files")
     parser.add_argument("--json", type=Path, default=RESULTS,
                         help="where the figures are written; default %(default)s")
     return parser.parse_args()
