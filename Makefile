@@ -5,6 +5,7 @@
 # make bench-services   set up, then measure SYN -> SYN-ACK with ten to 100,000 services
 # make bench-bulk       set up, then measure bulk data and request latency beside the kernel's bridge
 # make bench-workers    set up, then measure what a second worker adds and what hand-over costs
+# make bench-stages     set up, then build for it apart, and measure the cycles of each stage
 # make instructions     set up, then count each stage's instructions and compare with the kept file
 # make compare          set up, then the reference's gaps, as a table: direct, kernel SYNPROXY, ours
 # make bench-peers      set up, then SYNs answered on one veth: kernel's SYNPROXY, ours
@@ -41,8 +42,8 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
            meson.build meson.options pyproject.toml LICENSE
 
 .PHONY: setup demo test lint unit bench bench-bulk bench-full bench-peers bench-services \
-        bench-workers instructions compare connections first-byte changing-server updates \
-        disturbance faults arm64 reference browser picture chromium clean
+        bench-stages bench-workers instructions compare connections first-byte changing-server \
+        updates disturbance faults arm64 reference browser picture chromium clean
 .DELETE_ON_ERROR:
 
 setup: build/installed $(BIN)/sshd $(BIN)/promtool build/node/node_modules
@@ -128,6 +129,14 @@ bench-bulk: setup
 
 bench-workers: setup
 	@$(BIN)/python tests/bench/workers.py
+
+# Found before the installed one.
+PROFILE := $(CURDIR)/build/profile/installed
+
+bench-stages: setup
+	@$(BIN)/pip install -q --no-build-isolation --no-deps --upgrade --target $(PROFILE) \
+	    -Cbuild-dir=build/profile/build -Csetup-args=-Dprofile=true .
+	@PYTHONPATH=$(PROFILE) $(BIN)/python tests/bench/stages.py
 
 instructions: setup
 	@$(BIN)/python tests/bench/instructions.py

@@ -17,6 +17,7 @@ from cython_core.dpdk.commands cimport Commands
 from cython_core.dpdk.outlet cimport SIDES, WAYS_OUT, Outlet, Spares
 from cython_core.dpdk.owners cimport Owners
 from cython_core.dpdk.rte cimport rte_mbuf, rte_ring, rte_spinlock_t
+from cython_core.dpdk.stages cimport Stages
 from cython_core.proxy.burst cimport BURST_FRAMES, Burst
 from cython_core.proxy.service cimport Snapshot
 from cython_core.proxy.synproxy cimport Proxy
@@ -82,6 +83,7 @@ cdef struct Worker:
     Proxy proxy
     rte_mbuf *mbuf[BURST_FRAMES]        # behind burst.segment
     Burst burst
+    Stages stages
 
 
 # The body of an lcore; `argument` is its Worker.  Returns when the orders say stop; then it

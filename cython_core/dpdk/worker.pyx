@@ -12,6 +12,11 @@ from cython_core.dpdk.rte cimport (
     rte_eth_rx_burst, rte_gettid, rte_pause, rte_prefetch0, rte_rdtsc, shim_load_acquire32,
     shim_load_acquire_pointer, shim_mbuf_data, shim_store_release32, shim_store_release64,
 )
+from cython_core.dpdk.stages cimport (
+    STAGE_ADMIT, STAGE_DECIDE, STAGE_HASH, STAGE_MATCH, STAGE_PARSE, STAGE_PROVE, STAGE_RECEIVE,
+    STAGE_SEND, STAGE_STEER, STAGE_TEND, STAGE_TRANSMIT, STAGE_TURN, STAGE_VERIFY, STAGE_VIEW,
+    stage_end, stages_begin,
+)
 from cython_core.proxy.burst cimport (
     burst_admit, burst_decide, burst_hash, burst_match, burst_parse, burst_prove,
     burst_verify,
@@ -40,22 +45,29 @@ cdef inline void worker_turn(Worker *worker) noexcept nogil:
     cdef uint32_t frames = 0
     cdef uint32_t due
     cdef uint32_t side, i
+    stages_begin(&worker.stages, began)
     proxy_clock(&worker.proxy, clock_ns(&worker.clock, began))
     snapshot_take(worker)
     capture_follow(worker)
+    stage_end(&worker.stages, STAGE_TURN)
     for side in range(SIDES):
         for i in range(worker.inlet[side].queue_count):
             queue_receive(worker, &worker.inlet[side], worker.inlet[side].queue_id[i])
             frames += burst_through(worker, side)
         if worker.inlet[side].inbox != NULL:
             inbox_receive(worker, side)
+            stage_end(&worker.stages, STAGE_RECEIVE)
             frames += burst_through(worker, side)
     prepare_way_out(worker, 0)
+    stage_end(&worker.stages, STAGE_TRANSMIT)
     commands_run(&worker.commands, &worker.proxy)
     due = proxy_tend(&worker.proxy)
     outbox_empty(&worker.proxy, &worker.spares, worker.outlet)
+    stage_end(&worker.stages, STAGE_TEND)
     outlets_flush(worker.outlet, worker.proxy.rows)
+    stage_end(&worker.stages, STAGE_TRANSMIT)
     account(worker, began, frames + due)
+    stage_end(&worker.stages, STAGE_TURN)
 
 
 # From here on nothing of an older snapshot is read: that is what the generation tells.
@@ -92,6 +104,7 @@ cdef inline void queue_receive(Worker *worker, const Inlet *inlet,
                                uint16_t queue_id) noexcept nogil:
     worker.burst.handed = False
     worker.burst.count = rte_eth_rx_burst(inlet.port_id, queue_id, worker.mbuf, RECEIVE_FRAMES)
+    stage_end(&worker.stages, STAGE_RECEIVE)
 
 
 # All the stages, for what was received from one side.  Returns how many frames that was.
@@ -103,22 +116,33 @@ cdef inline uint32_t burst_through(Worker *worker, uint32_t side) noexcept nogil
     worker.progress.frames += burst.count
     burst.from_client = side == SIDE_CLIENT
     prepare_way_out(worker, burst.count)
+    stage_end(&worker.stages, STAGE_TRANSMIT)
     burst_view(worker)
+    stage_end(&worker.stages, STAGE_VIEW)
     burst_parse(burst, &worker.proxy)
     if worker.captures:
         capture_received(worker.capture, burst)
+    stage_end(&worker.stages, STAGE_PARSE)
     burst_admit(burst, &worker.proxy)
+    stage_end(&worker.stages, STAGE_ADMIT)
     burst_verify(burst, &worker.proxy)
+    stage_end(&worker.stages, STAGE_VERIFY)
     burst_hash(burst, &worker.proxy)
+    stage_end(&worker.stages, STAGE_HASH)
     if worker.count > 1:
         steer(worker, side)
+        stage_end(&worker.stages, STAGE_STEER)
     burst_match(burst, &worker.proxy)
+    stage_end(&worker.stages, STAGE_MATCH)
     burst_prove(burst, &worker.proxy)
+    stage_end(&worker.stages, STAGE_PROVE)
     burst_decide(burst, &worker.proxy)
     if worker.captures:
         capture_decided(worker.capture, burst)
+    stage_end(&worker.stages, STAGE_DECIDE)
     outbox_empty(&worker.proxy, &worker.spares, worker.outlet)
     burst_send(worker, side)
+    stage_end(&worker.stages, STAGE_SEND)
     return burst.count
 
 

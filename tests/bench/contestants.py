@@ -137,7 +137,9 @@ def crowd_of(course: Course, count: int, half_open: int = HALF_OPEN) -> Iterator
         dataplane.close()
 
 
-def _synproxy(course: Course, seconds: float) -> Run:
+@contextmanager
+def synproxy_at_work(course: Course) -> Iterator:
+    """A Dataplane that has been on the course for a while.  EAL starts once in a process."""
     from cython_core._testing_crowd import Crowd
 
     dataplane = dataplane_of(course, *[*course.devices, "net_ring0"][:2])
@@ -146,21 +148,27 @@ def _synproxy(course: Course, seconds: float) -> Run:
             Crowd(dataplane, course.opened, course.family).open(course.now_ms)
         dataplane.start()
         time.sleep(WARM_UP_S)
-        before, times = _counters(dataplane), thread_times(os.getpid())
-        time.sleep(seconds)
-        after = _counters(dataplane)
-        cpu_s = busiest_s(times, thread_times(os.getpid()))
-        return Run(_met(course, {name: after[name] - before[name] for name in after}), cpu_s)
+        yield dataplane
     finally:
         dataplane.close()
 
 
-def _counters(dataplane) -> dict[str, int]:
+def _synproxy(course: Course, seconds: float) -> Run:
+    with synproxy_at_work(course) as dataplane:
+        before, times = counters_of(dataplane), thread_times(os.getpid())
+        time.sleep(seconds)
+        after = counters_of(dataplane)
+        cpu_s = busiest_s(times, thread_times(os.getpid()))
+        return Run(frames_met(course, before, after), cpu_s)
+
+
+def counters_of(dataplane) -> dict[str, int]:
     return dataplane.worker_stats()[0].counters
 
 
-def _met(course: Course, gained: Mapping[str, int]) -> int:
+def frames_met(course: Course, before: Mapping[str, int], after: Mapping[str, int]) -> int:
     """Frames that met the course's fate; but for those under way all must have."""
+    gained = {name: after[name] - before[name] for name in after}
     met = sum(gained[fate] for fate in course.fate)
     if gained["tx_full"] or abs(met - gained["received"]) > BURST:
         others = {name: value for name, value in gained.items() if value}

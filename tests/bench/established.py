@@ -61,15 +61,19 @@ def shares(text: str) -> list[float]:
 
 
 def measure(folder: Path, opened: int, fill: float, given: argparse.Namespace) -> Result:
-    course = Course(
-        folder / "client.pcap", folder / "server.pcap", frames=2 * min(opened, SPOKEN_FOR),
-        fate=("translated",), room=int(opened / fill), opened=opened,
-        now_ms=time.time_ns() // 1_000_000)
+    course = course_of(folder, opened, fill)
     # EAL starts once in a process, and the frames must be there before the ports are.
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         each = pool.apply(record, (course,))
     return beside(f"{opened:,} open, {fill:.0%}, {each:.0f} B", course, given.rounds,
                   given.seconds, GOALS.get(opened))
+
+
+def course_of(folder: Path, opened: int, fill: float) -> Course:
+    return Course(
+        folder / "client.pcap", folder / "server.pcap", frames=2 * min(opened, SPOKEN_FOR),
+        fate=("translated",), room=int(opened / fill), opened=opened,
+        now_ms=time.time_ns() // 1_000_000)
 
 
 def record(course: Course) -> float:
