@@ -126,6 +126,14 @@ class TestPages:
         daemon.plane.servers += [learned("192.0.2.0"), learned("192.0.3.0")]
         rest = servers(page_token=first.next_page_token)
         assert places(first) + places(rest) == [
+            place for place in places(servers()) if place[0] not in ("192.0.2.0", "192.0.3.0")]
+
+    def test_a_page_asked_for_late_is_of_a_look_of_its_own(self, daemon, servers, monkeypatch):
+        monkeypatch.setattr("appliance.management.servers.LOOK_S", 0)
+        first = servers(page_size=3)
+        daemon.plane.servers += [learned("192.0.2.0"), learned("192.0.3.0")]
+        rest = servers(page_token=first.next_page_token)
+        assert places(first) + places(rest) == [
             place for place in places(servers()) if place[0] != "192.0.2.0"]
 
     def test_a_token_is_for_its_own_list(self, servers):
