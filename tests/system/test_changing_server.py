@@ -28,10 +28,9 @@ from appliance.lab.waiting import until
 Figure = Callable[[str], None]
 
 # Hosts that send no more at once than every queue between them holds: so no frame is lost, and
-# nothing waits for a timer of TCP's.  A handshake's is 1 s (RFC 6298 §2).
+# nothing waits for a timer of TCP's.
 SMALL_BUFFERS = {"net/ipv4/tcp_wmem": "4096 16384 65536"}
 LARGE_BUFFERS = {"net/ipv4/tcp_wmem": "4096 16384 4194304"}     # Linux's default
-STALL_S = 1
 EPOCH_S = 60                        # of cookies, since 1970
 # A worker reads the wall clock once and counts on from there by the TSC: it may be as far behind.
 CLOCKS_APART_S = 1
@@ -79,6 +78,11 @@ ODD = (
     "TcpExtBeyondWindow", "TcpExtTCPACKSkippedPAWS", "TcpExtTCPACKSkippedSeq",
     "TcpExtTCPACKSkippedSynRecv", "TcpExtTCPACKSkippedChallenge",
 )
+
+# What ends a stall, where something does: a segment's timer, that of a SYN or SYN-ACK (RFC 6298),
+# that of a shut window (RFC 9293 §3.8.6.1).  What none ends makes a transfer fail.  How long nothing
+# came says less: on one busy core that is a third of a second with no proxy between, too.
+TIMERS = ("TcpExtTCPTimeouts", "TcpExtTCPSynRetrans", "TcpExtTCPWinProbe")
 
 
 @dataclass(frozen=True)
@@ -166,11 +170,14 @@ def transport(host: Namespace) -> Counter[str]:
 
 
 class Observer:
-    """What the proxy and the server's kernel count, from one change to the next."""
+    """What the proxy and the server's kernel count, from one change to the next; and what waited
+    for a timer since the first look."""
 
     def __init__(self, lab: Lab, proxy: Proxy) -> None:
         self._lab, self._proxy = lab, proxy
         self._before = proxy.counters(), transport(lab.server)
+        self._first = [transport(host) for host in (lab.client, lab.server)]
+        self._retransmitted_first = self._retransmitted()
 
     def change(self, sysctls: Mapping[str, str]) -> None:
         self._before = self._proxy.counters(), transport(self._lab.server)
@@ -187,14 +194,25 @@ class Observer:
             odd["TcpAttemptFails"] = gained["TcpAttemptFails"]
         return odd
 
+    def stalls(self) -> Counter[str]:
+        """On either host; and our own SYNs that were sent again for want of an answer."""
+        waited = Counter({"server_syn_retrans": self._retransmitted() - self._retransmitted_first})
+        for host, first in zip((self._lab.client, self._lab.server), self._first, strict=True):
+            gained = transport(host) - first
+            waited.update({f"{name} at {host.name}": gained[name] for name in TIMERS})
+        return +waited
+
+    def _retransmitted(self) -> int:
+        """But for those that ask anew, behind the RST that takes the former one back."""
+        counters = self._proxy.counters()
+        return counters["server_syn_retrans"] - counters["server_rst_sent"]
+
 
 def longest_silence_s(transfers: Iterable[Transfer]) -> float:
     """Of transfers that have ended, each with every byte as it was sent."""
     transfers = list(transfers)
     assert not [transfer for transfer in transfers if transfer.failure]
-    silence_s = max(transfer.silence_s for transfer in transfers)
-    assert silence_s < STALL_S
-    return silence_s
+    return max(transfer.silence_s for transfer in transfers)
 
 
 @pytest.mark.usefixtures("_early_in_an_epoch", "journal")
@@ -216,6 +234,7 @@ def test_a_change_is_followed_after_one_connection(
                 change.name, change.differing, change.learned, change.asked_again)
             assert not observer.oddities()
     silence_s = longest_silence_s(beside.transfers())
+    assert not observer.stalls()
     assert len(beside.transfers()) == len(LONG_LIVED), "each outlived all changes"
     carried = sum(transfer.carried_bytes for transfer in beside.transfers())
     figure(f"beside it {carried / 1e6:.0f} MB to and fro, longest silence {silence_s:.2f} s")
@@ -241,6 +260,7 @@ def test_many_connections_at_once_stall_at_no_change(lab: Lab, proxy: Proxy,
             assert counted["options_learned"] == len(SERVERS)
             assert not observer.oddities()
     transfers = traffic.transfers()
+    assert not observer.stalls()
     figure(f"{len(transfers)} transfers amid {len(CHANGES_AMID_TRAFFIC)} changes, "
            f"longest silence {longest_silence_s(transfers):.2f} s")
 
@@ -268,3 +288,4 @@ def test_timestamps_are_asked_for_again_in_the_next_epoch(lab: Lab, proxy: Proxy
     assert observer.counted()["options_learned"] == len(SERVERS)
     assert observer.counted()["options_differ"] == 0
     assert not observer.oddities()
+    assert not observer.stalls()
