@@ -79,9 +79,9 @@ ODD = (
     "TcpExtTCPACKSkippedSynRecv", "TcpExtTCPACKSkippedChallenge",
 )
 
-# What ends a stall, where something does: a segment's timer, that of a SYN or SYN-ACK (RFC 6298),
-# that of a shut window (RFC 9293 §3.8.6.1).  What none ends makes a transfer fail.  How long nothing
-# came says less: on one busy core that is a third of a second with no proxy between, too.
+# What ends a stall, where something does: a segment's timer, a SYN's or SYN-ACK's (RFC 6298), a
+# shut window's (RFC 9293 §3.8.6.1).  What none ends makes a transfer fail.  How long nothing came
+# says less: on one busy core that is a third of a second with no proxy between, too.
 TIMERS = ("TcpExtTCPTimeouts", "TcpExtTCPSynRetrans", "TcpExtTCPWinProbe")
 
 
