@@ -19,6 +19,7 @@ from itertools import product
 
 import pytest
 
+from appliance.lab.epochs import CLOCKS_APART_S, EPOCH_S, epoch_await
 from appliance.lab.namespace import Namespace
 from appliance.lab.proxy import Proxy
 from appliance.lab.topology import SERVER_IPV4, SERVER_IPV6, Lab
@@ -28,12 +29,10 @@ from appliance.lab.waiting import until
 Figure = Callable[[str], None]
 
 # Hosts that send no more at once than every queue between them holds: so no frame is lost, and
-# nothing waits for a timer of TCP's.
+# nothing waits for a timer of TCP's.  A handshake's is 1 s (RFC 6298 §2).
 SMALL_BUFFERS = {"net/ipv4/tcp_wmem": "4096 16384 65536"}
 LARGE_BUFFERS = {"net/ipv4/tcp_wmem": "4096 16384 4194304"}     # Linux's default
-EPOCH_S = 60                        # of cookies, since 1970
-# A worker reads the wall clock once and counts on from there by the TSC: it may be as far behind.
-CLOCKS_APART_S = 1
+STALL_S = 1
 ORDER_S = 15                        # no test takes longer after its beginning
 ADDRESSES = (SERVER_IPV4, SERVER_IPV6)
 SERVERS = list(product(ADDRESSES, (Kind.UP, Kind.DOWN)))
@@ -79,9 +78,8 @@ ODD = (
     "TcpExtTCPACKSkippedSynRecv", "TcpExtTCPACKSkippedChallenge",
 )
 
-# What ends a stall, where something does: a segment's timer, a SYN's or SYN-ACK's (RFC 6298), a
-# shut window's (RFC 9293 §3.8.6.1).  What none ends makes a transfer fail.  How long nothing came
-# says less: on one busy core that is a third of a second with no proxy between, too.
+# What ends a stall of less than STALL_S: a segment's timer, a SYN's or SYN-ACK's (RFC 6298), a shut
+# window's (RFC 9293 §3.8.6.1).
 TIMERS = ("TcpExtTCPTimeouts", "TcpExtTCPSynRetrans", "TcpExtTCPWinProbe")
 
 
@@ -159,8 +157,7 @@ def connected(lab: Lab) -> str:
 @pytest.fixture
 def _early_in_an_epoch(daemon: Proxy) -> None:
     """Each epoch asks for timestamps anew: these tests count what happens in one."""
-    until(lambda: time.time() % EPOCH_S < EPOCH_S - ORDER_S, seconds=ORDER_S + 1,
-          what="an epoch with time left")
+    epoch_await(ORDER_S)
 
 
 def transport(host: Namespace) -> Counter[str]:
@@ -212,7 +209,9 @@ def longest_silence_s(transfers: Iterable[Transfer]) -> float:
     """Of transfers that have ended, each with every byte as it was sent."""
     transfers = list(transfers)
     assert not [transfer for transfer in transfers if transfer.failure]
-    return max(transfer.silence_s for transfer in transfers)
+    silence_s = max(transfer.silence_s for transfer in transfers)
+    assert silence_s < STALL_S
+    return silence_s
 
 
 @pytest.mark.usefixtures("_early_in_an_epoch", "journal")

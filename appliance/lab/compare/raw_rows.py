@@ -7,6 +7,7 @@ from dataclasses import replace
 from appliance.lab.compare.flow import Heard, Say
 from appliance.lab.compare.stand import Measured, Stand
 from appliance.lab.compare.talk import ACK, PLAIN_ACK, PLAIN_SYN, SYN, SYN_ACK, Talk
+from appliance.lab.epochs import epoch_await
 from appliance.lab.waiting import until
 
 SMALL_MSS = 1400
@@ -16,8 +17,7 @@ SERVER_WSCALE = 3
 CONNTRACK_CLOSE_S = 10              # nf_conntrack_tcp_timeout_close: then the kernel has forgotten
 REPLAYS = 3
 EARLY_BYTES = 5
-EPOCH_S = 60                        # of cookies, since 1970
-ROW_S = 5                           # more than a row takes, and than a worker's clock is behind
+ROW_S = 5                           # more than a row takes
 
 
 def mss_after_probe(stand: Stand, family: int) -> Measured:
@@ -94,8 +94,7 @@ def odd_flags(stand: Stand, family: int) -> Measured:
 def fewer_options(stand: Stand, family: int) -> Measured:
     """G14.  A server that lacks what was announced: translated now, told right to the next.
     Each epoch has one client ask for timestamps anew: the next one is to come in the same."""
-    until(lambda: ROW_S < time.time() % EPOCH_S < EPOCH_S - ROW_S, seconds=2 * ROW_S + 1,
-          what="an epoch with time left")
+    epoch_await(ROW_S)
     wrong = {option: ", ".join(lacks(stand, family)) for option, lacks in (
         ("TS", _without_timestamps), ("SACK", _without_sack), ("wscale", _without_wscale))}
     text = "; ".join(f"{option} not {what}" for option, what in wrong.items() if what)
