@@ -2,10 +2,8 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from cython_core.dpdk.owners cimport owner_of
 from cython_core.dpdk.rte cimport rte_ring_dequeue_burst, rte_ring_enqueue_burst
-from cython_core.proxy.burst cimport BURST_FRAMES, Burst, lanes_take_out
-from cython_core.proxy.counters cimport INBOX_FULL, RECEIVED, count
-from cython_core.proxy.events cimport event_note_segment
-from cython_core.proxy.synproxy cimport Proxy
+from cython_core.proxy.burst cimport BURST_FRAMES, Burst, frame_drop, lanes_take_out
+from cython_core.proxy.counters cimport INBOX_FULL
 
 
 cdef void steer(Worker *worker, uint32_t side) noexcept nogil:
@@ -52,15 +50,7 @@ cdef void give(Worker *worker, Worker *owner, uint32_t side, void **frames,
     cdef uint32_t i
     worker.progress.handed_out += taken
     for i in range(taken, n):
-        refuse(&worker.proxy, &worker.burst, places[i], row[places[i]])
-
-
-cdef void refuse(Proxy *proxy, Burst *burst, uint32_t at, uint32_t row) noexcept nogil:
-    burst.verdict[at] = INBOX_FULL
-    count(proxy.rows, row, RECEIVED)
-    count(proxy.rows, row, INBOX_FULL)
-    event_note_segment(proxy.events, proxy.now_ns, INBOX_FULL, row, &burst.segment[at],
-                       burst.from_client)
+        frame_drop(&worker.burst, &worker.proxy, places[i], row[places[i]], INBOX_FULL)
 
 
 cdef void inbox_receive(Worker *worker, uint32_t side) noexcept nogil:

@@ -68,6 +68,10 @@ cdef void burst_decide(Burst *burst, Proxy *proxy) noexcept nogil
 # their digests, where they have any yet.
 cdef void lanes_take_out(Burst *burst, uint64_t frames) noexcept nogil
 
+# The frame ends here, and is counted so in this row, that of its service.
+cdef void frame_drop(Burst *burst, Proxy *proxy, uint32_t at, uint32_t row,
+                     uint8_t reason) noexcept nogil
+
 # All stages.  Afterwards every frame has a verdict, has been counted once as received and
 # once by its fate, and segment.frame_bytes is its length to send.
 cdef void burst_run(Burst *burst, Proxy *proxy) noexcept nogil

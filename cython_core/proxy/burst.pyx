@@ -179,9 +179,14 @@ cdef void lanes_drop(Burst *burst, Proxy *proxy, uint64_t wrong) noexcept nogil:
     for i in range(burst.lanes):
         at = burst.lane[i].at
         if wrong >> at & 1:
-            burst.verdict[at] = TCP_CHECKSUM
-            count_fate(burst, proxy, at, burst.lane[i].service.row)
+            frame_drop(burst, proxy, at, burst.lane[i].service.row, TCP_CHECKSUM)
     lanes_take_out(burst, wrong)
+
+
+cdef void frame_drop(Burst *burst, Proxy *proxy, uint32_t at, uint32_t row,
+                     uint8_t reason) noexcept nogil:
+    burst.verdict[at] = reason
+    count_fate(burst, proxy, at, row)
 
 
 cdef void lanes_take_out(Burst *burst, uint64_t frames) noexcept nogil:
