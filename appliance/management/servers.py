@@ -1,6 +1,7 @@
 """synproxy.v1.ServersService."""
 
 import time
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 
 import grpc
@@ -48,7 +49,7 @@ class ServersServicer(ServersServiceServicer):
             servers = [server for server in servers if server.slot == slot]
         if request.page_token:
             former = token_read(request.page_token, request.service)
-            servers = [server for server in servers if _place(server) > former]
+            servers = servers[bisect_right(servers, former, key=_place):]
         size = page_size(request.page_size)
         page = servers[:size]
         more = len(servers) > size
