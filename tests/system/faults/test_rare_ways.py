@@ -54,10 +54,18 @@ def between(lab: Lab, request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def ends(lab: Lab, server: Server, between: None, _harmless_again: None) -> Iterator[Ends]:
+def _ecn_asked(lab: Lab) -> Iterator[None]:
     hosts = (lab.client, lab.server)
     for host in hosts:
         host.configure({"net/ipv4/tcp_ecn": ECN_ASKED})
+    yield
+    for host in hosts:
+        host.configure({"net/ipv4/tcp_ecn": ECN_BY_DEFAULT})
+
+
+@pytest.fixture
+def ends(lab: Lab, server: Server, between: None, _harmless_again: None,
+         _ecn_asked: None) -> Iterator[Ends]:
     with lab.server.open_socket(server.family, socket.SOCK_STREAM) as listening, \
             lab.client.open_socket(server.family, socket.SOCK_STREAM) as client:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -72,8 +80,6 @@ def ends(lab: Lab, server: Server, between: None, _harmless_again: None) -> Iter
             accepted.settimeout(PATIENCE_S)
             assert accepted.recv(5) == b"hello"
             yield client, accepted
-    for host in hosts:
-        host.configure({"net/ipv4/tcp_ecn": ECN_BY_DEFAULT})
 
 
 @pytest.fixture(params=[Way.TO_SERVER, Way.TO_CLIENT])
@@ -164,7 +170,7 @@ def test_a_probe_keeps_an_idle_connection_alive(
     carry(listener, speaker, b"so am I")
 
 
-def test_both_sides_close_at_once(lab: Lab, ends: Ends, server: Server) -> None:
+def test_both_sides_close_at_once(lab: Lab, ends: Ends) -> None:
     half = Faults(delay_ms=50)
     lab.wires["client"].obey(Harm(to_server=half, to_client=half))
     port = ends[0].getsockname()[1]
