@@ -19,6 +19,7 @@ from cython_core.dpdk.worker cimport QUEUES_MAX
 from cython_core.dpdk.cause import port_cause
 from cython_core.dpdk.eal import is_vdev
 from cython_core.dpdk.terms import DataplaneError, PortStats
+from cython_core.dpdk.xsk import xsk_ring_full, xsk_sockets
 
 # The arguments of these say how many queues there are, and traffic comes on all of them.
 # Others have as many as we ask for.
@@ -37,6 +38,7 @@ class Port:
     tx_descriptors: int = 0
     tx_offloads: int = 0        # RTE_ETH_TX_OFFLOAD_*, likewise; there are none on the way in
     symmetric_rss: bool = False     # and the owners of flows are by it
+    xsk: frozenset = frozenset()    # descriptors of its AF_XDP sockets
 
 
 def refuse(role, device, error, talk):
@@ -89,6 +91,7 @@ def port_configure(port, settings, only_pool, talk):
     if only_pool:
         offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE
     shim_eth_conf(&conf, rss, offloads)
+    others = xsk_sockets()
     error = rte_eth_dev_configure(port_id, port.rx_queues, port.tx_queues, &conf)
     if error == 0:
         error = rte_eth_dev_adjust_nb_rx_tx_desc(port_id, &rx_descriptors, &tx_descriptors)
@@ -100,6 +103,7 @@ def port_configure(port, settings, only_pool, talk):
     for queue_id in range(port.tx_queues):
         error = error or rte_eth_tx_queue_setup(
             port_id, queue_id, tx_descriptors, port.socket, NULL)
+    port.xsk = xsk_sockets() - others
     if error != 0:
         raise refuse(port.role, port.device, error, talk)
 
@@ -135,6 +139,6 @@ def port_stats(port):
         mac=bytes(mac.addr_bytes[:6]).hex(":"), link_up=link.link_status != 0,
         rx_packets=stats.ipackets, tx_packets=stats.opackets,
         rx_bytes=stats.ibytes, tx_bytes=stats.obytes,
-        rx_missed=stats.imissed, rx_errors=stats.ierrors, tx_errors=stats.oerrors,
-        rx_nombuf=stats.rx_nombuf,
+        rx_missed=stats.imissed + xsk_ring_full(port.xsk), rx_errors=stats.ierrors,
+        tx_errors=stats.oerrors, rx_nombuf=stats.rx_nombuf,
     )
