@@ -62,18 +62,20 @@ $(BIN)/pytest: build/packages pyproject.toml
 	$(BIN)/pip install -q --group build --group test
 	@touch $@
 
-# One program of a package: installed, either would start a service on this machine.
-$(BIN)/sshd: package := openssh-server
+# One program of a package, the first of these that Debian has: installed, some would start a service
+# on this machine.
+$(BIN)/sshd: packages := openssh-server
 $(BIN)/sshd: program := usr/sbin/sshd
-$(BIN)/promtool: package := prometheus
+$(BIN)/promtool: packages := promtool prometheus
 $(BIN)/promtool: program := usr/bin/promtool
 $(BIN)/sshd $(BIN)/promtool: build/packages | $(BIN)/pytest
-	@mkdir -p build/$(package)
-	cd build/$(package) && rm -f *.deb && \
-	    { apt-get download -q $(package) || \
-	      { apt-get update -q && apt-get download -q $(package); } } && \
-	    dpkg-deb --extract *.deb .
-	@cp build/$(package)/$(program) $@
+	@rm -rf build/$(@F) && mkdir -p build/$(@F)
+	cd build/$(@F) && \
+	    fetch() { for package in $(packages); do \
+	        apt-cache show $$package >/dev/null 2>&1 && apt-get download -q $$package && return; \
+	    done; false; } && \
+	    { fetch || { apt-get update -q && fetch; } } && dpkg-deb --extract *.deb .
+	@cp build/$(@F)/$(program) $@
 
 # What the Node client is made of, as its lock file has it.
 build/node/node_modules: tests/clients/node/package.json tests/clients/node/package-lock.json \
