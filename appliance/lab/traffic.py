@@ -55,6 +55,7 @@ class Lane:
     kind: Kind
     transfer_bytes: int = 1 << 20
     transfers: int | None = None        # no more than so many
+    pause_s: float = 0                  # between two pieces, to and fro
 
 
 @dataclass
@@ -158,10 +159,19 @@ class _Carrier:
             await self._send(writer, piece)
             if await self._heeded(reader.readexactly(len(piece))) != piece:
                 raise WrongBytesError("to and fro")
+            if self.lane.pause_s:
+                await self._pause()
             at = (at + PIECE_BYTES) % len(self.payload)
         writer.write_eof()
         if await self._heeded(reader.read()):
             raise WrongBytesError("more than was sent")
+
+    async def _pause(self) -> None:
+        """Which is no silence of theirs."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.lane.pause_s):
+                await self.ended.wait()
+        self._progress_s = time.monotonic()
 
     async def _send(self, writer: StreamWriter, piece: bytes, *, counted: bool = True) -> None:
         writer.write(piece)
