@@ -7,7 +7,14 @@ import click
 from synproxy.v1.config_pb2 import Config
 
 from appliance.config.load import ConfigError, config_load
+from appliance.config.settings import settings_of
 from appliance.exit_codes import ExitCode
+
+
+def config_summary(path: Path, config: Config) -> str:
+    prefixes = sum(len(service.prefixes) for service in config.services)
+    workers = len(settings_of(config).worker_lcores)
+    return f"{path}: ok: services {len(config.services)}, prefixes {prefixes}, workers {workers}"
 
 
 def config_given(path: Path, program: str) -> Config:

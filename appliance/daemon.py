@@ -8,7 +8,7 @@ import click
 from appliance.cli import HELP
 from appliance.config.listening import listening_of
 from appliance.config.settings import settings_of
-from appliance.config_given import config_given
+from appliance.config_given import config_given, config_summary
 from appliance.lifecycle import daemon_run
 from appliance.preflight import preflight_refusals
 from appliance.refusal import Refusal
@@ -30,12 +30,7 @@ def main() -> None:
 @_CONFIG
 def check(path: Path) -> None:
     """Check a configuration; start nothing.  Exit code 5 where anything is wrong."""
-    config = config_given(path, "synproxyd")
-    prefixes = sum(len(service.prefixes) for service in config.services)
-    workers = len(settings_of(config).worker_lcores)
-    click.echo(
-        f"{path}: ok: services {len(config.services)}, prefixes {prefixes}, workers {workers}"
-    )
+    click.echo(config_summary(path, config_given(path, "synproxyd")))
 
 
 @main.command()

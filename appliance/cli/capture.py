@@ -10,25 +10,28 @@ from synproxy.v1.capture_service_pb2_grpc import CaptureServiceStub
 from appliance.cli.connection import connected
 from appliance.cli.duration_value import duration_value
 from appliance.cli.interrupt import until_ctrl_c
+from appliance.cli.ranges import number_option
+from appliance.config.schema import rule_of
+
+_FIELDS = api.CaptureRequest.DESCRIPTOR.fields_by_name
 
 
 @click.command("capture")
 # Lazy: what is there is kept until the daemon has taken the call and the first part has come.
-@click.option("--write", "file", type=click.File("wb", lazy=True), required=True, metavar="FILE",
-              help="The pcapng file to write; - for standard output.")
+@click.option("-w", "--write", "file", type=click.File("wb", lazy=True), required=True,
+              metavar="FILE", help="The pcapng file to write; - for standard output.")
 @click.option("--service", default="", metavar="NAME", help="Only frames of this service.")
 @click.option("--prefix", default="", metavar="PREFIX", help="Only frames with an end in it.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Only segments with this port.")
+@number_option("--port", field=_FIELDS["port"], words="Only segments with this port.")
 @click.option("--reason", "reasons", multiple=True, metavar="NAME",
               help="Only frames that are dropped for this reason.  May be given again.")
 @click.option("--direction", type=click.Choice(["received", "sent"]),
               help="Only frames that come, or that leave.")
-@click.option("--count", type=click.IntRange(1, 10_000_000), default=10_000, show_default=True,
-              help="End after so many packets.")
-@click.option("--time", default="1m", show_default=True, callback=duration_value,
-              metavar="DURATION", help="End after that time.")
-@click.option("--snap", type=click.IntRange(14, 2016), default=256, show_default=True,
-              help="Capture so many bytes of each frame.")
+@number_option("-c", "--count", field=_FIELDS["packets"], words="End after so many packets.")
+@click.option("--time", default=rule_of(_FIELDS["time"]).default, show_default=True,
+              callback=duration_value, metavar="DURATION", help="End after that time.")
+@number_option("-s", "--snap", field=_FIELDS["snap_bytes"],
+               words="Capture so many bytes of each frame.")
 @click.pass_obj
 def command(
     address: str | None, file: BinaryIO, service: str, prefix: str, port: int | None,

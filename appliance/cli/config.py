@@ -1,7 +1,8 @@
-"""synproxy config show | diff | history; what changes it stands in config_change."""
+"""synproxy config show | save | diff | history; what changes it stands in config_change."""
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import grpc
@@ -9,10 +10,16 @@ from synproxy.v1 import config_service_pb2 as api
 from synproxy.v1.config_service_pb2_grpc import ConfigServiceStub
 from synproxy.v1.revision_pb2 import Difference, Revision
 
-from appliance.cli.config_change import apply_config, confirm_config, rollback_config
+from appliance.cli.config_change import (
+    apply_config,
+    check_config,
+    confirm_config,
+    rollback_config,
+)
 from appliance.cli.connection import CODES, TIMEOUT_S, connected
 from appliance.cli.differences import difference_words, differences_text
 from appliance.cli.output import format_option, message_text, moment_text, table_text
+from appliance.cli.whole_file import file_write
 from appliance.config.writer import config_text
 from appliance.exit_codes import ExitCode
 
@@ -40,8 +47,7 @@ def command() -> None:
 def show_config(address: str | None, revision: int | None, output: str) -> None:
     """Show what runs, as a configuration file.
 
-    So `config show > synproxy.yaml` keeps what was changed over gRPC. A former revision has
-    services and defaults alone.
+    A former revision has services and defaults alone.
     """
     with connected(address) as channel:
         answer = ConfigServiceStub(channel).GetConfig(
@@ -49,9 +55,34 @@ def show_config(address: str | None, revision: int | None, output: str) -> None:
     if output == "json":
         click.echo(message_text(answer, output))
         return
-    for line in _about(answer):
-        click.echo(f"# {line}")
-    click.echo(config_text(answer.config), nl=False)
+    click.echo(_file_text(answer), nl=False)
+
+
+@command.command("save")
+@_REVISION
+@click.option("--replace", is_flag=True, help="Put it in the place of a file that is there.")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.pass_obj
+def save_config(address: str | None, revision: int | None, replace: bool, file: Path) -> None:
+    """Write what runs to a file, whole or not at all.
+
+    It is what `config show` shows, for its owner alone to read.
+    """
+    with connected(address) as channel:
+        answer = ConfigServiceStub(channel).GetConfig(
+            api.GetConfigRequest(revision=revision or 0), timeout=TIMEOUT_S)
+    try:
+        file_write(file, _file_text(answer), replace=replace)
+    except FileExistsError:
+        raise click.UsageError(f"{file} is there; --replace puts this in its place") from None
+    except OSError as error:
+        click.echo(f"synproxy: {file}: can't be written: {error.strerror}", err=True)
+        sys.exit(ExitCode.FAILED)
+
+
+def _file_text(answer: api.GetConfigResponse) -> str:
+    head = "".join(f"# {line}\n" for line in _about(answer))
+    return head + config_text(answer.config)
 
 
 def _about(answer: api.GetConfigResponse) -> Iterator[str]:
@@ -154,6 +185,7 @@ def _changed(revision: Revision) -> str:
     return "; ".join([*shown, f"{more} more"] if more > 0 else shown)
 
 
+command.add_command(check_config)
 command.add_command(apply_config)
 command.add_command(confirm_config)
 command.add_command(rollback_config)

@@ -1,4 +1,4 @@
-"""synproxy config apply | confirm | rollback."""
+"""synproxy config check | apply | confirm | rollback."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -38,9 +38,25 @@ def _with_options(function: Any) -> Any:
     return function
 
 
-@click.command("apply")
-@click.argument(
+_FILE = click.argument(
     "file", type=click.Path(exists=True, dir_okay=False, readable=False, path_type=Path))
+
+
+@click.command("check")
+@_FILE
+def check_config(file: Path) -> None:
+    """Check a configuration file, as `synproxyd check` does.
+
+    The daemon is not asked: `config apply --validate-only` says what it would change. Exit code 5
+    where anything is wrong.
+    """
+    from appliance.config_given import config_given, config_summary
+
+    click.echo(config_summary(file, config_given(file, "synproxy")))
+
+
+@click.command("apply")
+@_FILE
 @_with_options
 def apply_config(
     address: str | None, file: Path, confirm_within: Duration | None, etag: str,

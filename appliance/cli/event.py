@@ -1,4 +1,4 @@
-"""synproxy event watch."""
+"""synproxy event watch, or events -f."""
 
 from datetime import UTC
 
@@ -20,6 +20,7 @@ def command() -> None:
 
 
 @command.command("watch")
+@click.option("-f", "--follow", is_flag=True, expose_value=False, default=True, hidden=True)
 @click.option("--service", default="", metavar="NAME", help="Only those of this service.")
 @click.option("--reason", "reasons", multiple=True, metavar="NAME",
               help="Only this drop reason, or other event.  May be given again.")
@@ -37,6 +38,7 @@ def watch_events(
 
     Until Ctrl-C; switches of cookies are among them.  They are samples: of each reason a worker
     tells 100 a second at most; "+7" is how many more of it there were since the line before.
+    `synproxy events -f` is short for it.
     """
     request = api.WatchEventsRequest(
         service=service, reasons=reasons, client_prefix=client_prefix,

@@ -41,11 +41,20 @@ COMMANDS = {
 }
 
 
+# As those know them who follow logs: the noun and the verb.
+OTHER_NAMES = {"events": ("event", "watch")}
+
+
 class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in OTHER_NAMES:
+            noun, verb = OTHER_NAMES[cmd_name]
+            group = self.get_command(ctx, noun)
+            assert isinstance(group, click.Group)
+            return group.get_command(ctx, verb)
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(COMMANDS[cmd_name][0])

@@ -20,7 +20,7 @@ _CLEAR = "\033[H\033[2J"    # ECMA-48 CUP and ED: home, erase
 @click.option("--watch", is_flag=True, help="Show again and again, with rates, until Ctrl-C.")
 @interval_option("Seconds between two looks of --watch.")
 @click.option("--service", "services", multiple=True, metavar="NAME",
-              help="With --watch: of the services, only this one.  May be given again.")
+              help="Of the services, only this one.  May be given again.")
 @click.option("--all", "zeros", is_flag=True, help="Show what was never counted, too.")
 @format_option
 @click.pass_obj
@@ -34,13 +34,12 @@ def command(
     --watch, json and yaml are a message for each look, and tell of the services whose numbers have
     changed, or that have gone.
     """
-    if services and not watch:
-        raise click.UsageError("--service goes with --watch")
     with connected(address) as channel:
         stub = StatsServiceStub(channel)
         if not watch:
-            stats = stub.GetStats(api.GetStatsRequest(meanings=output == "table"),
-                                  timeout=TIMEOUT_S)
+            stats = stub.GetStats(
+                api.GetStatsRequest(meanings=output == "table", services=services),
+                timeout=TIMEOUT_S)
             click.echo(_text(stats, zeros) if output == "table" else message_text(stats, output))
             return
         request = api.WatchStatsRequest(services=services)

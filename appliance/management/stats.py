@@ -33,7 +33,7 @@ class StatsServicer(StatsServiceServicer):
     ) -> api.GetStatsResponse:
         if violations := list(constraint_violations(request)):
             await abort_invalid(context, violations)
-        sampler = Sampler(self._catalogue, self._dataplane)
+        sampler = Sampler(self._catalogue, self._dataplane, await self._known(request, context))
         stats = (await sampler.take()).stats
         if request.HasField("rates_over"):
             services = {service.name: service for service in stats.services}
@@ -53,12 +53,7 @@ class StatsServicer(StatsServiceServicer):
     ) -> AsyncIterator[api.WatchStatsResponse]:
         if violations := list(constraint_violations(request)):
             await abort_invalid(context, violations)
-        services = frozenset(request.services)
-        try:
-            for name in services:
-                self._catalogue.slot(name)
-        except UnknownServiceError as error:
-            await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+        services = await self._known(request, context)
         interval_ns = duration_ns(request.interval) or INTERVAL_DEFAULT_NS
         try:
             with self._samplings.reader(interval_ns, services) as (sampling, reader):
@@ -67,3 +62,15 @@ class StatsServicer(StatsServiceServicer):
                     yield sample
         except TooManyReadersError as error:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+
+    async def _known(
+        self, request: api.GetStatsRequest | api.WatchStatsRequest,
+        context: grpc.aio.ServicerContext,
+    ) -> frozenset[str]:
+        """The services that are asked for; the call ends where there is none of such a name."""
+        try:
+            for name in request.services:
+                self._catalogue.slot(name)
+        except UnknownServiceError as error:
+            await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
+        return frozenset(request.services)

@@ -264,7 +264,8 @@ def test_synproxy_writes_the_file(daemon, tmp_path):
 
 def test_synproxy_writes_to_standard_output(daemon):
     result = CliRunner().invoke(main, [
-        "--address", daemon.address, "capture", "--time", "100ms", "--write", "-"])
+        "--address", daemon.address, "capture", "--time", "100ms", "-c", "1", "-s", "14",
+        "-w", "-"])
     assert (result.exit_code, tshark(result.stdout_bytes)) == (ExitCode.OK, "")
 
 

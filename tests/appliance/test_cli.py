@@ -245,6 +245,11 @@ def test_health_is_told_by_name(synproxy):
     assert result.stdout.count("SERVING") == len(SERVICE_NAMES) + 2
 
 
+def test_stats_of_one_service(daemon, synproxy):
+    services = json.loads(synproxy("stats", "--service", "mail", "-o", "json").stdout)["services"]
+    assert [one["name"] for one in services] == ["mail"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -271,6 +276,9 @@ def test_health_is_told_by_name(synproxy):
         (["service", "set", "web", "mss=-1", "wscale=99999999999"], ExitCode.INVALID,
          "synproxy: mss: must be 536..8960 bytes, not -1\n"
          "synproxy: wscale: must be 0..14 bits, not 99999999999\n"),
+        (["stats", "--service", "nope"], ExitCode.NOT_FOUND,
+         "synproxy: no service is called nope\n"),
+        (["stats", "--interval", "0.05"], ExitCode.USAGE, "0.1<=x<=3600.0"),
         (["stats", "--interval", "nan"], ExitCode.USAGE, "nan is no number of seconds"),
         (["service", "set", "web", "sack=yes"], ExitCode.INVALID,
          "sack: must be true or false, not yes\n"),

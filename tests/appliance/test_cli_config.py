@@ -201,7 +201,37 @@ def test_rollback_goes_to_a_number(synproxy, config, file):
     assert "\ndns" not in synproxy("service", "list").stdout
 
 
+def test_save_writes_what_show_shows(synproxy, config, tmp_path):
+    synproxy("service", "set", "web", "mss=1300")
+    path = tmp_path / "saved.yaml"
+    assert config("save", str(path)) == ""
+    assert path.read_text() == config("show")
+    assert path.stat().st_mode & 0o777 == 0o600
+    config("save", "--revision", "1", "--replace", str(path))
+    assert path.read_text() == config("show", "--revision", "1")
+    assert [one.name for one in tmp_path.glob("*saved*")] == ["saved.yaml"]
+
+
+def test_save_leaves_a_file_that_is_there(config, file, tmp_path):
+    before = (tmp_path / "wanted.yaml").read_text()
+    assert f"{file} is there; --replace puts" in config("save", file, code=ExitCode.USAGE)
+    config("save", "--revision", "99", "--replace", file, code=ExitCode.NOT_FOUND)
+    assert (tmp_path / "wanted.yaml").read_text() == before
+    assert [one.name for one in tmp_path.glob("*wanted*")] == ["wanted.yaml"]
+
+
+def test_check_says_what_synproxyd_check_says(config, file):
+    assert config("check", file) == f"{file}: ok: services 3, prefixes 3, workers 1\n"
+
+
 @pytest.mark.parametrize(("arguments", "code", "words"), [
+    (["check", "{bad}"], ExitCode.INVALID, "{bad}:6:83: services[0].options.mss"),
+    (["check", "/proc/self/mem"], ExitCode.FAILED, "can't be read: Input/output error"),
+    (["check"], ExitCode.USAGE, "Missing argument"),
+    (["save"], ExitCode.USAGE, "Missing argument"),
+    (["save", "/nonexistent/f.yaml"], ExitCode.FAILED,
+     "/nonexistent/f.yaml: can't be written: No such file or directory"),
+    (["save", "/"], ExitCode.USAGE, "is a directory"),
     (["rollback", "99"], ExitCode.NOT_FOUND, "there is no revision 99"),
     (["show", "--revision", "99"], ExitCode.NOT_FOUND, "there is no revision 99"),
     (["diff", "--revision", "99"], ExitCode.NOT_FOUND, "there is no revision 99"),

@@ -202,10 +202,11 @@ def test_the_schema_names_what_is_no_drop():
     assert {"cookie_invalid", "cookies_on", "conn_deleted"} < set(EVENT_REASONS)
 
 
-def test_synproxy_shows_a_line_each(daemon):
+@pytest.mark.parametrize("words", [("event", "watch"), ("events", "-f")])
+def test_synproxy_shows_a_line_each(daemon, words):
     watching = subprocess.Popen(
-        [sys.executable, "-P", "-m", "appliance.cli.main", "--address", daemon.address, "event",
-         "watch"], stdout=subprocess.PIPE, text=True)
+        [sys.executable, "-P", "-m", "appliance.cli.main", "--address", daemon.address, *words],
+        stdout=subprocess.PIPE, text=True)
     until(lambda: daemon.plane.watched, seconds=CALL_S, what="the watch to begin")
     daemon.plane.happened = [ONE, SWITCH]
     assert watching.stdout is not None
