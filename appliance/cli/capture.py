@@ -11,9 +11,9 @@ from appliance.cli.connection import connected
 from appliance.cli.duration_value import duration_value
 from appliance.cli.interrupt import until_ctrl_c
 from appliance.cli.ranges import number_option
-from appliance.config.schema import rule_of
+from appliance.config.schema import fields_of, rule_of
 
-_FIELDS = api.CaptureRequest.DESCRIPTOR.fields_by_name
+_FIELDS = {field.name: field for field in fields_of(api.CaptureRequest.DESCRIPTOR)}
 
 
 @click.command("capture")
