@@ -54,6 +54,8 @@ SILENT = of("synproxy_service_server_timeout_total", WEB)
 UNREACHABLE = of("synproxy_service_server_unreachable_total", WEB)
 ACTIVE = of("synproxy_service_cookies_active", WEB)
 TURNS = of("synproxy_worker_turns_total", CORE)
+BUSY_CYCLES, CYCLES = (
+    of(f"synproxy_worker_{kind}_total", CORE) for kind in ("busy_cycles", "cycles"))
 TABLE, ROOM = (of(f"synproxy_connections{end}", CORE) for end in ("", "_limit"))
 WAITING, WAITING_ROOM = (of(f"synproxy_half_open{end}", CORE) for end in ("", "_limit"))
 BUFFERS_USED, BUFFERS = (
@@ -73,10 +75,16 @@ CASES = {
         "6m", {}),
     "SynproxyChangesNotKept": Case(
         {of("synproxy_config_kept"): "0x40"}, {of("synproxy_config_kept"): "0x10 1x30"}, "6m", {}),
+    "SynproxyUnconfirmed": Case(
+        {of("synproxy_config_unconfirmed"): "1x40"},
+        {of("synproxy_config_unconfirmed"): "1x10 0x30"}, "6m", {}),
     "SynproxyRestarted": Case(
         {of("synproxy_start_time_seconds"): "100x10 400x30"},
         {of("synproxy_start_time_seconds"): "100x40"}, "5m", {}),
     "SynproxyWorkerStuck": Case({TURNS: "7x40"}, {TURNS: "7+1x40"}, "2m", {"worker": "1"}),
+    "SynproxyWorkerBusy": Case(
+        {BUSY_CYCLES: "0+91x60", CYCLES: "0+100x60"}, {BUSY_CYCLES: "0+89x60", CYCLES: "0+100x60"},
+        "12m", {"worker": "1"}),
     "SynproxyGenerationNotSeen": Case(
         {SEEN: "4x40", of("synproxy_generation"): "5x40"},
         {SEEN: "5x40", of("synproxy_generation"): "5x40"}, "2m", {"worker": "1"}),
