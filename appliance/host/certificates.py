@@ -4,10 +4,13 @@ import hashlib
 import os
 import ssl
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from synproxy.v1.config_pb2 import Tls
+
+from appliance.host.validity import Validity, authorities_validity, der_validity
 
 FILES = ("certificate_file", "key_file", "client_ca_file")
 # A chain or a bundle of authorities has some KiB; a device may have no end.
@@ -31,6 +34,12 @@ class Pem:
     certificate: bytes
     key: bytes = field(repr=False)
     client_ca: bytes
+
+    def validities(self) -> dict[str, Validity]:
+        certificate = der_validity(first_der(self.certificate.decode("ascii")))
+        assert certificate      # or the files didn't fit
+        return {"certificate_file": certificate,
+                "client_ca_file": authorities_validity(self.client_ca)}
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of the files that are public."""
@@ -83,6 +92,13 @@ def pem_notices(tls: Tls) -> Iterator[str]:
             f"key_file: {tls.key_file} has mode {mode:04o}, so that others than its owner may"
             f" read or change it; `chmod 600 {tls.key_file}`"
         )
+    try:
+        validities = pem_read(tls).validities()
+    except PemError:
+        return          # refused elsewhere
+    for name, validity in validities.items():
+        if fault := validity.fault(time.time()):
+            yield f"{name}: {getattr(tls, name)} {fault}"
 
 
 def pair_misfit(certificate_file: str, key_file: str) -> str | None:
@@ -92,7 +108,7 @@ def pair_misfit(certificate_file: str, key_file: str) -> str | None:
         # Without a password of its own it would ask for that of an encrypted key at the terminal.
         context.load_cert_chain(certificate_file, key_file, password="")
         with open(certificate_file, encoding="ascii") as file:
-            der = ssl.PEM_cert_to_DER_cert(_first(file.read(FILE_BYTES_MAX)))
+            der = first_der(file.read(FILE_BYTES_MAX))
     except (ssl.SSLError, OSError, ValueError) as error:
         # Of OpenSSL's own words none is kept but the name of the reason.
         word = str(getattr(error, "reason", None) or "no PEM")
@@ -104,6 +120,8 @@ def pair_misfit(certificate_file: str, key_file: str) -> str | None:
         )
     if not any(algorithm in der for algorithm in _ALGORITHMS):
         return f"the key of {certificate_file} is none of ECDSA P-256, ECDSA P-384 and RSA"
+    if der_validity(der) is None:
+        return f"{certificate_file} doesn't say when it expires (RFC 5280 §4.1.2.5)"
     return None
 
 
@@ -116,9 +134,10 @@ def holds_authority(pem: bytes) -> bool:
     return context.cert_store_stats()["x509_ca"] > 0
 
 
-def _first(chain: str) -> str:
-    """The certificate that the others vouch for."""
-    return chain[chain.index(ssl.PEM_HEADER) : chain.index(ssl.PEM_FOOTER)] + ssl.PEM_FOOTER
+def first_der(chain: str) -> bytes:
+    """The certificate that the others vouch for.  Raises ValueError where there is none."""
+    return ssl.PEM_cert_to_DER_cert(
+        chain[chain.index(ssl.PEM_HEADER) : chain.index(ssl.PEM_FOOTER)] + ssl.PEM_FOOTER)
 
 
 def _misfits(tls: Tls, client_ca: bytes) -> Iterator[tuple[str, str]]:

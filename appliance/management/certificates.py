@@ -5,6 +5,7 @@ first after a change meets the new files.
 """
 
 import threading
+import time
 
 import grpc
 
@@ -45,6 +46,8 @@ class Certificates:
                 pem = pem_read(self._tls)
                 if pem_signature(self._tls) != signature:
                     return None     # they are being written; the next connection asks again
+                if worse := _worse(self._pem, pem):
+                    raise PemError(worse)
             except (PemError, OSError) as error:
                 self._refuse(str(error))
                 return None
@@ -69,6 +72,15 @@ class Certificates:
         self._log.event(
             "changed", {"by": "files", "method": "rotate", "resources": {self._path: digests}}
         )
+
+
+def _worse(former: Pem, pem: Pem) -> list[tuple[str, str]]:
+    """What doesn't count, of files in whose place others do: with them nobody would come in."""
+    now_s, before = time.time(), former.validities()
+    return [
+        (name, str(validity.fault(now_s))) for name, validity in pem.validities().items()
+        if before[name].holds(now_s) and not validity.holds(now_s)
+    ]
 
 
 def _configuration(pem: Pem) -> grpc.ServerCertificateConfiguration:

@@ -21,17 +21,17 @@ def openssl(*arguments: object) -> None:
 class Authority:
     """A root of its own in a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, days: int = 60) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
         self.file, self._key = folder / "ca.pem", folder / "ca.key"
         openssl(
-            "req", "-x509", *KEY, "-nodes", "-days", 2, "-subj", f"/CN=authority {folder.name}",
+            "req", "-x509", *KEY, "-nodes", "-days", days, "-subj", f"/CN=authority {folder.name}",
             "-out", self.file, "-keyout", self._key,
         )
 
     def certificate(
-        self, name: str, names: str = "", days: int = 1, key: Sequence[str] = KEY
+        self, name: str, names: str = "", days: int = 30, key: Sequence[str] = KEY
     ) -> Certificate:
         """`names` are subject alternative names as openssl writes them; days < 0: expired."""
         made = Certificate(self._folder / f"{name}.pem", self._folder / f"{name}.key")

@@ -271,6 +271,16 @@ def test_files_that_do_not_fit_together_change_nothing(
     assert rotations(doors, 3)[-1]["audit"] == "changed"
 
 
+def test_an_expired_certificate_takes_no_good_ones_place(doors, tls_files, authority):
+    caller = authority.certificate("caller", "DNS:viewer.example")
+    install(tls_files, authority.certificate("late", "IP:127.0.0.1", days=-1), authority)
+    with channel_with(doors.tls, authority, caller) as channel:
+        assert services(channel)
+    (line,) = rotations(doors, 1)
+    assert line["audit"] == "failed"
+    assert "the former certificates stay: certificate_file: has expired at 2" in line["message"]
+
+
 @pytest.mark.parametrize(
     ("key", "taken"),
     [
