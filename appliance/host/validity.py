@@ -1,7 +1,7 @@
 """From when until when a certificate counts.
 
-Reading list: RFC 5280 §4.1.2.5 (Validity: a SEQUENCE of two times), §4.1.2.5.1 and .2 (UTCTime and
-GeneralizedTime: to the second, in UTC).
+Reading list: RFC 5280 §4.1.2.5 (Validity, a SEQUENCE of two times; UTCTime and
+GeneralizedTime, to the second and in UTC).
 """
 
 import re
@@ -31,9 +31,9 @@ class Validity:
         if now_s < self.begins_s:
             return f"is not valid before {_said(self.begins_s)}; set the clock, or make it anew"
         if now_s > self.ends_s:
-            return f"has expired at {_said(self.ends_s)}; renew it, the file is read again by itself"
+            return f"has expired at {_said(self.ends_s)}; renew it, the file is read anew by itself"
         if now_s > self.ends_s - SOON_S:
-            return f"expires at {_said(self.ends_s)}; renew it, the file is read again by itself"
+            return f"expires at {_said(self.ends_s)}; renew it, the file is read anew by itself"
         return None
 
 

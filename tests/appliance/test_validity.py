@@ -61,7 +61,7 @@ def test_what_is_no_certificate_says_nothing():
     (2_000_000 - SOON_S, None),
     (2_000_000 - SOON_S + 1, "expires at 1970-01-24 03:33:20Z; renew it, "),
     (2_000_000, "expires at "),
-    (2_000_001, "has expired at 1970-01-24 03:33:20Z; renew it, the file is read again by itself"),
+    (2_000_001, "has expired at 1970-01-24 03:33:20Z; renew it, the file is read anew by itself"),
 ])
 def test_a_fault_says_what_to_do(now_s, words):
     fault = Validity(100, 2_000_000).fault(now_s)
