@@ -120,9 +120,11 @@ class Dataplane:
     # What EAL was started with, the program's name first.
     eal_arguments: list[str]
 
-    def leaving(self) -> dict[int, int]:
-        """Slots of which connections are still under way that no service has any more, and how many
-        there were in the last whole look through the tables, which takes 4 s."""
+    def leaving(self) -> list[int]:
+        """Slots of which connections are still under way that no service has any more."""
+
+    def leaving_connections(self, slot: int) -> int:
+        """How many these were in the last whole look through the tables, which takes 4 s."""
 
     def drained(self) -> list[int]:
         """Those of leaving() that have none left; the next publish() forgets them."""

@@ -182,13 +182,16 @@ cdef class Dataplane:
         self.log_level = level
 
     def leaving(self):
-        return {slot: tally_connections(self.workers(), self.row_leaving(slot))
-                for slot in self.roster.given_up}
+        return list(self.roster.given_up)
+
+    def leaving_connections(self, slot):
+        return tally_connections(self.workers(), self.row_leaving(slot))
 
     def drained(self):
         sweeps = tally_sweeps(self.workers())
-        return [slot for slot, connections in self.leaving().items()
-                if connections == 0 and swept(self.left_at.get(slot, sweeps), sweeps)]
+        return [slot for slot in self.leaving()
+                if self.leaving_connections(slot) == 0
+                and swept(self.left_at.get(slot, sweeps), sweeps)]
 
     def row_leaving(self, slot):
         return self.row(slot) + 1

@@ -30,13 +30,15 @@ def option_fields(
             yield where, field
 
 
-def option_texts(options: ServiceOptions) -> dict[str, str]:
-    """The options that are set, by path."""
-    texts = {}
-    for path, field in option_fields():
-        holder = _holder(options, path)
-        if holder.HasField(field.name):
-            texts[path] = value_text(field, getattr(holder, field.name))
+def option_texts(options: Message, path: str = "") -> dict[str, str]:
+    """The options that are set, by path, in the schema's order."""
+    texts: dict[str, str] = {}
+    for field, value in options.ListFields():
+        where = join(path, field.name)
+        if is_group(field):
+            texts |= option_texts(value, where)
+        else:
+            texts[where] = value_text(field, value)
     return texts
 
 

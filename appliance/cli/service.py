@@ -1,6 +1,8 @@
 """synproxy service list | get | watch; what changes services stands in service_change."""
 
 import click
+import grpc
+from google.protobuf.field_mask_pb2 import FieldMask
 from synproxy.v1 import services_service_pb2 as api
 from synproxy.v1.service_pb2 import Service
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
@@ -11,6 +13,9 @@ from appliance.cli.interrupt import until_ctrl_c
 from appliance.cli.options import option_texts
 from appliance.cli.output import format_option, message_text, table_text
 from appliance.cli.service_change import create_service, delete_service, set_service
+
+PAGE_SIZE = 1000
+SHOWN = FieldMask(paths=["name", "prefixes", "ports", "options"])    # in a table
 
 
 @click.group("service")
@@ -24,9 +29,7 @@ def command() -> None:
 def list_services(address: str | None, output: str) -> None:
     """List all services with the options that are set for them."""
     with connected(address) as channel:
-        answer = ServicesServiceStub(channel).ListServices(
-            api.ListServicesRequest(), timeout=TIMEOUT_S
-        )
+        answer = _listed(channel, SHOWN if output == "table" else None)
     if output != "table":
         click.echo(message_text(answer, output))
         return
@@ -34,6 +37,19 @@ def list_services(address: str | None, output: str) -> None:
     click.echo(table_text(("SERVICE", "PREFIXES", "PORTS", "OPTIONS"), rows))
     for left in answer.leaving:
         click.echo(f"leaving: {left.name}, connections {left.connections}")
+
+
+def _listed(channel: grpc.Channel, fields: FieldMask | None) -> api.ListServicesResponse:
+    """All pages in one; the last one says what leaves."""
+    stub, listed = ServicesServiceStub(channel), api.ListServicesResponse()
+    request = api.ListServicesRequest(page_size=PAGE_SIZE, read_mask=fields)
+    while True:
+        page = stub.ListServices(request, timeout=TIMEOUT_S)
+        listed.MergeFrom(page)
+        if not page.next_page_token:
+            listed.next_page_token = ""
+            return listed
+        request.page_token = page.next_page_token
 
 
 def row_of(service: Service) -> tuple[str, str, str, str]:

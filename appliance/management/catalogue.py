@@ -15,7 +15,6 @@ from synproxy.v1.revision_pb2 import Revision
 from synproxy.v1.service_pb2 import Service, ServiceOptions
 
 from appliance.config.live import Live, live_make, live_shared, service_own
-from appliance.config.options import effective_options
 from appliance.config.settings import service_spec
 from appliance.management.apply_times import ApplyTimes
 from appliance.management.change import Change, Replacement, Wanted
@@ -31,9 +30,9 @@ from appliance.management.draft import (
     Draft,
     Made,
     claims_of,
-    etag_of,
     service_known,
 )
+from appliance.management.shown import service_show
 from appliance.management.slots import Slots, Tenant
 from appliance.management.uncut import uncut
 from appliance.management.watchers import Kind, Watchers
@@ -46,6 +45,7 @@ from cython_core.dataplane import ServiceSpec
 # A worker's turn takes microseconds; one that takes seconds is stuck.
 ACKNOWLEDGE_TIMEOUT_S = 5.0
 TIDY_S = 4.0            # a whole look through the tables takes as long
+STEP = 256              # services between two turns of the event loop
 _POLL_S = 0.0005
 
 
@@ -54,7 +54,8 @@ class Plane(Protocol):
 
     def publish(self, services: Sequence[ServiceSpec]) -> int: ...
     def generation_seen(self) -> int: ...
-    def leaving(self) -> dict[int, int]: ...
+    def leaving(self) -> list[int]: ...
+    def leaving_connections(self, slot: int) -> int: ...
     def drained(self) -> list[int]: ...
 
 
@@ -96,6 +97,12 @@ class Catalogue:
     def services(self) -> list[Service]:
         return [self._shown(service) for service in self._live.services.values()]
 
+    def behind(self, number: int, count: int) -> list[tuple[int, Service]]:
+        """The first `count` services that came later than the one that has, or had, this number (0:
+        of all), each with its own, and as it is set; not to be changed."""
+        return [(tenant.number, self._live.services[tenant.name])
+                for tenant in self._slots.behind(number, count)]
+
     def service(self, name: str) -> Service:
         """A copy, with its effective options.  Raises UnknownServiceError."""
         return self._shown(service_known(self._live, name))
@@ -114,10 +121,17 @@ class Catalogue:
         """Of the service that has the slot, or is leaving it; "" where there is none."""
         return self._slots.name_of(slot)
 
-    def leaving(self) -> list[tuple[str, int]]:
-        """Name and connections of what has left, wholly or in part."""
-        return [(self.name_of(slot), connections)
-                for slot, connections in self._plane.leaving().items()]
+    async def leaving(self) -> list[tuple[str, int]]:
+        """Name and connections of what has left, wholly or in part; counted in steps, between which
+        others are served."""
+        left: list[tuple[str, int]] = []
+        # Between two steps a slot may be forgotten, and given to another one.
+        named = [(self.name_of(slot), slot) for slot in self._plane.leaving()]
+        for first in range(0, len(named), STEP):
+            left += ((name, self._plane.leaving_connections(slot))
+                     for name, slot in named[first:first + STEP])
+            await asyncio.sleep(0)
+        return left
 
     @property
     def live(self) -> Live:
@@ -366,10 +380,6 @@ class Catalogue:
         self._slots.forget_all_but(self._plane.leaving())
 
     def _shown(self, service: Service) -> Service:
-        """`service` is one that runs, or has run: service_own has made it."""
         shown = Service()
-        shown.CopyFrom(service)
-        effective = effective_options(self._live.defaults, service.options)
-        shown.effective_options.CopyFrom(effective)
-        shown.etag = etag_of(service)
+        service_show(service, self._live.defaults, shown)
         return shown

@@ -1,6 +1,8 @@
 """synproxy.v1.ServicesService."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import AsyncIterator, Iterator
 
 import grpc
 from synproxy.v1 import services_service_pb2 as api
@@ -8,11 +10,13 @@ from synproxy.v1.services_service_pb2_grpc import ServicesServiceServicer
 
 from appliance.config.duration import duration_of
 from appliance.config.violation import Violation
-from appliance.management.catalogue import Catalogue
+from appliance.management.catalogue import STEP, Catalogue
 from appliance.management.change_errors import UnknownServiceError
 from appliance.management.errors import abort_invalid
 from appliance.management.masks import mask_apply, mask_violations
+from appliance.management.pages import page_size, page_size_violations
 from appliance.management.refusals import answered, refuse
+from appliance.management.shown import FIELDS, service_show
 from appliance.management.watchers import Kind
 
 WATCHERS_MAX = 64
@@ -31,14 +35,25 @@ class ServicesServicer(ServicesServiceServicer):
     async def ListServices(
         self, request: api.ListServicesRequest, context: grpc.aio.ServicerContext
     ) -> api.ListServicesResponse:
-        return api.ListServicesResponse(
-            services=self._catalogue.services(),
-            generation=self._catalogue.generation,
-            leaving=[
-                api.LeavingService(name=name, connections=connections)
-                for name, connections in self._catalogue.leaving()
-            ],
-        )
+        if violations := list(_list_violations(request)):
+            await abort_invalid(context, violations)
+        live, size = self._catalogue.live, page_size(request.page_size)
+        former = token_read(request.page_token) if request.page_token else 0
+        found = self._catalogue.behind(former, size + 1)
+        answer = api.ListServicesResponse(
+            generation=self._catalogue.generation, total_size=len(live.services))
+        fields = frozenset(request.read_mask.paths) or FIELDS
+        page = found[:size]
+        for first in range(0, len(page), STEP):
+            for _, service in page[first:first + STEP]:
+                service_show(service, live.defaults, answer.services.add(), fields)
+            await asyncio.sleep(0)
+        if len(found) > size:
+            answer.next_page_token = token_write(page[-1][0])
+            return answer
+        for name, connections in await self._catalogue.leaving():
+            answer.leaving.add(name=name, connections=connections)
+        return answer
 
     async def GetService(
         self, request: api.GetServiceRequest, context: grpc.aio.ServicerContext
@@ -120,6 +135,35 @@ class ServicesServicer(ServicesServiceServicer):
                 yield api.WatchServicesResponse(
                     kind=_KINDS[kind], service=service, generation=generation
                 )
+
+
+def token_write(number: int) -> str:
+    """The next page begins behind the service that has this number."""
+    return urlsafe_b64encode(f"services {number}".encode()).decode()
+
+
+def token_read(token: str) -> int:
+    """Raises ValueError unless it is a token of this list, letter for letter."""
+    try:
+        number = int(urlsafe_b64decode(token).decode().removeprefix("services "))
+    except ValueError:
+        raise ValueError("is no token of a page") from None
+    if token_write(number) != token or number <= 0:
+        raise ValueError("is the token of another list")
+    return number
+
+
+def _list_violations(request: api.ListServicesRequest) -> Iterator[Violation]:
+    yield from page_size_violations(request.page_size)
+    if request.page_token:
+        try:
+            token_read(request.page_token)
+        except ValueError as error:
+            yield Violation("page_token", str(error))
+    for path in request.read_mask.paths:
+        if path not in FIELDS:
+            yield Violation(
+                "read_mask", f"{path} is no field of a service; name {', '.join(sorted(FIELDS))}")
 
 
 async def _named(name: str, path: str, context: grpc.aio.ServicerContext) -> None:

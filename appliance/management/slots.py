@@ -5,6 +5,7 @@ leaves.
 """
 
 import itertools
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ class Tenant(NamedTuple):
     """A service, and no other that was called so before or will be later."""
 
     name: str
-    number: int
+    number: int         # from 1 on, in the order in which they came
 
 
 class Slots:
@@ -24,8 +25,9 @@ class Slots:
         self.of: Mapping[str, int] = {name: slot for slot, name in enumerate(names)}
         self._names: Mapping[int, str] | None = None    # by slot, once somebody has asked
         self._tenants: Mapping[int, Tenant] | None = None   # likewise
-        self._numbers: dict[str, int] = {}  # of those that came later than at the start
         self._came = itertools.count(1)
+        self._numbers = {name: next(self._came) for name in self.of}    # ascending
+        self._order: tuple[list[str], list[int]] | None = None      # likewise, once asked for
         self._left: dict[int, str] = {}     # by whom it is being left
         self.limit = limit
 
@@ -47,9 +49,18 @@ class Slots:
     def tenants(self) -> Mapping[int, Tenant]:
         """Likewise."""
         if self._tenants is None:
-            self._tenants = {slot: Tenant(name, self._numbers.get(name, 0))
+            self._tenants = {slot: Tenant(name, self._numbers[name])
                              for name, slot in self.of.items()}
         return self._tenants
+
+    def behind(self, number: int, count: int) -> list[Tenant]:
+        """The first `count` of those that came later than whoever has, or had, this number."""
+        if self._order is None:
+            self._order = list(self._numbers), list(self._numbers.values())
+        names, numbers = self._order
+        first = bisect_right(numbers, number)
+        page = slice(first, first + count)
+        return [*map(Tenant, names[page], numbers[page])]
 
     def name_of(self, slot: int) -> str:
         """Of who has it, or is leaving it; "" where nobody does."""
@@ -82,7 +93,7 @@ class Slots:
         self._numbers = {name: number for name, number in self._numbers.items() if name in of}
         self._numbers |= {name: next(self._came) for name in of if name not in self.of}
         self.of = of
-        self._names = self._tenants = None
+        self._names = self._tenants = self._order = None
 
     def forget_all_but(self, leaving: Collection[int]) -> None:
         """What is being left; who has left the other slots is done."""

@@ -106,7 +106,7 @@ class Reader:
             ready=self.ready,
             workers=workers,
             services=services,
-            leaving=self._leaving(),
+            leaving=await self._leaving(),
             ports=self._plane.port_stats(),
             mempools=self._plane.mempool_stats(),
             configuration=standing_of(self._catalogue.history, self._file),
@@ -125,10 +125,10 @@ class Reader:
             await asyncio.sleep(0)
         return services
 
-    def _leaving(self) -> Counter[str]:
+    async def _leaving(self) -> Counter[str]:
         """Several that had one name, one after the other, are one."""
         leaving: Counter[str] = Counter()
-        for name, connections in self._catalogue.leaving():
+        for name, connections in await self._catalogue.leaving():
             leaving[name] += connections
         return leaving
 

@@ -97,8 +97,11 @@ class Plane:
             for role, up in (("client", True), ("server", False))
         ]
 
-    def leaving(self) -> dict[int, int]:
-        return dict(self.left)
+    def leaving(self) -> list[int]:
+        return list(self.left)
+
+    def leaving_connections(self, slot: int) -> int:
+        return self.left.get(slot, 0)
 
     def drained(self) -> list[int]:
         return [slot for slot, connections in self.left.items() if connections == 0]

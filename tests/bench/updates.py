@@ -181,9 +181,9 @@ def measure(lab: Lab, proxy: Proxy, given: argparse.Namespace) -> dict[str, Any]
     writers = Writers(proxy.address, given.updates)
     busy = exchange(lab, proxy, given, writers)
     with grpc.insecure_channel(proxy.address) as channel:
-        listed = ServicesServiceStub(channel).ListServices(
-            api.ListServicesRequest(), timeout=CALL_S).services
-    rates = {one.name: one.options.unknown_rate for one in listed}
+        stub = ServicesServiceStub(channel)
+        rates = {name: stub.GetService(api.GetServiceRequest(name=name), timeout=CALL_S)
+                 .service.options.unknown_rate for name in writers.changed}
     lost = sum(abs(rates[name] - 1 - count) for name, count in writers.changed.items())
     apply_ms = quantiles(writers.apply_ms)
     return {

@@ -3,7 +3,8 @@
 //     node drive.cjs unix:/run/synproxy/api.sock
 //
 // Creates, changes and deletes the service "driven", and writes as JSON what came of it:
-// {services: [names by reflection], listed, created, updated, stale: code, deleted, watched}.
+// {services: [names by reflection], listed, created, relisted, updated, stale: code, deleted,
+// watched}.
 "use strict";
 
 const grpc = require("@grpc/grpc-js");
@@ -92,6 +93,19 @@ function watch(stub) {
   return { seen, until, cancel: () => { stream.cancel(); return ended; } };
 }
 
+// The names of all services, page by page.
+async function names(stub) {
+  const found = [];
+  let page_token = "";
+  do {
+    const page = await call(stub, "ListServices",
+      { page_size: 1, page_token, read_mask: { paths: ["name"] } });
+    found.push(...page.services.map((one) => one.name));
+    page_token = page.next_page_token;
+  } while (page_token);
+  return found;
+}
+
 async function drive(address) {
   const client = new grpc.Client(address, grpc.credentials.createInsecure());
   const { services, types } = await schema(client);
@@ -99,10 +113,11 @@ async function drive(address) {
   const watched = watch(stub);
   await watched.until("KIND_END_OF_EXISTING");
 
-  const listed = (await call(stub, "ListServices", {})).services.map((one) => one.name);
+  const listed = await names(stub);
   const created = await call(stub, "CreateService", {
     service: { name: "driven", prefixes: ["198.51.100.7"], ports: ["8443"], options: { mss: 1300 } },
   });
+  const relisted = await names(stub);
   const change = {
     service: { name: "driven", options: { mss: 1200 }, etag: created.service.etag },
     update_mask: { paths: ["options.mss"] },
@@ -114,7 +129,7 @@ async function drive(address) {
   await watched.cancel();
   client.close();
   stub.close();
-  return { services, listed, created, updated, stale, deleted, watched: watched.seen };
+  return { services, listed, created, relisted, updated, stale, deleted, watched: watched.seen };
 }
 
 drive(process.argv[2]).then(
