@@ -70,13 +70,14 @@ def test_a_fault_says_what_to_do(now_s, words):
 
 
 def test_a_listener_starts_with_an_expired_certificate_and_says_so(tls):
-    listening = Listening("management.listeners[0]", "127.0.0.1:50051", tls=tls(-1))
+    files = tls(-1)
+    listening = Listening("management.listeners[0]", "127.0.0.1:50051", tls=files)
     assert list(listening_refusals(listening)) == []
     told = list(listening_notices(listening))
     assert [re.sub(r" at \S+ \S+;.*", "", line) for line in told] == [
-        f"management.listeners[0].tls.certificate_file: {listening.tls.certificate_file}"
+        f"management.listeners[0].tls.certificate_file: {files.certificate_file}"
         " has expired",
-        f"management.listeners[0].tls.client_ca_file: {listening.tls.client_ca_file} expires"]
+        f"management.listeners[0].tls.client_ca_file: {files.client_ca_file} expires"]
 
 
 def test_one_that_lasts_is_no_matter(tls):
