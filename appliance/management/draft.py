@@ -49,12 +49,17 @@ class Draft:
         """`claims` are kept up to date; the rest is left as it is.  `leaving` are the slots that
         are being left."""
         self.live = live
-        self.specs = specs
+        self._former_specs = specs
+        self._specs: dict[str, ServiceSpec] | None = None     # once there is another one
         self.slots = slots.of
         self._all_slots = slots
         self._claims = claims
         self._leaving = leaving
         self._taken: list[Made] = []
+
+    @property
+    def specs(self) -> Mapping[str, ServiceSpec]:
+        return self._former_specs if self._specs is None else self._specs
 
     def made(self, wish: Wish) -> Made:
         """Changes nothing.  Raises what change_errors has of services."""
@@ -72,7 +77,11 @@ class Draft:
 
     def take(self, made: Made) -> None:
         before, after = made.before, made.after
-        services, specs = dict(self.live.services), dict(self.specs)
+        # Each revision has its services; of thousands of specs one copy is enough.
+        services = dict(self.live.services)
+        if self._specs is None:
+            self._specs = dict(self._former_specs)
+        specs = self._specs
         if after is not None:
             services[after.name] = after
             specs[after.name] = service_spec(made.slot, after, self.live.defaults)
@@ -81,7 +90,7 @@ class Draft:
         elif before is not None:
             del services[before.name], specs[before.name]
             self.slots = {name: slot for name, slot in self.slots.items() if name != before.name}
-        self.live, self.specs = Live(self.live.defaults, services), specs
+        self.live = Live(self.live.defaults, services)
         self._claim(before, after)
         self._taken.append(made)
 
