@@ -11,16 +11,11 @@ from dataclasses import dataclass
 
 from cython_core.dataplane import Dataplane, Event
 
-READERS_MAX = 32
 UNREAD_MAX = 4096       # events of one reader
 POLL_S = 0.05           # a worker's ring holds what it may write in that time, and much more
 
 Wanted = Callable[[Event], bool]
 PassedOver = Mapping[tuple[int, str], int]      # by lcore and reason, of all times
-
-
-class TooManyReadersError(Exception):
-    """There are as many as the daemon bears."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +71,7 @@ class Audience:
 
     @contextmanager
     def reader(self, wanted: Wanted) -> Iterator[Reader]:
-        """Raises TooManyReadersError, and DataplaneError."""
-        if len(self._readers) >= READERS_MAX:
-            raise TooManyReadersError(f"{READERS_MAX} watch already")
+        """Raises DataplaneError."""
         self._take()        # what was before is the others', or nobody's
         reader = Reader(wanted, self._dataplane.events_passed_over())
         if not self._readers:

@@ -9,13 +9,15 @@ from synproxy.v1.events_service_pb2_grpc import EventsServiceServicer
 from appliance.config.constraints import constraint_violations
 from appliance.config.formats import prefix_parse
 from appliance.config.violation import Violation
-from appliance.management.audience import Audience, TooManyReadersError, Wanted
+from appliance.management.audience import Audience, Wanted
 from appliance.management.catalogue import Catalogue
 from appliance.management.change_errors import UnknownServiceError
 from appliance.management.errors import abort_invalid
 from appliance.management.reasons import reason_violations
+from appliance.management.seats import NoSeatError, Seats
 from cython_core.dataplane import EVENT_REASONS, Dataplane, Event
 
+READERS_MAX = 32        # at a listener
 PASSED_OVER_MAX = (1 << 32) - 1     # a message's uint32
 
 
@@ -23,6 +25,7 @@ class EventsServicer(EventsServiceServicer):
     def __init__(self, catalogue: Catalogue, dataplane: Dataplane) -> None:
         self._catalogue = catalogue
         self._audience = Audience(dataplane)
+        self._seats = Seats(READERS_MAX)
 
     async def WatchEvents(
         self, request: api.WatchEventsRequest, context: grpc.aio.ServicerContext
@@ -34,7 +37,7 @@ class EventsServicer(EventsServiceServicer):
         except UnknownServiceError as error:
             await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
         try:
-            with self._audience.reader(wanted) as reader:
+            with self._seats.seat(), self._audience.reader(wanted) as reader:
                 yield api.WatchEventsResponse()
                 while True:
                     told = await reader.read()
@@ -42,7 +45,7 @@ class EventsServicer(EventsServiceServicer):
                         events=[self._message(*one) for one in told.events],
                         lost=told.lost, overrun=told.overrun,
                     )
-        except TooManyReadersError as error:
+        except NoSeatError as error:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
 
     def _wanted(self, request: api.WatchEventsRequest) -> Wanted:

@@ -18,6 +18,7 @@ from appliance.management.audit import AuditLog
 from appliance.management.callers import Caller, caller_of
 from appliance.management.changes import changes_begin
 from appliance.management.roles import method_role, role_word
+from appliance.management.seats import listener_enter
 
 _LOG = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         began_ns = time.monotonic_ns()
         caller = caller_of(self._listening, context)
         changes = changes_begin(caller.seen, _short(method))
+        listener_enter(self._listening.address)
         cancelled = False
         try:
             await _check_role(caller, method, context)

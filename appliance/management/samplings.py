@@ -19,23 +19,21 @@ from synproxy.v1 import stats_service_pb2 as api
 from appliance.config.duration import NS_PER_S
 from appliance.management.catalogue import Catalogue
 from appliance.management.sampler import Sampler
+from appliance.management.seats import NoSeatError, Seats, listener_here
 from cython_core.dataplane import Dataplane
 
-READERS_MAX = 64
-SAMPLINGS_MAX = 8
+READERS_MAX = 64        # at a listener
+SAMPLINGS_MAX = 8       # that readers at a listener take part in
 # A sampling pauses for so many times as long as its last sample took: each has 4 % of the control
-# core at most.
+# core at most, and however many listeners there are, all have a third.
 PAUSE_FACTOR = 24
 
 Key = tuple[int, frozenset[str]]        # interval in nanoseconds, names of services
 
 
-class TooManyReadersError(Exception):
-    """There are as many as the daemon bears."""
-
-
 class Reader:
     def __init__(self) -> None:
+        self.listener = listener_here()
         self._unread: api.WatchStatsResponse | None = None
         self._lost = 0
         # Of lost samples, and only what this reader can make something of.
@@ -94,10 +92,14 @@ class Reader:
 class Sampling:
     """One for all readers of the same interval and services, while there are any."""
 
-    def __init__(self, make: Callable[[], Sampler], interval_ns: int) -> None:
+    def __init__(
+        self, make: Callable[[], Sampler], interval_ns: int, count: Callable[[], int]
+    ) -> None:
+        """`count` says how many samplings there are."""
         self.readers: set[Reader] = set()
         self._make = make
         self._interval_s = interval_ns / NS_PER_S
+        self._count = count
         self._begun: set[Reader] = set()        # those who have had their first
         self._taking = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -121,7 +123,8 @@ class Sampling:
     async def _run(self, sampler: Sampler) -> None:
         took_s = 0.0
         while True:
-            await asyncio.sleep(max(self._interval_s - took_s, PAUSE_FACTOR * took_s))
+            pause_s = PAUSE_FACTOR * took_s * max(self._count() / SAMPLINGS_MAX, 1)
+            await asyncio.sleep(max(self._interval_s - took_s, pause_s))
             async with self._taking:
                 began_s = time.monotonic()
                 sample = await sampler.take()
@@ -135,28 +138,35 @@ class Samplings:
         self._catalogue = catalogue
         self._dataplane = dataplane
         self._samplings: dict[Key, Sampling] = {}
+        self._seats = Seats(READERS_MAX)
 
     @contextmanager
     def reader(
         self, interval_ns: int, services: frozenset[str]
     ) -> Iterator[tuple[Sampling, Reader]]:
-        """Raises TooManyReadersError."""
+        """Raises NoSeatError."""
         key = (interval_ns, services)
-        readers = sum(len(sampling.readers) for sampling in self._samplings.values())
-        if readers >= READERS_MAX:
-            raise TooManyReadersError(f"{READERS_MAX} watch already")
-        if key not in self._samplings:
-            if len(self._samplings) >= SAMPLINGS_MAX:
-                raise TooManyReadersError(
-                    f"{SAMPLINGS_MAX} different intervals or sets of services are watched already;"
-                    " watch what another one does")
-            make = partial(Sampler, self._catalogue, self._dataplane, services)
-            self._samplings[key] = Sampling(make, interval_ns)
-        reader, sampling = Reader(), self._samplings[key]
-        sampling.readers.add(reader)
-        try:
-            yield sampling, reader
-        finally:
-            sampling.leave(reader)
-            if not sampling.readers:
-                del self._samplings[key]
+        with self._seats.seat():
+            self._check_room(key)
+            if key not in self._samplings:
+                make = partial(Sampler, self._catalogue, self._dataplane, services)
+                self._samplings[key] = Sampling(
+                    make, interval_ns, self._samplings.__len__)
+            reader, sampling = Reader(), self._samplings[key]
+            sampling.readers.add(reader)
+            try:
+                yield sampling, reader
+            finally:
+                sampling.leave(reader)
+                if not sampling.readers:
+                    del self._samplings[key]
+
+    def _check_room(self, key: Key) -> None:
+        """Raises NoSeatError where readers at this listener have as many others already."""
+        here = listener_here()
+        theirs = {one for one, sampling in self._samplings.items()
+                  if any(reader.listener == here for reader in sampling.readers)}
+        if key not in theirs and len(theirs) >= SAMPLINGS_MAX:
+            raise NoSeatError(
+                f"{SAMPLINGS_MAX} different intervals or sets of services are watched already at"
+                " this listener; watch what another one does")

@@ -13,7 +13,8 @@ from appliance.management.catalogue import Catalogue
 from appliance.management.change_errors import UnknownServiceError
 from appliance.management.errors import abort_invalid
 from appliance.management.sampler import Sampler
-from appliance.management.samplings import Samplings, TooManyReadersError
+from appliance.management.samplings import Samplings
+from appliance.management.seats import NoSeatError
 from cython_core.dataplane import COUNTER_HELP, Dataplane
 
 INTERVAL_DEFAULT_NS = NS_PER_S
@@ -60,7 +61,7 @@ class StatsServicer(StatsServiceServicer):
                 yield await sampling.first(reader)
                 async for sample in reader.samples():
                     yield sample
-        except TooManyReadersError as error:
+        except NoSeatError as error:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
 
     async def _known(

@@ -191,9 +191,10 @@ def test_names_that_are_none_are_all_answered_at_once(daemon):
 
 
 def test_there_is_a_bound_on_watches(daemon, watch, monkeypatch):
-    monkeypatch.setattr(audience, "READERS_MAX", 1)
+    monkeypatch.setattr(daemon.server._events._seats, "limit", 1)
     watch()
-    assert failure(daemon) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "1 watch already")
+    assert failure(daemon) == (
+        grpc.StatusCode.RESOURCE_EXHAUSTED, "1 watch already at this listener")
 
 
 def test_the_schema_names_what_is_no_drop():

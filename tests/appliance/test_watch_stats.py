@@ -185,12 +185,15 @@ def test_a_service_that_no_one_knows_is_not_found(watch):
 
 
 @pytest.mark.parametrize(("bound", "requests"), [
-    ("READERS_MAX", [{}, {}]), ("SAMPLINGS_MAX", [{}, {"services": ["web"]}])])
-def test_there_is_a_bound_on_watches(watch, monkeypatch, bound, requests):
-    monkeypatch.setattr(samplings, bound, 1)
+    ("1 watch", [{}, {}]), ("1 different intervals", [{}, {"services": ["web"]}])])
+def test_there_is_a_bound_on_watches(daemon, watch, monkeypatch, bound, requests):
+    if bound == "1 watch":
+        monkeypatch.setattr(daemon.server._stats._samplings._seats, "limit", 1)
+    else:
+        monkeypatch.setattr(samplings, "SAMPLINGS_MAX", 1)
     next(watch(**requests[0]))
-    code, _ = refusal(watch(**requests[1]))
-    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    code, details = refusal(watch(**requests[1]))
+    assert (code, details[:len(bound)]) == (grpc.StatusCode.RESOURCE_EXHAUSTED, bound)
 
 
 def test_who_asks_for_the_same_shares_a_sampling_that_ends_with_the_last(daemon, watch):
