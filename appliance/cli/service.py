@@ -93,6 +93,8 @@ def watch_services(address: str | None, output: str) -> None:
             elif event.HasField("service"):
                 kind = api.WatchServicesResponse.Kind.Name(event.kind).removeprefix("KIND_")
                 click.echo(f"{event.generation:>8}  {kind.lower():<8}  {_line(event.service)}")
+            elif event.lost:
+                click.echo(f"{event.lost} changes are lost; all services follow anew", err=True)
 
 
 def _line(service: Service) -> str:

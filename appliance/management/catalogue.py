@@ -35,7 +35,7 @@ from appliance.management.draft import (
 from appliance.management.shown import service_show
 from appliance.management.slots import Slots, Tenant
 from appliance.management.uncut import uncut
-from appliance.management.watchers import Kind, Watchers
+from appliance.management.watchers import Happening, Kind, Watchers, happenings
 from appliance.management.whole import Whole, whole_compiled
 from appliance.management.wishes import Wish, Wishes
 from appliance.state.history import History, Origin, Stepped, Waiting, unconfirmed
@@ -93,9 +93,6 @@ class Catalogue:
     def specs(self) -> list[ServiceSpec]:
         """What the data plane runs, likewise."""
         return list(self._specs.values())
-
-    def services(self) -> list[Service]:
-        return [self._shown(service) for service in self._live.services.values()]
 
     def behind(self, number: int, count: int) -> list[tuple[int, Service]]:
         """The first `count` services that came later than the one that has, or had, this number (0:
@@ -312,8 +309,9 @@ class Catalogue:
         for wish, made, _ in granted:
             wish.changes.note(service_resource(wish.name), made.fields)
             told = made.after or made.before
-            if len(self.watchers) and told is not None:
-                self.watchers.tell(wish.kind, self._shown(told), self.generation)
+            if told is not None:
+                self.watchers.tell(
+                    [Happening(wish.kind, told, self._live.defaults, self.generation)])
             wish.answer.set_result((made.before, made.after, self.generation))
 
     def _draft(self) -> Draft:
@@ -322,19 +320,10 @@ class Catalogue:
     async def _replace(
         self, whole: Whole, wanted: Wanted, changed: Mapping[str, Fields]
     ) -> Revision:
-        before, after = self._live, whole.live
-        gone = [self._shown(one) for name, one in before.services.items()
-                if name not in after.services]
+        before = self._live
         revision = await self._make(whole, wanted, changed)
-        self._claims = claims_of(after)
-        for service in gone:
-            self.watchers.tell(Kind.DELETED, service, self.generation)
-        for name, service in after.services.items():
-            former = before.services.get(name)
-            if former is None:
-                self.watchers.tell(Kind.CREATED, self._shown(service), self.generation)
-            elif former != service or before.defaults != after.defaults:
-                self.watchers.tell(Kind.UPDATED, self._shown(service), self.generation)
+        self._claims = claims_of(whole.live)
+        self.watchers.tell(happenings(before, whole.live, self.generation))
         await self.history.prune()
         return revision
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import grpc
 from synproxy.v1 import services_service_pb2 as api
+from synproxy.v1.service_pb2 import Service, ServiceOptions
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceServicer
 
 from appliance.config.duration import duration_of
@@ -16,10 +17,11 @@ from appliance.management.errors import abort_invalid
 from appliance.management.masks import mask_apply, mask_violations
 from appliance.management.pages import page_size, page_size_violations
 from appliance.management.refusals import answered, refuse
+from appliance.management.seats import NoSeatError, Seats
 from appliance.management.shown import FIELDS, service_show
 from appliance.management.watchers import Kind
 
-WATCHERS_MAX = 64
+WATCHERS_MAX = 64       # at a listener
 
 _KINDS = {
     Kind.CREATED: api.WatchServicesResponse.KIND_CREATED,
@@ -31,6 +33,7 @@ _KINDS = {
 class ServicesServicer(ServicesServiceServicer):
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self._seats = Seats(WATCHERS_MAX)
 
     async def ListServices(
         self, request: api.ListServicesRequest, context: grpc.aio.ServicerContext
@@ -115,26 +118,40 @@ class ServicesServicer(ServicesServiceServicer):
     async def WatchServices(
         self, request: api.WatchServicesRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[api.WatchServicesResponse]:
-        watchers = self._catalogue.watchers
-        if len(watchers) >= WATCHERS_MAX:
-            await context.abort(
-                grpc.StatusCode.RESOURCE_EXHAUSTED, f"{WATCHERS_MAX} watch already"
-            )
-        with watchers.watcher() as watcher:
-            # What changes from here on is told to the watcher.
-            existing, generation = self._catalogue.services(), self._catalogue.generation
-            for service in existing:
-                yield api.WatchServicesResponse(
-                    kind=api.WatchServicesResponse.KIND_EXISTING,
-                    service=service, generation=generation,
-                )
-            yield api.WatchServicesResponse(
-                kind=api.WatchServicesResponse.KIND_END_OF_EXISTING, generation=generation
-            )
-            async for kind, service, generation in watcher.changes():
-                yield api.WatchServicesResponse(
-                    kind=_KINDS[kind], service=service, generation=generation
-                )
+        try:
+            with self._seats.seat(), self._catalogue.watchers.watcher() as watcher:
+                while True:
+                    async for answer in self._existing():
+                        yield answer
+                    async for one in watcher.changes():
+                        yield _told(_KINDS[one.kind], one.service, one.defaults, one.generation)
+                    yield api.WatchServicesResponse(
+                        kind=api.WatchServicesResponse.KIND_LOST, lost=watcher.skip(),
+                        generation=self._catalogue.generation)
+        except NoSeatError as error:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+
+    async def _existing(self) -> AsyncIterator[api.WatchServicesResponse]:
+        """Between two steps others are served; what they change meanwhile is in the log."""
+        kinds, number = api.WatchServicesResponse.Kind, 0
+        while step := self._catalogue.behind(number, STEP):
+            # Not all that runs: of that others make another one while this reader is stopped.
+            defaults, generation = self._catalogue.live.defaults, self._catalogue.generation
+            for _, service in step:
+                yield _told(kinds.KIND_EXISTING, service, defaults, generation)
+            number = step[-1][0]
+            await asyncio.sleep(0)
+        yield api.WatchServicesResponse(
+            kind=kinds.KIND_END_OF_EXISTING, generation=self._catalogue.generation)
+
+
+def _told(
+    kind: api.WatchServicesResponse.Kind, service: Service, defaults: ServiceOptions,
+    generation: int,
+) -> api.WatchServicesResponse:
+    answer = api.WatchServicesResponse(kind=kind, generation=generation)
+    service_show(service, defaults, answer.service)
+    return answer
 
 
 def token_write(number: int) -> str:

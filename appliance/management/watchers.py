@@ -1,15 +1,22 @@
-"""Those who watch the services: each has the changes that it hasn't read yet, one a service.
+"""What has become of the services lately: one log of it, which each watcher reads at its own pace.
 
-So a slow reader loses intermediate states and never the last one, and no reader holds more than
-there are services, or makes a change wait.
+The log is bounded, and a watcher holds no more than its place in it, so that no reader, however
+slow, costs memory or makes a change wait.  One of which the log has lost the place is told so, and
+begins anew with what is there.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from typing import NamedTuple
 
-from synproxy.v1.service_pb2 import Service
+from synproxy.v1.service_pb2 import Service, ServiceOptions
+
+from appliance.config.live import Live
+
+LOG_MAX = 1 << 14       # changes: some seconds of as many as can be made, some MiB
 
 
 class Kind(Enum):
@@ -18,60 +25,80 @@ class Kind(Enum):
     DELETED = "deleted"
 
 
-Happening = tuple[Kind, Service, int]       # with the generation that brought it
-
-
-class Watcher:
-    def __init__(self) -> None:
-        self._unread: dict[str, Happening] = {}
-        self._arrived = asyncio.Event()
-
-    def tell(self, kind: Kind, service: Service, generation: int) -> None:
-        former = self._unread.pop(service.name, None)
-        if former is not None:
-            joined = _joined(former[0], kind)
-            if joined is None:
-                return
-            kind = joined
-        self._unread[service.name] = (kind, service, generation)
-        self._arrived.set()
-
-    async def changes(self) -> AsyncIterator[Happening]:
-        while True:
-            await self._arrived.wait()
-            self._arrived.clear()
-            for happening in self.unread():
-                yield happening
-
-    def unread(self) -> Iterator[Happening]:
-        """Each is read by being taken from here."""
-        while self._unread:
-            yield self._unread.pop(next(iter(self._unread)))
-
-
-def _joined(former: Kind, later: Kind) -> Kind | None:
-    """What two changes come to, for who has seen neither; None: to nothing."""
-    if former is Kind.CREATED:
-        return None if later is Kind.DELETED else Kind.CREATED
-    return later if later is Kind.DELETED else Kind.UPDATED
+class Happening(NamedTuple):
+    kind: Kind
+    service: Service            # as it is set, or was
+    defaults: ServiceOptions    # that count with it
+    generation: int             # the snapshot that brought it
 
 
 class Watchers:
-    def __init__(self) -> None:
-        self._watchers: set[Watcher] = set()
+    def __init__(self, log_max: int = LOG_MAX) -> None:
+        self._log: deque[Happening] = deque(maxlen=log_max)
+        self._told = 0          # of all times; the log has the last of them
+        self._watching = 0
+        self._arrived = asyncio.Event()
 
     def __len__(self) -> int:
-        return len(self._watchers)
+        return self._watching
 
     @contextmanager
-    def watcher(self) -> Iterator[Watcher]:
-        watcher = Watcher()
-        self._watchers.add(watcher)
+    def watcher(self) -> "Iterator[Watcher]":
+        self._watching += 1
         try:
-            yield watcher
+            yield Watcher(self)
         finally:
-            self._watchers.discard(watcher)
+            self._watching -= 1
+            if not self._watching:
+                self._log.clear()
 
-    def tell(self, kind: Kind, service: Service, generation: int) -> None:
-        for watcher in self._watchers:
-            watcher.tell(kind, service, generation)
+    def tell(self, happenings: Iterable[Happening]) -> None:
+        if not self._watching:
+            return
+        for happening in happenings:
+            self._log.append(happening)
+            self._told += 1
+        self._arrived.set()
+        self._arrived = asyncio.Event()
+
+    @property
+    def end(self) -> int:
+        """The place of what comes next."""
+        return self._told
+
+    async def at(self, place: int) -> Happening | None:
+        """Waits until there is one; None: the log has lost it."""
+        while place == self._told:
+            await self._arrived.wait()
+        first = self._told - len(self._log)
+        return self._log[place - first] if place >= first else None
+
+
+class Watcher:
+    def __init__(self, watchers: Watchers) -> None:
+        self._watchers = watchers
+        self._place = watchers.end
+
+    async def changes(self) -> AsyncIterator[Happening]:
+        """Ends where some are lost to this watcher."""
+        while happening := await self._watchers.at(self._place):
+            self._place += 1
+            yield happening
+
+    def skip(self) -> int:
+        """To what comes next; returns how many changes are lost to it."""
+        lost = self._watchers.end - self._place
+        self._place = self._watchers.end
+        return lost
+
+
+def happenings(before: Live, after: Live, generation: int) -> Iterator[Happening]:
+    for name, service in before.services.items():
+        if name not in after.services:
+            yield Happening(Kind.DELETED, service, before.defaults, generation)
+    for name, service in after.services.items():
+        former = before.services.get(name)
+        if former is None:
+            yield Happening(Kind.CREATED, service, after.defaults, generation)
+        elif former != service or before.defaults != after.defaults:
+            yield Happening(Kind.UPDATED, service, after.defaults, generation)

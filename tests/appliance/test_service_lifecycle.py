@@ -14,8 +14,6 @@ from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 from appliance.cli.main import main
 from appliance.exit_codes import ExitCode
 from appliance.lab.waiting import until
-from appliance.management import services as servicer
-from appliance.management.watchers import Kind, Watcher
 
 from .conftest import SLOTS
 from .refused import violations
@@ -299,24 +297,12 @@ def test_a_watch_that_ends_leaves_nothing(daemon, stub):
 
 
 def test_there_is_a_bound_on_watches(daemon, stub, monkeypatch):
-    monkeypatch.setattr(servicer, "WATCHERS_MAX", 1)
+    monkeypatch.setattr(daemon.server._services._seats, "limit", 1)
     first = Watch(stub)
     first.until(Event.KIND_END_OF_EXISTING, "")
     refused(lambda: next(iter(stub.WatchServices(api.WatchServicesRequest(), timeout=CALL_S))),
             grpc.StatusCode.RESOURCE_EXHAUSTED)
     first.close()
-
-
-@pytest.mark.parametrize(("kinds", "told"), [
-    ([Kind.UPDATED, Kind.UPDATED], [Kind.UPDATED]), ([Kind.CREATED, Kind.UPDATED], [Kind.CREATED]),
-    ([Kind.UPDATED, Kind.DELETED], [Kind.DELETED]), ([Kind.CREATED, Kind.DELETED], []),
-    ([Kind.DELETED, Kind.CREATED], [Kind.UPDATED]),
-], ids=str)
-def test_a_slow_reader_gets_what_several_changes_come_to(kinds, told):
-    watcher = Watcher()
-    for generation, kind in enumerate(kinds):
-        watcher.tell(kind, Service(name="web"), generation)
-    assert [kind for kind, _, _ in watcher.unread()] == told
 
 
 # By hand.
