@@ -47,12 +47,18 @@ def live_shared(live: Live, other: Live) -> Live:
     })
 
 
+def restart_own(config: Config) -> Config:
+    """A copy of the rest, as it is set."""
+    rest = Config()
+    for field_, value in config.ListFields():
+        if field_.name not in LIVE_FIELDS:
+            getattr(rest, field_.name).CopyFrom(value)
+    return rest
+
+
 def restart_part(config: Config) -> Config:
     """The rest, with every default: what is written as its default is as if it weren't."""
-    rest = Config()
-    rest.CopyFrom(config)
-    for name in LIVE_FIELDS:
-        rest.ClearField(name)
+    rest = restart_own(config)
     complete(rest)
     for name in LIVE_FIELDS:
         rest.ClearField(name)

@@ -11,10 +11,17 @@ from synproxy.v1.config_pb2 import Config
 from synproxy.v1.config_service_pb2_grpc import ConfigServiceServicer
 
 from appliance.config.duration import NS_PER_S, duration_ns, duration_of
-from appliance.config.live import LIVE_FIELDS, Live, live_make, live_of, restart_part
+from appliance.config.live import (
+    LIVE_FIELDS,
+    Live,
+    live_make,
+    live_of,
+    restart_own,
+    restart_part,
+)
 from appliance.config.violation import Violation
 from appliance.config_file import ConfigFile, FileRefusedError, FileState, restart_reason
-from appliance.management.catalogue import Catalogue
+from appliance.management.catalogue import STEP, Catalogue
 from appliance.management.change import Replacement, Wanted
 from appliance.management.changes import changes_now
 from appliance.management.differences import (
@@ -41,17 +48,17 @@ class ConfigServicer(ConfigServiceServicer):
         record = self._history.newest
         if request.revision:
             record = await answered(self._history.record(request.revision), context)
-        config = Config()
-        if not request.revision:
-            config.CopyFrom(self._file.started)
-            for name in LIVE_FIELDS:
-                config.ClearField(name)
-        config.defaults.CopyFrom(record.live.defaults)
-        config.services.extend(record.live.services.values())
-        return api.GetConfigResponse(
-            config=config, revision=record.revision, etag=self._history.etag(),
+        answer = api.GetConfigResponse(
+            config=None if request.revision else restart_own(self._file.started),
+            revision=record.revision, etag=self._history.etag(),
             file=_file_state(self._file.state), state_folder=self._state_folder(),
         )
+        answer.config.defaults.CopyFrom(record.live.defaults)
+        services = list(record.live.services.values())
+        for first in range(0, len(services), STEP):
+            answer.config.services.extend(services[first:first + STEP])
+            await asyncio.sleep(0)
+        return answer
 
     async def DiffConfig(
         self, request: api.DiffConfigRequest, context: grpc.aio.ServicerContext
@@ -123,8 +130,7 @@ class ConfigServicer(ConfigServiceServicer):
     async def _check_restart(self, config: Config) -> None:
         """Raises FileRefusedError where a section that is there isn't as it runs."""
         started = self._file.started
-        asked = Config()
-        asked.CopyFrom(started)
+        asked = restart_own(started)
         for field, value in config.ListFields():
             if field.name not in LIVE_FIELDS:
                 getattr(asked, field.name).CopyFrom(value)

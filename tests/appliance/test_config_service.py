@@ -1,7 +1,9 @@
 """The configuration as a whole over gRPC: applied at once, compared, rolled back."""
 
+import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import grpc
 import pytest
@@ -30,6 +32,23 @@ def test_what_runs_is_the_file_and_what_was_changed_since(daemon, client):
     former = client.get(revision=1).config
     assert former.services == answer.config.services
     assert not former.HasField("ports")
+
+
+def test_others_are_served_while_a_long_configuration_is_put_together(daemon, monkeypatch):
+    monkeypatch.setattr("appliance.management.config.STEP", 1)
+
+    async def turns():
+        """Of the event loop, as another call has them meanwhile."""
+        asking = asyncio.ensure_future(daemon.server._config.GetConfig(
+            api.GetConfigRequest(), cast(grpc.aio.ServicerContext, None)))
+        count = 0
+        while not asking.done():
+            await asyncio.sleep(0)
+            count += 1
+        assert [one.name for one in asking.result().config.services] == ["web", "mail"]
+        return count
+
+    assert daemon.call(turns()) > 2      # a step for each service
 
 
 def test_the_new_set_is_one_snapshot(daemon, client):
