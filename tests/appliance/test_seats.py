@@ -1,5 +1,8 @@
 """Places of those who watch: a listener's readers, even stopped ones, take none of another's."""
 
+import re
+from pathlib import Path
+
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -13,11 +16,12 @@ from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 
 from appliance.config.listening import Listening
 from appliance.lab.waiting import until
-from appliance.management import events, samplings, services
+from appliance.management import events, samplings, services, watchers
 
 from .conftest import Daemon
 
 CALL_S = 10
+ROOT = Path(__file__).parents[2]
 WATCHES = {
     "services": (services.WATCHERS_MAX, lambda channel, _: ServicesServiceStub(
         channel).WatchServices(services_api.WatchServicesRequest())),
@@ -66,6 +70,20 @@ def test_a_listener_full_of_stopped_readers_leaves_another_its_own_places(two_do
     until(lambda: taken(watch(more, count)), seconds=CALL_S, what="the place to be free")
     for stream in (*stopped, *admins):
         stream.cancel()
+
+
+@pytest.mark.parametrize(("file", "words"), [
+    ("README.md", f"{services.WATCHERS_MAX} for the services, {samplings.READERS_MAX} for the"
+                  f" stats, {events.READERS_MAX} for the events"),
+    ("proto/synproxy/v1/services_service.proto", f"{services.WATCHERS_MAX} watch already"),
+    ("proto/synproxy/v1/services_service.proto", f"the last {watchers.LOG_MAX} changes"),
+    ("proto/synproxy/v1/events_service.proto", f"{events.READERS_MAX} watch already"),
+    ("proto/synproxy/v1/stats_service.proto",
+     f"{samplings.READERS_MAX} watch already at this listener, or {samplings.SAMPLINGS_MAX}"
+     " different"),
+])
+def test_the_bounds_are_those_that_are_told(file, words):
+    assert words in re.sub(r"\s+(// )?", " ", (ROOT / file).read_text())
 
 
 def taken(stream):

@@ -155,13 +155,12 @@ def test_a_watch_that_has_lost_changes_begins_anew_with_what_is_there(daemon):
     async def shrink():
         daemon.catalogue.watchers = Watchers(log_max=1)
 
-    async def update(mss):
-        await daemon.catalogue.update("web", lambda web: setattr(web.options, "mss", mss))
+    async def update():
+        await daemon.catalogue.update("web", lambda web: setattr(web.options, "mss", 1100))
 
     async def both():
-        for mss in (1300, 1200):
-            # Within one turn of the loop no watcher reads.
-            daemon.catalogue.watchers.tell([happening(mss)])
+        """Within one turn of the loop, in which no watcher reads."""
+        daemon.catalogue.watchers.tell([happening(2), happening(3)])
 
     daemon.call(shrink())
     stream = ServicesServiceStub(daemon.channel).WatchServices(api.WatchServicesRequest())
@@ -169,9 +168,9 @@ def test_a_watch_that_has_lost_changes_begins_anew_with_what_is_there(daemon):
     daemon.call(both())
     lost = next(stream)
     assert (lost.kind, lost.lost) == (Event.KIND_LOST, 2)
-    assert [(next(stream).kind) for _ in range(3)] == [
+    assert [next(stream).kind for _ in range(3)] == [
         Event.KIND_EXISTING, Event.KIND_EXISTING, Event.KIND_END_OF_EXISTING]
-    daemon.call(update(1100))
+    daemon.call(update())
     changed = next(stream)
     assert (changed.kind, changed.service.effective_options.mss) == (Event.KIND_UPDATED, 1100)
     stream.cancel()
