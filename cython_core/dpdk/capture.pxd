@@ -56,6 +56,7 @@ cdef struct Capture:
     # By the worker.
     uint64_t written            # of all times; a store-release
     uint64_t lost               # likewise
+    uint64_t read_seen          # `read`, as it was when last looked at
     uint64_t now_ns
     const Snapshot *snapshot
     CaptureFilter filter

@@ -90,14 +90,20 @@ cdef inline CaptureRecord *record_at(Capture *capture, uint32_t ahead) noexcept 
     return &capture.record[(capture.written + ahead) % CAPTURE_RECORDS]
 
 
+cdef inline bint is_full(const Capture *capture) noexcept nogil:
+    return capture.written + capture.pending - capture.read_seen >= CAPTURE_RECORDS
+
+
 # A record behind those that are pending, with the frame, or NULL: there is no room.
 cdef CaptureRecord *record_make(Capture *capture, const uint8_t *frame,
                                 uint16_t frame_bytes) noexcept nogil:
     cdef CaptureRecord *record = record_at(capture, capture.pending)
-    cdef uint64_t taken = capture.written + capture.pending - shim_load_acquire64(&capture.read)
-    if taken >= CAPTURE_RECORDS:
-        shim_store_release64(&capture.lost, capture.lost + 1)
-        return NULL
+    if is_full(capture):
+        # Only now, for its line is the control thread's, which writes it.
+        capture.read_seen = shim_load_acquire64(&capture.read)
+        if is_full(capture):
+            shim_store_release64(&capture.lost, capture.lost + 1)
+            return NULL
     record.time_ns = capture.now_ns
     record.frame_bytes = frame_bytes
     record.captured_bytes = frame_bytes

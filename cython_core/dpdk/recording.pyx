@@ -55,16 +55,17 @@ cdef int filter_compile(CaptureFilter *filter, wanted) except -1:
 
 cdef tuple recording_take(Crew *crew):
     cdef uint64_t lost = 0
-    cdef uint32_t index, _record
+    cdef uint64_t written, at
+    cdef uint32_t index
     cdef Capture *capture
     records = []
     for index in range(crew.count):
         capture = crew.worker[index].capture
-        for _record in range(CAPTURE_RECORDS):
-            if capture.read == shim_load_acquire64(&capture.written):
-                break
-            take(&capture.record[capture.read % CAPTURE_RECORDS], records)
-            shim_store_release64(&capture.read, capture.read + 1)
+        written = shim_load_acquire64(&capture.written)
+        for at in range(capture.read, written):
+            take(&capture.record[at % CAPTURE_RECORDS], records)
+        # Once for all, or a worker that finds it full would wait for each.
+        shim_store_release64(&capture.read, written)
         lost += shim_load_acquire64(&capture.lost)
     return records, lost
 
