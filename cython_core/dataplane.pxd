@@ -9,6 +9,7 @@ cdef class Dataplane:
     cdef Snapshot *snapshot
     cdef Roster roster
     cdef Secrets secrets        # the workers have theirs from the snapshot
+    cdef Secrets secrets_asked      # for the next one
     cdef dict __dict__
 
     cdef Crew *workers(self) except NULL

@@ -15,6 +15,7 @@ from cython_core.dpdk.terms import Event as Event
 from cython_core.dpdk.terms import LearnedServer as LearnedServer
 from cython_core.dpdk.terms import MempoolState as MempoolState
 from cython_core.dpdk.terms import MempoolStats as MempoolStats
+from cython_core.dpdk.terms import NoMemoryError as NoMemoryError
 from cython_core.dpdk.terms import PortSpec as PortSpec
 from cython_core.dpdk.terms import PortState as PortState
 from cython_core.dpdk.terms import PortStats as PortStats
@@ -98,7 +99,8 @@ class Dataplane:
 
     def publish(self, services: Sequence[ServiceSpec]) -> int:
         """Compile an immutable snapshot and store-release it; returns its generation.  Raises
-        ValueError where two services overlap with equal precedence, before anything changes.
+        ValueError where two services overlap with equal precedence, and NoMemoryError, before
+        anything changes; then what drain() and rotate() had asked of it is forgotten.
 
         A spec that is the same object as before is not compiled again; one with other options
         costs a copy of all services' options, other prefixes or ports their routes anew.  The

@@ -24,7 +24,7 @@ from cython_core.proxy.drain cimport snapshot_drain
 from cython_core.proxy.secrets cimport SECRET_BYTES, secrets_rotate
 from cython_core.proxy.service cimport Snapshot, snapshot_free
 from cython_core.proxy.slots cimport slot_row
-from cython_core.roster cimport Roster
+from cython_core.roster cimport Draft, Roster
 
 from cython_core.dpdk import eal, recording
 from cython_core.dpdk.buffers import (
@@ -37,8 +37,8 @@ from cython_core.dpdk.port import (
 from cython_core.dpdk.states import VECTORS
 from cython_core.dpdk.terms import (
     CaptureFilter, Connection, ConnectionFilter, CookieSwitch, DataplaneError, Event,
-    LearnedServer, MempoolState, MempoolStats, PortSpec, PortState, PortStats, Rotation, Seen,
-    Settings, TableFill, WorkerState, WorkerStats,
+    LearnedServer, MempoolState, MempoolStats, NoMemoryError, PortSpec, PortState, PortStats,
+    Rotation, Seen, Settings, TableFill, WorkerState, WorkerStats,
 )
 from cython_core.proxy import conntable, counters, events
 from cython_core.proxy.drain import DRAINS
@@ -52,9 +52,9 @@ __all__ = [
     "CYTHON_VERSION", "DPDK_VERSION", "DRAINS", "DROP_REASONS", "EVENT_REASONS",
     "PORT_RANGES_MAX", "RULES_MAX", "SERVICE_COUNTERS", "CaptureFilter", "Connection",
     "ConnectionFilter", "CookieSwitch", "Dataplane", "DataplaneError", "Event", "LearnedServer",
-    "MempoolState", "MempoolStats", "PortSpec", "PortState", "PortStats", "Rotation", "Seen",
-    "ServiceOptions", "ServiceSpec", "Settings", "TableFill", "VECTORS", "WorkerState",
-    "WorkerStats",
+    "MempoolState", "MempoolStats", "NoMemoryError", "PortSpec", "PortState", "PortStats",
+    "Rotation", "Seen", "ServiceOptions", "ServiceSpec", "Settings", "TableFill", "VECTORS",
+    "WorkerState", "WorkerStats",
 ]
 
 COUNTERS = counters.NAMES
@@ -127,7 +127,8 @@ cdef class Dataplane:
             self.replaced = []
             self.generation = 0
             self.rotate_secret(0)
-            self.draining = "none"
+            self.secrets = self.secrets_asked
+            self.draining = self.draining_asked = "none"
             self.left_at = {}
             self.offsets = {}       # by slot: the counters of the services that had it before
             self.deletions = set()  # (worker, number): those that no one has heard the end of
@@ -141,39 +142,55 @@ cdef class Dataplane:
         return self.crew
 
     def publish(self, services):
+        try:
+            return self.publish_whole(list(services))
+        except MemoryError:
+            raise NoMemoryError("no memory for another snapshot, and nothing is changed: give the"
+                                " daemon more, or end what else takes it") from None
+        finally:
+            self.draining_asked, self.secrets_asked = self.draining, self.secrets
+
+    def publish_whole(self, services):
         cdef Crew *crew = self.workers()
-        self.roster.forget(self.drained())
-        given_up = self.roster.given_up
-        cdef Snapshot *snapshot = self.roster.snapshot(self.generation + 1, list(services))
-        for slot in self.roster.opened if self.snapshot != NULL else ():
-            self.offsets[slot] = tally_service(crew, self.row(slot))
-        self.generation += 1
+        cdef Draft draft = self.roster.draft(self.generation + 1, services, self.drained())
+        cdef dict given_up = self.roster.given_up
+        cdef dict offsets = self.offsets
+        cdef list replaced = self.replaced
         if self.snapshot != NULL:
-            self.replaced.append((self.generation - 1, <uintptr_t>self.snapshot))
-        snapshot_drain(snapshot, DRAINS.index(self.draining))
-        snapshot.secrets = self.secrets
-        self.snapshot = snapshot
-        crew_publish(crew, snapshot)
-        sweeps = tally_sweeps(crew)
+            offsets = offsets | {slot: tally_service(crew, self.row(slot))
+                                 for slot in draft.opened}
+            replaced = [*replaced, (self.generation, <uintptr_t>self.snapshot)]
+        snapshot_drain(draft.snapshot, DRAINS.index(self.draining_asked))
+        draft.snapshot.secrets = self.secrets_asked
+        # Another look may begin before the workers have the snapshot.
+        sweeps = [sweep + 1 for sweep in tally_sweeps(crew)]
         # What has given up more begins to leave anew.
-        self.left_at = {slot: self.left_at.get(slot, sweeps) if given_up.get(slot) is rules
-                        else sweeps for slot, rules in self.roster.given_up.items()}
-        return self.generation
+        left_at = {slot: self.left_at.get(slot, sweeps) if given_up.get(slot) is rules else sweeps
+                   for slot, rules in draft.given_up.items()}
+        generation = self.generation + 1
+        # All of it is there: from here on nothing can fail.
+        self.snapshot = self.roster.take(draft)
+        crew_publish(crew, self.snapshot)
+        self.draining, self.secrets = self.draining_asked, self.secrets_asked
+        self.generation, self.offsets = generation, offsets
+        self.replaced, self.left_at = replaced, left_at
+        return generation
 
     def drain(self, policy):
         if policy not in DRAINS:
             raise ValueError(f"{policy} is none of {', '.join(DRAINS)}")
-        self.draining = policy
+        self.draining_asked = policy
 
     def rotate(self):
         # Workers may see it in the next second, and that may belong to the next epoch.
         epoch = (states_clock_s(self.workers()) + 1) // COOKIE_EPOCH_S + 1
+        rotation = Rotation(epoch * COOKIE_EPOCH_S, (epoch + 1) * COOKIE_EPOCH_S)
         self.rotate_secret(epoch)
-        return Rotation(epoch * COOKIE_EPOCH_S, (epoch + 1) * COOKIE_EPOCH_S)
+        return rotation
 
     def rotate_secret(self, uint32_t epoch):
         cdef bytes master = os.urandom(SECRET_BYTES)
-        secrets_rotate(&self.secrets, <const uint8_t *>master, epoch)
+        secrets_rotate(&self.secrets_asked, <const uint8_t *>master, epoch)
 
     def log_level_set(self, level):
         if level not in eal.LOG_LEVELS:

@@ -16,6 +16,27 @@ from cython_core.proxy.routes cimport Routes
 from cython_core.proxy.service cimport Service, Snapshot
 
 
+# A Service for its place among those of the roster.
+cdef struct Laid:
+    Service service
+    uint32_t at
+
+
+# What a change comes to, whole, before anything of it counts; what isn't taken is freed with it.
+cdef class Draft:
+    cdef Snapshot *snapshot
+    cdef Routes *live
+    cdef Routes *leaving
+    cdef Laid *services         # those that are others than before
+    cdef uint32_t count         # of them
+    cdef uint32_t used
+    cdef list order
+    cdef dict wscales
+    cdef list rules
+    cdef readonly dict given_up
+    cdef readonly list opened       # slots whose service is another
+
+
 cdef class Roster:
     cdef Service *services      # of a slot two: the one that lives and the one that leaves
     cdef Routes *live
@@ -25,15 +46,15 @@ cdef class Roster:
     cdef int workers
     cdef list order             # the specs as they were published last
     cdef dict wscales           # by slot: see wscale_announced
-    cdef list rules             # of the live ones, as rules_sorted has them
+    cdef list rules             # of the live ones, as rules_changed has them
     cdef readonly dict given_up     # by slot: the name and the rules of what leaves
-    cdef readonly list opened       # slots whose service is another since the last snapshot
 
-    # A snapshot of these services.  ValueError where they can't be, before anything changes.
-    cdef Snapshot *snapshot(self, uint64_t generation, list services) except NULL
+    # A snapshot of these services, without those in the slots `gone`, which have left.  ValueError
+    # where they can't be, MemoryError where there is no room; nothing changes before take().
+    cdef Draft draft(self, uint64_t generation, list services, list gone)
 
-    # Forget what has left.
-    cdef int forget(self, slots) except -1
+    # From now on it is as the draft has it.  The snapshot is the caller's.
+    cdef Snapshot *take(self, Draft draft) noexcept
 
-    cdef int compile(self, spec) except -1
-    cdef int route(self, changes) except -1
+    cdef int route(self, Draft draft, changes, gone) except -1
+    cdef int compile(self, Draft draft, changes, bint differ, gone) except -1

@@ -12,7 +12,9 @@ from libc.string cimport memcpy
 from cython_core.proxy.conntable cimport ACTIVITY_TICK_S
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S
 from cython_core.proxy.routes cimport Rule, routes_build, routes_release
-from cython_core.proxy.service cimport ACTIVATION_OFF, UNKNOWN_FORWARD, snapshot_build
+from cython_core.proxy.service cimport (
+    ACTIVATION_OFF, UNKNOWN_FORWARD, snapshot_build, snapshot_free,
+)
 from cython_core.proxy.slots cimport leaving_at, live_at, slot_row
 
 from cython_core.proxy.service import ACTIVATIONS, UNKNOWN_FLOWS
@@ -23,6 +25,14 @@ MAPPED = ip_network("::ffff:0:0/96")    # RFC 4291 §2.5.5.2: how IPv4 stands in
 WSCALE_ABSENT = 15              # proxy/service: no window scale is announced
 
 
+cdef class Draft:
+    def __dealloc__(self):
+        snapshot_free(self.snapshot)
+        routes_release(self.live)
+        routes_release(self.leaving)
+        free(self.services)
+
+
 cdef class Roster:
     def __cinit__(self, uint32_t slots, int workers):
         self.slots = slots
@@ -31,7 +41,6 @@ cdef class Roster:
         self.wscales = {}
         self.rules = []
         self.given_up = {}
-        self.opened = []
         self.services = <Service *>calloc(2 * slots, sizeof(Service))
         self.live = routes_build(NULL, 0)
         if self.services == NULL or self.live == NULL:
@@ -42,66 +51,93 @@ cdef class Roster:
         routes_release(self.live)
         routes_release(self.leaving)
 
-    cdef Snapshot *snapshot(self, uint64_t generation, list services) except NULL:
-        cdef Snapshot *snapshot
+    cdef Draft draft(self, uint64_t generation, list services, list gone):
+        cdef Draft draft = Draft.__new__(Draft)
         changes = changes_of(self.order, services)
-        if any(routes_differ(before, after) for before, after in changes):
-            self.route(changes)
-        for before, after in changes:
-            if after is not None:
-                self.compile(after)
-            else:
-                self.services[live_at(before.slot)].row = 0
-        self.order = services
-        self.opened = [after.slot for before, after in changes if after is not None
-                       and (before is None or before.name != after.name)]
-        snapshot = snapshot_build(generation, self.services, 2 * self.used, self.live,
-                                  self.leaving)
-        if snapshot == NULL:
+        draft.order = services
+        draft.opened = [after.slot for before, after in changes if after is not None
+                        and (before is None or before.name != after.name)]
+        draft.used = max(self.used, max(draft.opened, default=-1) + 1)
+        differ = any(routes_differ(before, after) for before, after in changes)
+        self.route(draft, changes if differ else [], gone)
+        self.compile(draft, changes, differ, gone)
+        draft.snapshot = snapshot_build(generation, self.services, 2 * draft.used, draft.live,
+                                        draft.leaving)
+        if draft.snapshot == NULL:
             raise MemoryError
+        draft_lay(draft, draft.snapshot.services)
+        return draft
+
+    cdef Snapshot *take(self, Draft draft) noexcept:
+        cdef Snapshot *snapshot = draft.snapshot
+        draft.snapshot = NULL
+        draft_lay(draft, self.services)
+        self.live, draft.live = draft.live, self.live
+        self.leaving, draft.leaving = draft.leaving, self.leaving
+        self.order, self.rules, self.given_up = draft.order, draft.rules, draft.given_up
+        self.wscales, self.used = draft.wscales, draft.used
         return snapshot
 
-    cdef int forget(self, slots) except -1:
-        cdef dict given_up = {slot: left for slot, left in self.given_up.items()
-                              if slot not in slots}
-        cdef Routes *leaving = leaving_routes(given_up)
-        for slot in slots:
-            self.services[leaving_at(slot)].row = 0
-        routes_release(self.leaving)
-        self.leaving, self.given_up = leaving, given_up
+    # With all that can be wrong about prefixes and ports; `changes` are empty where none differ.
+    cdef int route(self, Draft draft, changes, gone) except -1:
+        former = {slot: left for slot, left in self.given_up.items() if slot not in gone}
+        draft.rules, draft.given_up = self.rules, former
+        if changes:
+            draft.rules = rules_changed(self.rules, changes, self.slots)
+            check_overlaps(draft.rules, self.order, changes)
+            draft.given_up = given_up_by(former, changes)
+            draft.live = routes_of([(*rule[:4], live_at(rule[4])) for rule in draft.rules])
+        else:
+            draft.live = routes_shared(self.live)
+        if changes or gone:
+            draft.leaving = leaving_routes(draft.given_up)
+        else:
+            draft.leaving = routes_shared(self.leaving)
         return 0
 
-    cdef int compile(self, spec) except -1:
-        cdef uint32_t slot = spec.slot
-        self.wscales[slot] = wscale_announced(spec, self.wscales.get(slot), int(time.time()))
-        if slot >= self.used:
-            self.used = slot + 1
-        return compile_service(&self.services[live_at(slot)], spec, self.wscales[slot],
-                               self.workers)
-
-    # Other prefixes or ports, with all that can be wrong about them.
-    cdef int route(self, changes) except -1:
-        cdef Routes *live
-        cdef Routes *leaving
-        cdef uint32_t slot
-        rules = rules_changed(self.rules, changes, self.slots)
-        check_overlaps(rules, self.order, changes)
-        given_up = given_up_by(self.given_up, changes)
-        live = routes_of([(*rule[:4], live_at(rule[4])) for rule in rules])
-        try:
-            leaving = leaving_routes(given_up)
-        except MemoryError:
-            routes_release(live)
-            raise
-        routes_release(self.live)
-        routes_release(self.leaving)
-        self.live, self.leaving = live, leaving
-        self.rules, self.given_up = rules, given_up
-        for before, _ in changes:
-            if before is not None and before.slot in given_up:
-                slot = before.slot
-                leave(&self.services[leaving_at(slot)], &self.services[live_at(slot)])
+    cdef int compile(self, Draft draft, changes, bint differ, gone) except -1:
+        cdef Service *service
+        draft.wscales = dict(self.wscales) if changes else self.wscales
+        draft.services = <Laid *>calloc(2 * len(changes) + len(gone) + 1, sizeof(Laid))
+        if draft.services == NULL:
+            raise MemoryError
+        for slot in gone:
+            draft_change(draft, leaving_at(slot), &self.services[leaving_at(slot)]).row = 0
+        for before, after in changes:
+            spec = before if after is None else after
+            if differ and before is not None and spec.slot in draft.given_up:
+                service = draft_change(draft, leaving_at(spec.slot),
+                                       &self.services[leaving_at(spec.slot)])
+                leave(service, &self.services[live_at(spec.slot)])
+            service = draft_change(draft, live_at(spec.slot), &self.services[live_at(spec.slot)])
+            if after is None:
+                service.row = 0
+                continue
+            draft.wscales[spec.slot] = wscale_announced(
+                spec, draft.wscales.get(spec.slot), int(time.time()))
+            compile_service(service, spec, draft.wscales[spec.slot], self.workers)
         return 0
+
+
+cdef Routes *routes_shared(Routes *routes) noexcept:
+    if routes != NULL:
+        routes.users += 1
+    return routes
+
+
+# Another Service in place of the one `at`, to begin with as that is.
+cdef Service *draft_change(Draft draft, uint32_t at, const Service *service) noexcept:
+    cdef Laid *laid = &draft.services[draft.count]
+    draft.count += 1
+    laid.at = at
+    laid.service = service[0]
+    return &laid.service
+
+
+cdef void draft_lay(Draft draft, Service *services) noexcept:
+    cdef uint32_t index
+    for index in range(draft.count):
+        services[draft.services[index].at] = draft.services[index].service
 
 
 # It takes no SYN any more, and its row of counters is its own.

@@ -46,6 +46,7 @@ CODES = {
     grpc.StatusCode.OUT_OF_RANGE: ExitCode.INVALID,
     grpc.StatusCode.UNAVAILABLE: ExitCode.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED: ExitCode.UNAVAILABLE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: ExitCode.UNAVAILABLE,
     grpc.StatusCode.PERMISSION_DENIED: ExitCode.DENIED,
     grpc.StatusCode.UNAUTHENTICATED: ExitCode.DENIED,
 }

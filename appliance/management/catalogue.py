@@ -195,13 +195,15 @@ class Catalogue:
             change_note(f"revisions/{revision.number}", {"confirmed_by": (None, by)})
             return revision
 
-    async def republish(self, change: Callable[[], None]) -> None:
-        """The same services in another snapshot, for what else it carries: `change` is made right
-        before.  Returns once every worker runs it; raises NotAcknowledgedError and DataplaneError,
-        after the latter the next snapshot carries the change."""
+    async def republish(self, change: Callable[[], Callable[[], None]]) -> None:
+        """The same services in another snapshot, for what else it carries: `change` asks the data
+        plane for it and returns what remembers it, which is called once it is published.  Returns
+        once every worker runs it; raises NotAcknowledgedError, and DataplaneError, after which
+        nothing has changed."""
         async with self._changing:
-            change()
+            remember = change()
             self._publish(self._specs)
+            remember()
             await self.acknowledged()
 
     async def acknowledged(self, since_s: float | None = None) -> None:

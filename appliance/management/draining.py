@@ -5,8 +5,9 @@ does: see proxy/drain.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from synproxy.v1.system_service_pb2 import (
     DRAIN_POLICY_BRIDGE,
@@ -65,21 +66,21 @@ class Draining:
             state.done = state.connections == 0
         return state
 
-    def _begin(self, policy: DrainPolicy) -> None:
-        before = self._said()
-        self._dataplane.drain(_WORDS[policy])
+    def _begin(self, policy: DrainPolicy) -> Callable[[], None]:
         workers = self._dataplane.worker_states()
-        self._policy = policy
-        if self._began is None:
-            self._began = _Began(
-                time.time_ns(), sum(map(_needing, workers)), self._syns(),
-                [worker.sweep for worker in workers])
-        change_note("system/drain", fields_changed(before, self._said()))
+        began = self._began or _Began(
+            time.time_ns(), sum(map(_needing, workers)), self._syns(),
+            [worker.sweep for worker in workers])
+        self._dataplane.drain(_WORDS[policy])
+        return partial(self._remember, policy, began)
 
-    def _end(self) -> None:
-        before = self._said()
+    def _end(self) -> Callable[[], None]:
         self._dataplane.drain("none")
-        self._policy, self._began = DRAIN_POLICY_UNSPECIFIED, None
+        return partial(self._remember, DRAIN_POLICY_UNSPECIFIED, None)
+
+    def _remember(self, policy: DrainPolicy, began: _Began | None) -> None:
+        before = self._said()
+        self._policy, self._began = policy, began
         change_note("system/drain", fields_changed(before, self._said()))
 
     def _said(self) -> DrainState:

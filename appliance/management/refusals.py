@@ -22,7 +22,7 @@ from appliance.state.history import (
     UnknownRevisionError,
 )
 from appliance.state.record import DamagedError
-from cython_core.dataplane import DataplaneError
+from cython_core.dataplane import DataplaneError, NoMemoryError
 
 _CODES: dict[type[Exception], grpc.StatusCode] = {
     UnknownServiceError: grpc.StatusCode.NOT_FOUND,
@@ -36,6 +36,7 @@ _CODES: dict[type[Exception], grpc.StatusCode] = {
     NotKeptError: grpc.StatusCode.UNAVAILABLE,
     NotAcknowledgedError: grpc.StatusCode.UNAVAILABLE,
     DataplaneError: grpc.StatusCode.UNAVAILABLE,
+    NoMemoryError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     DamagedError: grpc.StatusCode.DATA_LOSS,
 }
 # An error travels in HTTP/2 headers, of which gRPC takes 8 KiB for certain.

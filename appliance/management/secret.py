@@ -3,6 +3,9 @@
 Here is only ever its number; the secret itself stays in the data plane.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 from google.protobuf.timestamp_pb2 import Timestamp
 from synproxy.v1.system_service_pb2 import SecretState
 
@@ -25,12 +28,14 @@ class Secret:
         """Returns once every worker knows it.  Raises what Catalogue.republish does."""
         await self._catalogue.republish(self._draw)
 
-    def _draw(self) -> None:
+    def _draw(self) -> Callable[[], None]:
         rotation = self._dataplane.rotate()
-        former = self._state
-        self._state = SecretState(
-            number=former.number + 1,
+        return partial(self._remember, SecretState(
+            number=self._state.number + 1,
             effective_time=Timestamp(seconds=rotation.since_s),
             former_expire_time=Timestamp(seconds=rotation.former_until_s),
-        )
-        change_note("system/secret", fields_changed(former, self._state))
+        ))
+
+    def _remember(self, state: SecretState) -> None:
+        former, self._state = self._state, state
+        change_note("system/secret", fields_changed(former, state))

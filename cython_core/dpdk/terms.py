@@ -9,6 +9,10 @@ class DataplaneError(Exception):
     """The data plane can't start or go on; the text is one line that says what to do."""
 
 
+class NoMemoryError(DataplaneError):
+    """There is no memory for what was asked for; nothing has changed."""
+
+
 def address_of(packed: bytes) -> IPv4Address | IPv6Address:
     """Of the 16 bytes that the data plane has of it."""
     address = IPv6Address(packed)

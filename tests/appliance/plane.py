@@ -15,6 +15,7 @@ from cython_core.dataplane import (
     LearnedServer,
     MempoolState,
     MempoolStats,
+    NoMemoryError,
     PortState,
     PortStats,
     Rotation,
@@ -111,7 +112,7 @@ class Plane:
 
     def publish(self, services: Sequence[ServiceSpec]) -> int:
         if self.failing:
-            raise DataplaneError("no memory for another snapshot; raise memory.size_mib")
+            raise NoMemoryError("no memory for another snapshot; raise memory.size_mib")
         former, kept = ({spec.slot: spec.name for spec in one}
                         for one in (self.published[-1] if self.published else [], services))
         for slot in self.drained():

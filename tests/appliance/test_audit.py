@@ -127,7 +127,7 @@ def test_one_that_the_data_plane_refuses_is_no_change(daemon):
     with pytest.raises(grpc.RpcError):
         update(daemon.channel, ServiceOptions(mss=1300))
     assert [(line["audit"], line["code"]) for line in daemon.lines(1)] == [
-        ("failed", "UNAVAILABLE")]
+        ("failed", "RESOURCE_EXHAUSTED")]
 
 
 def test_a_denial_is_told_with_whom_was_seen(tmp_path):

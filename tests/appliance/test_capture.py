@@ -189,7 +189,7 @@ def test_a_service_that_is_leaving_is_captured_until_it_has_left(daemon, capture
     daemon.plane.frames = list(FRAMES)
     assert next(parts).packets == len(FRAMES)
     daemon.plane.left.clear()
-    daemon.call(daemon.catalogue.republish(lambda: None))
+    daemon.call(daemon.catalogue.republish(lambda: lambda: None))
     assert [part.packets for part in parts][-1] == len(FRAMES)
 
 

@@ -147,8 +147,8 @@ def test_the_way_back_needs_no_disk(kept, small_disk):
 def test_what_the_data_plane_refuses_is_not_kept(kept, state):
     daemon, client = kept()
     daemon.plane.failing = True
-    refused(client.set, grpc.StatusCode.UNAVAILABLE)
-    refused(lambda: client.apply([service("a", 1)]), grpc.StatusCode.UNAVAILABLE)
+    refused(client.set, grpc.StatusCode.RESOURCE_EXHAUSTED)
+    refused(lambda: client.apply([service("a", 1)]), grpc.StatusCode.RESOURCE_EXHAUSTED)
     assert [path.name for path in state.iterdir()] == [file_name(1)]
     _, client = kept()
     assert client.running()[0].options.mss == 1400

@@ -160,7 +160,7 @@ def test_an_update_that_the_data_plane_refuses_changes_nothing(daemon, services,
     daemon.plane.failing = True
     with pytest.raises(grpc.RpcError) as error:
         update(ServiceOptions(mss=1300))
-    assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     now = services.GetService(api.GetServiceRequest(name="web"), timeout=CALL_S)
     assert (now.service.options.mss, now.generation) == (1400, 1)
 

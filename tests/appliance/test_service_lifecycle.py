@@ -231,7 +231,8 @@ def test_validate_only_answers_as_if(daemon, stub, create, delete, call):
 @pytest.mark.parametrize("call", ["create", "delete"])
 def test_a_data_plane_that_refuses_leaves_all_as_it_was(daemon, stub, create, delete, call):
     daemon.plane.failing = True
-    refused(create if call == "create" else lambda: delete("web"), grpc.StatusCode.UNAVAILABLE)
+    refused(
+        create if call == "create" else lambda: delete("web"), grpc.StatusCode.RESOURCE_EXHAUSTED)
     daemon.plane.failing = False
     assert names(stub) == ["web", "mail"]
     create()

@@ -219,7 +219,8 @@ class TestDrain:
     def test_a_data_plane_without_memory_is_told(self, daemon, call):
         daemon.plane.failing = True
         error = refusal(call, "Drain")
-        assert (error.code(), "memory" in error.details()) == (grpc.StatusCode.UNAVAILABLE, True)
+        assert (error.code(), "memory" in error.details()) == (
+            grpc.StatusCode.RESOURCE_EXHAUSTED, True)
 
 
 class TestRotation:
