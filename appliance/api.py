@@ -22,7 +22,7 @@ SERVICE_NAMES: tuple[str, ...] = tuple(
     )
     for service in file.services_by_name.values()
 )
-# NOT_SERVING where the configuration file as it is now wasn't taken, or changes are not kept that
-# should be.  The daemon serves on, and to start it again would make it worse: it is no part of the
-# readiness.
+# NOT_SERVING where the configuration file as it is now wasn't taken, changes are not kept that
+# should be, or a worker doesn't run them in time.  The daemon serves on, and to start it again
+# would make it worse: it is no part of the readiness.
 CONFIGURATION = "synproxy.configuration"

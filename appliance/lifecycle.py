@@ -9,8 +9,7 @@ import asyncio
 import gc
 import os
 import sys
-import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -30,21 +29,21 @@ from appliance.management.changes import changes_begin
 from appliance.management.confirmation import Confirmation
 from appliance.management.server import ManagementServer
 from appliance.management.standing import standing_of
+from appliance.management.turning import LOOK_S, Turning
 from appliance.metrics.documents import Documents
 from appliance.metrics.reading import Reader
 from appliance.metrics.server import MetricsServer
-from appliance.notify import notify, say
+from appliance.notify import notify, notify_alive, say
 from appliance.preflight import attachments_of, preflight_notices
 from appliance.refusal import Refusal
 from appliance.reload import Reloader
 from appliance.signals import signals_await, signals_hold
 from appliance.state.start import Start, start_from
 from appliance.summary import counter_lines
+from appliance.supervision import Supervision
 from cython_core.dataplane import Dataplane, DataplaneError, Settings
 
-HEALTH_S = 0.5      # until health says how it stands with the configuration
 STOP_S = 5.0
-AGAIN_S = 1.0
 
 
 def daemon_run(config: Config, path: Path) -> None:
@@ -81,8 +80,9 @@ async def _serve(config: Config, path: Path, settings: Settings, dataplane: Data
     stop = asyncio.Event()
     signals_await(asyncio.get_running_loop(), stop, reloader.ask)
     listening = listening_of(config)
-    server = ManagementServer(listening, catalogue, dataplane, file, log)
-    reader = Reader(catalogue, dataplane, file.state)
+    supervision, turning = Supervision(), Turning(dataplane)
+    server = ManagementServer(listening, catalogue, dataplane, file, log, supervision)
+    reader = Reader(catalogue, dataplane, file.state, turning, supervision)
     metrics = MetricsServer(metrics_address_of(config), Documents(reader))
     try:
         await _begin(start, catalogue, log)
@@ -97,9 +97,10 @@ async def _serve(config: Config, path: Path, settings: Settings, dataplane: Data
         gc.collect()
         gc.freeze()
         _say_ready(settings, config, listening, start)
-        tasks = [asyncio.create_task(_going(work)) for work in (
-            catalogue.tidy, reloader.run, Confirmation(catalogue, log).run,
-            partial(_tell_health, server, catalogue, file))]
+        tasks = [supervision.keep(name, work) for name, work in (
+            ("tidying", catalogue.tidy), ("reload", reloader.run),
+            ("confirmation", Confirmation(catalogue, log).run),
+            ("health", partial(_tell_health, server, catalogue, file, turning)))]
         await stop.wait()
         for task in tasks:
             task.cancel()
@@ -130,16 +131,6 @@ def catalogue_make(start: Start, plane: Plane, services_max: int) -> Catalogue:
         return catalogue_make(start, plane, services_max)
 
 
-async def _going(work: Callable[[], Awaitable[None]]) -> None:
-    """A mistake of ours in it is told, and ends neither it nor the proxy."""
-    while True:
-        try:
-            await work()
-        except Exception:
-            say(f"synproxyd: begins again after:\n{traceback.format_exc()}", sys.stderr)
-            await asyncio.sleep(AGAIN_S)
-
-
 async def _begin(start: Start, catalogue: Catalogue, log: AuditLog) -> None:
     first = not start.history.newest.revision.number
     changes = changes_begin(start.origin.by, start.origin.action)
@@ -148,10 +139,16 @@ async def _begin(start: Start, catalogue: Catalogue, log: AuditLog) -> None:
         log.own(changes)
 
 
-async def _tell_health(server: ManagementServer, catalogue: Catalogue, file: ConfigFile) -> None:
+async def _tell_health(
+    server: ManagementServer, catalogue: Catalogue, file: ConfigFile, turning: Turning
+) -> None:
     while True:
-        await server.set_configuration(standing_of(catalogue.history, file.state).well)
-        await asyncio.sleep(HEALTH_S)
+        turning.look()
+        await server.set_serving(not turning.stuck)
+        await server.set_configuration(standing_of(catalogue, file.state).well)
+        if not turning.stuck:
+            notify_alive()
+        await asyncio.sleep(LOOK_S)
 
 
 def _say_ready(

@@ -9,13 +9,21 @@ from typing import TextIO
 STATUS_CHARACTERS_MAX = 200      # a line of `systemctl status`
 
 
-def notify(state: str) -> None:
-    """`state` is a line of sd_notify(3), or several; without systemd nothing happens."""
+def notify(state: str, flags: int = 0) -> None:
+    """`state` is a line of sd_notify(3), or several; without systemd nothing happens.  `flags` are
+    send(2)'s."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-        channel.sendto(state.encode(), address.replace("@", "\0", 1))
+        channel.sendto(state.encode(), flags, address.replace("@", "\0", 1))
+
+
+def notify_alive() -> None:
+    """Where the service has WatchdogSec=, systemd restarts it unless it hears this so often."""
+    if "WATCHDOG_USEC" in os.environ:
+        with suppress(OSError):
+            notify("WATCHDOG=1", socket.MSG_DONTWAIT)   # the proxy waits for no listener
 
 
 def notify_reloading() -> None:

@@ -75,7 +75,10 @@ class Reloader:
             self._wait(f"{state.path}: waits until the newest revision is confirmed or rolled back")
         except NotKeptError as error:
             self._wait(f"{state.path}: waits for the disk: {error}")
-        except (FileRefusedError, DataplaneError, NoSlotError, NotAcknowledgedError) as error:
+        except NotAcknowledgedError as error:
+            state.took()
+            self._say(f"taken: {error}")
+        except (FileRefusedError, DataplaneError, NoSlotError) as error:
             state.refused(str(error))
         except InvalidServiceError as error:
             state.refused("\n".join(

@@ -97,6 +97,9 @@ def _about(answer: api.GetConfigResponse) -> Iterator[str]:
     if not folder.persistent:
         yield "changes over gRPC last until the daemon ends"
     yield from folder.notices
+    if answer.late_workers:
+        cores = ", ".join(map(str, answer.late_workers))
+        yield f"published, but not run by the worker on core {cores}"
 
 
 @command.command("diff")

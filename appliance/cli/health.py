@@ -19,8 +19,9 @@ from appliance.exit_codes import ExitCode
 def command(address: str | None, strict: bool) -> None:
     """Show whether the daemon is alive and ready; exit code 6 where it isn't.
 
-    synproxy.configuration is NOT_SERVING where the configuration file wasn't taken, or changes
-    are not kept: the daemon serves on, and `synproxy config show` says why.
+    Not ready are workers that make no turn.  synproxy.configuration is NOT_SERVING where the
+    configuration file wasn't taken, changes are not kept, or a worker doesn't run them in time: the
+    daemon serves on, and `synproxy config show` says why.
     """
     with connected(address) as channel:
         states = {name: _state(channel, name) for name in ("", *SERVICE_NAMES, CONFIGURATION)}

@@ -40,7 +40,7 @@ from appliance.management.whole import Whole, whole_compiled
 from appliance.management.wishes import Wish, Wishes
 from appliance.state.history import History, Origin, Stepped, Waiting, unconfirmed
 from appliance.state.record import Record, Step
-from cython_core.dataplane import ServiceSpec
+from cython_core.dataplane import ServiceSpec, WorkerState
 
 # A worker's turn takes microseconds; one that takes seconds is stuck.
 ACKNOWLEDGE_TIMEOUT_S = 5.0
@@ -57,6 +57,7 @@ class Plane(Protocol):
     def leaving(self) -> list[int]: ...
     def leaving_connections(self, slot: int) -> int: ...
     def drained(self) -> list[int]: ...
+    def worker_states(self) -> list[WorkerState]: ...
 
 
 class Catalogue:
@@ -215,9 +216,19 @@ class Catalogue:
             if time.monotonic() > deadline_s:
                 raise NotAcknowledgedError(
                     f"generation {self.generation} is published, but a worker hasn't run it"
-                    f" after {ACKNOWLEDGE_TIMEOUT_S:g} s"
+                    f" after {ACKNOWLEDGE_TIMEOUT_S:g} s: on core"
+                    f" {', '.join(map(str, self._behind()))}"
                 )
             await asyncio.sleep(_POLL_S)
+
+    def late(self) -> Sequence[int]:
+        """The lcores of workers that haven't run the newest snapshot in time."""
+        late = time.monotonic() - self._published_s > ACKNOWLEDGE_TIMEOUT_S
+        return self._behind() if late else ()
+
+    def _behind(self) -> list[int]:
+        return [worker.lcore for worker in self._plane.worker_states()
+                if worker.generation < self.generation]
 
     async def tidy(self) -> None:
         """Without end: what has left and has no connection any more is forgotten."""

@@ -52,6 +52,7 @@ class ConfigServicer(ConfigServiceServicer):
             config=None if request.revision else restart_own(self._file.started),
             revision=record.revision, etag=self._history.etag(),
             file=_file_state(self._file.state), state_folder=self._state_folder(),
+            late_workers=self._catalogue.late(),
         )
         answer.config.defaults.CopyFrom(record.live.defaults)
         services = list(record.live.services.values())

@@ -31,13 +31,14 @@ from appliance.management.servers import ServersServicer
 from appliance.management.services import ServicesServicer
 from appliance.management.stats import StatsServicer
 from appliance.management.system import SystemServicer
+from appliance.supervision import Supervision
 from cython_core.dataplane import Dataplane
 
 
 class ManagementServer:
     def __init__(
         self, listening: Sequence[Listening], catalogue: Catalogue, dataplane: Dataplane,
-        file: ConfigFile, log: AuditLog | None = None,
+        file: ConfigFile, log: AuditLog | None = None, supervision: Supervision | None = None,
     ) -> None:
         self._health = health.aio.HealthServicer()
         self._services = ServicesServicer(catalogue)
@@ -49,6 +50,7 @@ class ManagementServer:
         self._capture = CaptureServicer(catalogue, dataplane)
         self._samples = Samples(dataplane)
         self._system = SystemServicer(catalogue, dataplane, self._samples)
+        self._supervision = supervision or Supervision()
         self._sampling: asyncio.Task[None] | None = None
         log = log or AuditLog()
         self._doors = [Door(one, log) for one in listening]
@@ -79,14 +81,21 @@ class ManagementServer:
             await door.open()
 
     async def set_ready(self) -> None:
-        self._sampling = asyncio.create_task(self._samples.run())
+        self._sampling = self._supervision.keep("samples", self._samples.run)
+        await self.set_serving(True)
+
+    async def set_serving(self, well: bool) -> None:
+        """Readiness.  Whoever watches hears of it only where it changes."""
         for name in SERVICE_NAMES:
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+            await self._set_health(name, well)
 
     async def set_configuration(self, well: bool) -> None:
-        """Whoever watches hears of it only where it changes."""
+        """Likewise."""
+        await self._set_health(CONFIGURATION, well)
+
+    async def _set_health(self, name: str, well: bool) -> None:
         await self._health.set(
-            CONFIGURATION, health_pb2.HealthCheckResponse.SERVING if well
+            name, health_pb2.HealthCheckResponse.SERVING if well
             else health_pb2.HealthCheckResponse.NOT_SERVING)
 
     async def stop(self) -> None:

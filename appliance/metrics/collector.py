@@ -77,7 +77,12 @@ class ReadingCollector(Collector):
         yield from _daemon(reading)
         yield from _configuration(reading.configuration)
         yield reading.apply_times
+        yield _counter("task_failures", "How often a task of the daemon failed, and began again.",
+                       "task", reading.task_failures)
         yield from _workers(reading.workers)
+        yield _gauge("worker_stuck", "Whether the worker has made no turn for 2 s.", "worker",
+                     {str(worker.lcore): worker.lcore in reading.stuck
+                      for worker in reading.workers})
         yield from _services(reading.services)
         yield _gauge("leaving_connections", "Connections that outlive their service.", "service",
                      reading.leaving)
@@ -113,6 +118,8 @@ def _configuration(standing: Standing) -> Iterator[Metric]:
         ("unconfirmed", "Whether it waits for its confirmation.", standing.waits),
         ("persistent", "Whether it survives a restart.", standing.persistent),
         ("kept", "Whether it does or need not, and the last write went well.", standing.kept),
+        ("acknowledged", "Whether all workers run what was published, but for the last 5 s.",
+         not standing.late),
     ):
         yield GaugeMetricFamily(f"synproxy_config_{name}", meaning, value=float(value))
     for name, meaning, value in (

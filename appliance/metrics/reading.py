@@ -7,7 +7,7 @@ serves others: numbers of one reading are of moments some milliseconds apart.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +16,8 @@ from prometheus_client import Metric
 from appliance.config_file import FileState
 from appliance.management.catalogue import Catalogue
 from appliance.management.standing import Standing, standing_of
+from appliance.management.turning import Turning
+from appliance.supervision import Supervision
 from cython_core.dataplane import (
     CookieSwitch,
     MempoolStats,
@@ -67,20 +69,27 @@ class Reading:
     generation: int                    # the newest snapshot that was published
     ready: bool                        # the workers run
     workers: Sequence[WorkerStats]
+    stuck: Sequence[int]               # lcores of workers that make no turn
     services: Sequence[ServiceReading]
     leaving: Counter[str]              # connections of what has left, by the name that it had
     ports: Sequence[PortStats]
     mempools: Sequence[MempoolStats]
     configuration: Standing
     apply_times: Metric
+    task_failures: Mapping[str, int]   # since start, by the task's name
 
 
 class Reader:
-    def __init__(self, catalogue: Catalogue, plane: Plane, file: FileState) -> None:
+    def __init__(
+        self, catalogue: Catalogue, plane: Plane, file: FileState, turning: Turning,
+        supervision: Supervision,
+    ) -> None:
         self.ready = False
         self._file = file
         self._catalogue = catalogue
         self._plane = plane
+        self._turning = turning
+        self._supervision = supervision
         self._began_s = time.monotonic()
         self._started_s = time.time()
         self._last: Reading | None = None
@@ -105,12 +114,14 @@ class Reader:
             generation=self._catalogue.generation,
             ready=self.ready,
             workers=workers,
+            stuck=self._turning.stuck,
             services=services,
             leaving=await self._leaving(),
             ports=self._plane.port_stats(),
             mempools=self._plane.mempool_stats(),
-            configuration=standing_of(self._catalogue.history, self._file),
+            configuration=standing_of(self._catalogue, self._file),
             apply_times=self._catalogue.apply_times.metric(),
+            task_failures=self._supervision.failures,
         )
 
     async def _services(self) -> list[ServiceReading]:

@@ -11,9 +11,11 @@ from typing import TypeVar, cast
 from appliance.config.load import config_parse
 from appliance.config_file import FileState
 from appliance.management.catalogue import Catalogue
+from appliance.management.turning import Turning
 from appliance.metrics.documents import Documents
 from appliance.metrics.reading import Reader
 from appliance.metrics.server import MetricsServer
+from appliance.supervision import Supervision
 from cython_core.dataplane import Dataplane
 
 from .plane import Plane
@@ -66,7 +68,8 @@ class Served:
         self.catalogue = Catalogue(
             self._config.services, self._config.defaults, cast(Dataplane, self.plane))
         self.file = FileState(Path("f"))
-        self.reader = Reader(self.catalogue, self.plane, self.file)
+        self.reader = Reader(
+            self.catalogue, self.plane, self.file, Turning(self.plane), Supervision())
         self.documents = Documents(self.reader)
         self.server = MetricsServer(f"127.0.0.1:{self.port}", self.documents)
         await self.server.start()

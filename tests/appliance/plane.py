@@ -1,6 +1,7 @@
 """A data plane without packets: publishes at once, acknowledges when it is told to."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cython_core.dataplane import (
     COUNTERS,
@@ -10,7 +11,6 @@ from cython_core.dataplane import (
     Connection,
     ConnectionFilter,
     CookieSwitch,
-    DataplaneError,
     Event,
     LearnedServer,
     MempoolState,
@@ -77,7 +77,7 @@ class Plane:
         self.log_level = level
 
     def worker_states(self) -> list[WorkerState]:
-        return list(self.states)
+        return [replace(state, generation=self._seen) for state in self.states]
 
     def mempool_states(self) -> list[MempoolState]:
         return [MempoolState(

@@ -53,9 +53,11 @@ REFUSED = of("synproxy_service_server_refused_total", WEB)
 SILENT = of("synproxy_service_server_timeout_total", WEB)
 UNREACHABLE = of("synproxy_service_server_unreachable_total", WEB)
 ACTIVE = of("synproxy_service_cookies_active", WEB)
-TURNS = of("synproxy_worker_turns_total", CORE)
 BUSY_CYCLES, CYCLES = (
     of(f"synproxy_worker_{kind}_total", CORE) for kind in ("busy_cycles", "cycles"))
+STUCK = of("synproxy_worker_stuck", CORE)
+FAILURES = of("synproxy_task_failures_total", 'task="reload"')
+ACKNOWLEDGED = of("synproxy_config_acknowledged")
 TABLE, ROOM = (of(f"synproxy_connections{end}", CORE) for end in ("", "_limit"))
 WAITING, WAITING_ROOM = (of(f"synproxy_half_open{end}", CORE) for end in ("", "_limit"))
 BUFFERS_USED, BUFFERS = (
@@ -81,13 +83,16 @@ CASES = {
     "SynproxyRestarted": Case(
         {of("synproxy_start_time_seconds"): "100x10 400x30"},
         {of("synproxy_start_time_seconds"): "100x40"}, "5m", {}),
-    "SynproxyWorkerStuck": Case({TURNS: "7x40"}, {TURNS: "7+1x40"}, "2m", {"worker": "1"}),
+    "SynproxyWorkerStuck": Case({STUCK: "1x40"}, {STUCK: "0x40"}, "1m", {"worker": "1"}),
     "SynproxyWorkerBusy": Case(
         {BUSY_CYCLES: "0+91x60", CYCLES: "0+100x60"}, {BUSY_CYCLES: "0+89x60", CYCLES: "0+100x60"},
         "12m", {"worker": "1"}),
     "SynproxyGenerationNotSeen": Case(
-        {SEEN: "4x40", of("synproxy_generation"): "5x40"},
-        {SEEN: "5x40", of("synproxy_generation"): "5x40"}, "2m", {"worker": "1"}),
+        {SEEN: "4x40", of("synproxy_generation"): "5x40", ACKNOWLEDGED: "0x40"},
+        {SEEN: "4x40", of("synproxy_generation"): "5x40", ACKNOWLEDGED: "1x40"},
+        "1m", {"worker": "1"}),
+    "SynproxyTaskFails": Case(
+        {FAILURES: "0x8 1x40"}, {FAILURES: "1x40"}, "5m", {"task": "reload"}),
     # 1067 unproved a second; 933.
     "SynproxySynFlood": Case(
         {SENT: "0+31000x40", PROVED: "0+15000x40"}, {SENT: "0+31000x40", PROVED: "0+17000x40"},
@@ -197,9 +202,10 @@ def known_metrics() -> dict[str, set[str]]:
     plane = Plane()
     plane.counters = dict.fromkeys(COUNTERS, 1)
     busy = ServiceReading("web", "auto", True, 1, Counter(dict.fromkeys(COUNTERS, 1)))
-    reading = Reading(1.0, 1.0, 1, True, plane.worker_stats(), [busy], Counter(gone=1),
+    reading = Reading(1.0, 1.0, 1, True, plane.worker_stats(), [1], [busy], Counter(gone=1),
                       plane.port_stats(), plane.mempool_stats(),
-                      Standing(True, 1.0, 1, 0, 1, False, True, True), ApplyTimes().metric())
+                      Standing(True, 1.0, 1, 0, 1, False, True, True, ()), ApplyTimes().metric(),
+                      {"reload": 0})
     return {
         sample.name: {*sample.labels, "instance", "job"}
         for family in ReadingCollector(reading).collect() for sample in family.samples

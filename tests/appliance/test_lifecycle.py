@@ -1,6 +1,4 @@
-"""What the daemon does beside serving goes on."""
-
-import asyncio
+"""What a daemon that starts runs, where there is not room for all of it."""
 
 import pytest
 from synproxy.v1.service_pb2 import Service
@@ -40,25 +38,3 @@ def test_where_there_is_no_room_for_what_was_changed_the_file_runs_alone(room, r
     assert bool(start.notices) == (room == 1)
     with pytest.raises(Refusal, match="no memory"):
         lifecycle.catalogue_make(start, Small(0), 4)
-
-
-def test_what_fails_by_a_mistake_of_ours_is_told_and_begins_again(monkeypatch, capfd):
-    monkeypatch.setattr(lifecycle, "AGAIN_S", 0.01)
-    begun: list[int] = []
-
-    async def work():
-        begun.append(len(begun))
-        if len(begun) < 3:
-            raise ZeroDivisionError
-        await asyncio.sleep(60)
-
-    async def run():
-        task = asyncio.create_task(lifecycle._going(work))
-        await asyncio.sleep(0.3)
-        task.cancel()
-        await asyncio.wait([task])
-        return task.cancelled()
-
-    assert asyncio.run(run())
-    assert begun == [0, 1, 2]
-    assert capfd.readouterr().err.count("begins again after:") == 2

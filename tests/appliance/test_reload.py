@@ -115,7 +115,7 @@ def test_a_bad_file_changes_nothing_and_shows(daemon, client, text, words):
     assert client.running()[0].options.mss == 1000
     state = client.get().file
     assert (state.taken, state.refused_total, words in state.reason) == (False, 1, True)
-    standing = standing_of(daemon.catalogue.history, daemon.file.state)
+    standing = standing_of(daemon.catalogue, daemon.file.state)
     assert (standing.well, standing.file_taken, standing.refused_total) == (False, False, 1)
     line = daemon.lines(2)[1]
     assert (line["audit"], line["by"]) == ("failed", f"file {daemon.path}")
@@ -124,7 +124,7 @@ def test_a_bad_file_changes_nothing_and_shows(daemon, client, text, words):
     write(daemon, SERVICES + DNS)
     take(daemon)
     assert client.get().file.taken
-    assert standing_of(daemon.catalogue.history, daemon.file.state).well
+    assert standing_of(daemon.catalogue, daemon.file.state).well
     assert client.running()[0].options.mss == 1000
     assert names(client) == ["web", "mail", "dns"]
 
