@@ -8,6 +8,7 @@ from appliance.host.capabilities import capability_refusals
 from appliance.host.hugepages import hugepage_refusals
 from appliance.host.interfaces import interface_notices, interface_refusals
 from appliance.host.listening import listening_notices, listening_refusals
+from appliance.host.lockable import lockable_refusals
 from appliance.host.pci import pci_refusals
 from appliance.host.processors import processor_refusals, vector_refusals
 from appliance.refusal import Refusal
@@ -23,7 +24,11 @@ def preflight_refusals(
 ) -> Iterator[Refusal]:
     """`listening` is where the gRPC server is to listen."""
     attachments = attachments_of(settings)
-    yield from capability_refusals(attachments)
+    lacking = list(capability_refusals(attachments))
+    yield from lacking
+    if not lacking:     # run as root, which is a remedy for that, it may lock any memory
+        yield from lockable_refusals(
+            [settings.client_port.device, settings.server_port.device], settings.mbufs)
     yield from interface_refusals(attachments)
     yield from pci_refusals(attachments)
     yield from processor_refusals((settings.main_lcore, *settings.worker_lcores))

@@ -11,6 +11,7 @@ from appliance.refusal import Refusal
 CAP_CHOWN = 0
 CAP_NET_ADMIN = 12
 CAP_NET_RAW = 13
+CAP_IPC_LOCK = 14
 CAP_SYS_ADMIN = 21
 
 # (name, bit), by the driver that needs them.

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
@@ -89,6 +90,25 @@ def test_what_the_daemon_would_refuse_is_bad(pair, configuration):
     assert result.exit_code == ExitCode.UNAVAILABLE
     assert "no such interface" in findings_of(result)["bad", "start"]["found"]
     assert "`ip link` lists" in findings_of(result)["bad", "start"]["advice"]
+
+
+@as_root
+@two_cores
+def test_what_it_says_of_lockable_memory_is_enough(veth, configure, start):
+    """Of few buffers, since a container may lock no more than 8 MiB."""
+    path = configure(
+        client=f"{{interface: {veth[0]}}}", size_mib="256, buffers: 3071",
+        server="{device: net_ring1}\n  rx_descriptors: 256\n  tx_descriptors: 256")
+    without = ["setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-all"]
+    doctor = subprocess.run(
+        [*without, "prlimit", f"--memlock={6 << 20}", sys.executable, "-P", "-m",
+         "appliance.cli.main", "doctor", "--config", path, "-o", "json"],
+        capture_output=True, text=True)
+    assert doctor.returncode == ExitCode.DENIED, doctor.stderr
+    (found,) = (one for one in json.loads(doctor.stdout) if one["state"] == "bad")
+    assert "7 MiB, and this process may lock 6144 KiB" in found["found"]
+    (kib,) = re.findall(r"`ulimit -l (\d+)`", found["advice"])
+    start(path, before=[*without, "prlimit", f"--memlock={int(kib) << 10}"])
 
 
 @two_cores

@@ -3,6 +3,7 @@
 import grp
 import os
 import pty
+import resource
 import select
 import socket
 import subprocess
@@ -26,6 +27,7 @@ from appliance.host.hugepages import hugepage_refusals
 from appliance.host.interfaces import interface_notices, interface_refusals
 from appliance.host.link import Link, link_read
 from appliance.host.listening import listening_notices, listening_refusals
+from appliance.host.lockable import LOCKED_BYTES, lockable_refusals
 from appliance.host.pci import pci_refusals
 from appliance.host.processors import processor_refusals
 from appliance.refusal import Refusal
@@ -71,6 +73,46 @@ def test_rights_that_a_driver_needs_are_named(status, capabilities, lacking):
     refusals = list(capability_refusals([XDP, PACKET, PCI, RING], status(capabilities)))
     assert [str(refusal).partition(";")[0] for refusal in refusals] == lacking
     assert all(refusal.code is ExitCode.DENIED for refusal in refusals)
+
+
+@pytest.fixture
+def may_lock(monkeypatch):
+    """So many bytes, of a process with that right or without it."""
+
+    def set_limit(limit, right=False):
+        monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, resource.RLIM_INFINITY))
+        monkeypatch.setattr("appliance.host.lockable.has_capability", lambda _: right)
+
+    return set_limit
+
+
+ONE, FOUR, SHARED = ("net_af_xdp0,iface=eth1", "net_af_xdp1,iface=eth2,queue_count=4",
+                     "net_af_xdp2,iface=eth3,queue_count=8,shared_umem=1")
+
+
+@pytest.mark.parametrize(("devices", "pools_locked"), [
+    ([ONE, "net_af_packet1,iface=eth2"], 1), ([ONE, FOUR], 5), ([SHARED, SHARED], 1),
+    ([FOUR, SHARED], 5),
+])
+def test_each_queue_of_af_xdp_locks_a_pool_unless_it_shares_it(may_lock, devices, pools_locked):
+    need = pools_locked * (32767 * LOCKED_BYTES + 4096)
+    may_lock(need)
+    assert not list(lockable_refusals(devices, 32767))
+    may_lock(need - 1)
+    (refusal,) = lockable_refusals(devices, 32767)
+    assert refusal.code is ExitCode.DENIED
+    mib = -(-need // (1 << 20))
+    assert f"{mib} MiB" in str(refusal)
+    assert f"`ulimit -l {mib * 1024}` (LimitMEMLOCK={mib}M of systemd)" in str(refusal)
+
+
+def test_who_may_lock_memory_is_not_asked_how_much(may_lock):
+    may_lock(0, right=True)
+    assert not list(lockable_refusals([ONE], 32767))
+    may_lock(resource.RLIM_INFINITY)
+    assert not list(lockable_refusals([ONE], 32767))
+    may_lock(0)
+    assert not list(lockable_refusals(["0000:03:00.0", "net_ring0"], 32767))
 
 
 @pytest.fixture
