@@ -107,6 +107,10 @@ class Dataplane:
         connections of a service that is gone, or gave up their prefix, go on: see leaving().  Its
         slot is its own until then: it may come back to it, and no other may have it."""
 
+    @property
+    def draining(self) -> str:
+        """One of DRAINS."""
+
     def drain(self, policy: str) -> None:
         """Take no new connections, by one of DRAINS, from the next publish() on.  Handshakes that
         have begun may end."""

@@ -47,6 +47,7 @@ class Sampler:
         self._taken_ns = now_ns
         stats = api.GetStatsResponse(
             generation=self._catalogue.generation,
+            draining=self._dataplane.draining != "none",
             workers=self._take_workers(period_ns / NS_PER_S),
             ports=self._take_ports(period_ns / NS_PER_S),
             mempools=[api.MempoolStats(**vars(pool)) for pool in self._dataplane.mempool_stats()],

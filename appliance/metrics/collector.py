@@ -101,6 +101,7 @@ def _daemon(reading: Reading) -> Iterator[Metric]:
         "synproxy_build", "What runs.", value={"version": VERSION, "dpdk": DPDK_VERSION})
     for name, meaning, value in (
         ("ready", "Whether the workers run and have seen the first snapshot.", reading.ready),
+        ("draining", "Whether they take no new connections.", reading.draining),
         ("generation", "The newest snapshot that was published.", reading.generation),
         ("start_time_seconds", "When the daemon started, since 1970.", reading.started_s),
         ("uptime_seconds", "How long ago that was.", reading.uptime_s),

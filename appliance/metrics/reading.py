@@ -35,6 +35,8 @@ STEP = 128
 class Plane(Protocol):
     """What of the data plane this module uses."""
 
+    @property
+    def draining(self) -> str: ...
     def worker_stats(self) -> list[WorkerStats]: ...
     def service_counters(self, slot: int) -> dict[str, int]: ...
     def service_connections(self, slot: int) -> int: ...
@@ -68,6 +70,7 @@ class Reading:
     started_s: float                   # the same moment, in seconds since 1970
     generation: int                    # the newest snapshot that was published
     ready: bool                        # the workers run
+    draining: bool                     # they take no new connections
     workers: Sequence[WorkerStats]
     stuck: Sequence[int]               # lcores of workers that make no turn
     services: Sequence[ServiceReading]
@@ -113,6 +116,7 @@ class Reader:
             started_s=self._started_s,
             generation=self._catalogue.generation,
             ready=self.ready,
+            draining=self._plane.draining != "none",
             workers=workers,
             stuck=self._turning.stuck,
             services=services,

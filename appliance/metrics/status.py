@@ -25,6 +25,7 @@ def status_json(reading: Reading) -> bytes:
         "uptime_s": reading.uptime_s,
         "generation": reading.generation,
         "ready": reading.ready,
+        "draining": reading.draining,
         "workers": [
             vars(worker) | {"counters": _counted(worker.counters)} for worker in reading.workers
         ],

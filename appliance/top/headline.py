@@ -52,6 +52,8 @@ def _rates(plots: Plots) -> Iterator[Statement]:
 
 
 def _states(now: Sample, workers: list[WorkerRow]) -> Iterator[Statement]:
+    if now.draining:
+        yield Statement(Level.WARN, "Draining: new connections are not taken.")
     for role, port in now.ports.items():
         if not port.link_up:
             yield Statement(Level.BAD, f"The {role} port has no link.")

@@ -13,6 +13,7 @@ class Sample:
 
     uptime_s: float
     generation: int
+    draining: bool                              # new connections are not taken
     totals: Counter[str]                        # over all workers, drops among them
     reasons: frozenset[str]                     # the counters that are drops
     meanings: Mapping[str, str]
@@ -51,6 +52,7 @@ def sample_of(answer: api.GetStatsResponse) -> Sample:
     return Sample(
         uptime_s=answer.uptime.ToNanoseconds() / 1e9,
         generation=answer.generation,
+        draining=answer.draining,
         totals=totals,
         reasons=frozenset(drops),
         meanings={one.name: one.meaning for one in answer.meanings},

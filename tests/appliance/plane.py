@@ -68,6 +68,10 @@ class Plane:
     def drain(self, policy: str) -> None:
         self.drains.append(policy)
 
+    @property
+    def draining(self) -> str:
+        return self.drains[-1] if self.drains else "none"
+
     def rotate(self) -> Rotation:
         self.rotations += 1
         since_s = 1_700_000_040 + EPOCH_S * self.rotations

@@ -202,10 +202,10 @@ def known_metrics() -> dict[str, set[str]]:
     plane = Plane()
     plane.counters = dict.fromkeys(COUNTERS, 1)
     busy = ServiceReading("web", "auto", True, 1, Counter(dict.fromkeys(COUNTERS, 1)))
-    reading = Reading(1.0, 1.0, 1, True, plane.worker_stats(), [1], [busy], Counter(gone=1),
-                      plane.port_stats(), plane.mempool_stats(),
-                      Standing(True, 1.0, 1, 0, 1, False, True, True, ()), ApplyTimes().metric(),
-                      {"reload": 0})
+    reading = Reading(
+        1.0, 1.0, 1, True, False, plane.worker_stats(), [1], [busy], Counter(gone=1),
+        plane.port_stats(), plane.mempool_stats(),
+        Standing(True, 1.0, 1, 0, 1, False, True, True, ()), ApplyTimes().metric(), {"reload": 0})
     return {
         sample.name: {*sample.labels, "instance", "job"}
         for family in ReadingCollector(reading).collect() for sample in family.samples

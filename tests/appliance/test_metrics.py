@@ -1,8 +1,10 @@
 """/metrics: what a reading becomes, in Prometheus's own opinion, and how much of it there is."""
 
+import json
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -120,6 +122,17 @@ def test_it_is_ready_when_the_workers_run(plane):
         assert samples(served)[("synproxy_ready",)] == 0
     with Served(plane) as served:
         assert samples(served)[("synproxy_ready",)] == 1
+
+
+def tells(served, draining):
+    page = json.loads(served.ask("/status.json").read())
+    return samples(served)["synproxy_draining",] == page["draining"] == draining
+
+
+def test_a_drain_is_told_until_it_ends(served, plane):
+    for policy, draining in (("none", False), ("drop", True), ("bridge", True), ("none", False)):
+        plane.drain(policy)
+        until(partial(tells, served, draining), seconds=PATIENCE_S, what=f"{policy} to be told")
 
 
 def test_a_service_that_has_counted_nothing_has_few_series(served, plane):

@@ -12,6 +12,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from synproxy.v1 import system_service_pb2 as api
 from synproxy.v1.services_service_pb2 import CreateServiceRequest
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
+from synproxy.v1.stats_service_pb2 import GetStatsRequest
+from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 from synproxy.v1.system_service_pb2_grpc import SystemServiceStub
 
 from appliance.management import catalogue
@@ -140,6 +142,17 @@ class TestDrain:
         assert answer.apply_time.ToNanoseconds() > 0
         assert call("Undrain").generation == 3
         assert daemon.plane.drains == ["bridge", "none"]
+
+    def test_it_shows_in_stats_until_it_ends(self, daemon, call):
+        def shown():
+            stub = StatsServiceStub(daemon.channel)
+            return stub.GetStats(GetStatsRequest(), timeout=CALL_S).draining
+
+        before = shown()
+        call("Drain")
+        assert (before, shown()) == (False, True)
+        call("Undrain")
+        assert not shown()
 
     @pytest.mark.parametrize("policy", ["BRIDGE", "DROP"])
     def test_syns_pass_or_are_dropped(self, daemon, call, policy):

@@ -117,6 +117,13 @@ def test_what_fills_up_and_has_no_link_is_told_at_once():
     ]
 
 
+def test_a_drain_is_told_at_once():
+    first = answer(1)
+    first.draining = True
+    assert said(looks(first)[0]) == [
+        (Level.WARN, "Draining: new connections are not taken.")]
+
+
 def test_it_speaks_up_where_the_status_page_does():
     page = dict(re.findall(r"([A-Z_]+) = ([0-9.]+)[,;]", PAGE.read_text()))
     for name in ("FLOOD_PPS", "DROPS_PPS", "FILL_WARN", "FILL_BAD"):

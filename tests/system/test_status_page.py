@@ -17,6 +17,8 @@ import pytest
 from synproxy.v1 import services_service_pb2 as api
 from synproxy.v1.service_pb2 import Service
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
+from synproxy.v1.system_service_pb2 import DrainRequest, UndrainRequest
+from synproxy.v1.system_service_pb2_grpc import SystemServiceStub
 
 from appliance.lab.namespace import python_module
 from appliance.lab.proxy import Proxy
@@ -201,6 +203,16 @@ def test_services_come_and_go(lab: Lab, website: Website) -> None:
         page.until(happened("Nothing of the former shop is left."), seconds=FORGOTTEN_S)
         page.until("document.querySelector('#leaving-section').hidden")
         assert_is_its_own(page)
+
+
+def test_a_drain_is_told_until_it_ends(lab: Lab) -> None:
+    told = "document.querySelector('#verdict').textContent.includes('Draining')"
+    with page_of(lab, SERVICES) as (proxy, page), grpc.insecure_channel(proxy.address) as channel:
+        system = SystemServiceStub(channel)
+        system.Drain(DrainRequest())
+        page.until(told)
+        system.Undrain(UndrainRequest())
+        page.until(f"!{told}")
 
 
 def thousand() -> str:

@@ -325,6 +325,7 @@ function showPorts(now, seconds) {
 
 function* complaints(now, seconds) {
   if (!now.ready) yield ["bad", "Not ready: the workers don't run yet, or no more."];
+  if (now.draining) yield ["warn", "Draining: new connections are not taken."];
   for (const port of now.ports) {
     if (!port.link_up) yield ["bad", `The ${port.role} port has no link.`];
   }
