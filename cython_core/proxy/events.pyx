@@ -38,9 +38,22 @@ EVENT_REASONS = tuple(name for name in NAMES if name in DROP_REASONS or name in 
 
 cdef void event_write(Events *events, uint64_t now_ns, uint8_t reason, uint32_t row,
                       const Flow *flow, bint from_client, uint8_t flags) noexcept nogil:
+    if allowance_take(events, now_ns // NS_PER_S, reason):
+        event_add(events, now_ns, reason, row, flow, from_client, flags)
+
+
+cdef void event_write_segment(Events *events, uint64_t now_ns, uint8_t reason, uint32_t row,
+                              const Segment *segment, bint from_client) noexcept nogil:
+    cdef Flow flow
+    # A flood's segments are beyond the allowance, and to cost no more than that look.
+    if allowance_take(events, now_ns // NS_PER_S, reason):
+        segment_flow(segment, from_client, &flow)
+        event_add(events, now_ns, reason, row, &flow, from_client, segment.flags)
+
+
+cdef void event_add(Events *events, uint64_t now_ns, uint8_t reason, uint32_t row,
+                    const Flow *flow, bint from_client, uint8_t flags) noexcept nogil:
     cdef Event *event
-    if not allowance_take(events, now_ns // NS_PER_S, reason):
-        return
     if events.written - events_acquire(&events.read) == EVENTS:
         events_release(&events.lost, events.lost + 1)
         return
@@ -56,13 +69,6 @@ cdef void event_write(Events *events, uint64_t now_ns, uint8_t reason, uint32_t 
     else:
         event.flow = flow[0]
     events_release(&events.written, events.written + 1)
-
-
-cdef void event_write_segment(Events *events, uint64_t now_ns, uint8_t reason, uint32_t row,
-                              const Segment *segment, bint from_client) noexcept nogil:
-    cdef Flow flow
-    segment_flow(segment, from_client, &flow)
-    event_write(events, now_ns, reason, row, &flow, from_client, segment.flags)
 
 
 cdef inline bint allowance_take(Events *events, uint64_t second, uint8_t reason) noexcept nogil:
