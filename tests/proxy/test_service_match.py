@@ -108,6 +108,33 @@ def test_many_services_are_found_as_a_search_through_all_finds_them(seed, count)
         assert matched(proxy, where, port) == brute_force(services, where, port), (where, port)
 
 
+def test_a_hundred_thousand_services_are_found_by_the_longest_prefix():
+    rng = random.Random(7)
+    lengths, slots, base = (112, 116, 120, 124, 126, 128), 20, int.from_bytes(mapped("10.0.0.0"))
+
+    def key(where, bits, slot):
+        return where >> 128 - bits, bits, slot
+
+    rows = {}
+    while len(rows) < 100_000:
+        where = base + rng.randrange(1 << 20)
+        rows.setdefault(key(where, rng.choice(lengths), rng.randrange(slots)), len(rows) + 1)
+    proxy = Proxy(*(service(f"s{row}", (), (), row=row) | {"rules": [
+        ((head << 128 - bits).to_bytes(16), bits, 100 * slot + 1, 100 * slot + 100)]}
+        for (head, bits, slot), row in rows.items()))
+    own = [((head << 128 - bits) + rng.randrange(1 << 128 - bits), slot)
+           for head, bits, slot in rows]
+    strays = [(base + rng.randrange(1 << 21), rng.randrange(slots + 1)) for _ in own]
+    found = set()
+    for where, slot in own + strays:
+        wanted = next((rows[one] for bits in reversed(lengths)
+                       if (one := key(where, bits, slot)) in rows), None)
+        port = 100 * slot + rng.choice((1, 100))
+        assert proxy.box.match(where.to_bytes(16), port) == wanted, (where, port)
+        found.add(wanted)
+    assert len(found) > 90_000
+
+
 def test_each_service_counts_in_its_own_row():
     proxy = Proxy(protect(1, ["10.0.0.2/32"]), protect(9, ["fd00::2/128"]))
     Connection(proxy, SYN_IPV4).establish()
