@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from synproxy.v1 import rule_pb2
@@ -27,6 +28,8 @@ _UNIX_PATH_BYTES_MAX = 107
 Network = IPv4Network | IPv6Network
 
 
+# A change of a service asks for its prefixes at every step, from the rules to the data plane.
+@lru_cache(maxsize=1024)
 def prefix_parse(text: str) -> Network:
     address, slash, length = text.partition("/")
     try:
