@@ -335,7 +335,7 @@ class Catalogue:
     ) -> Revision:
         before = self._live
         revision = await self._make(whole, wanted, changed)
-        self._claims = claims_of(whole.live)
+        self._claims = whole.claims
         self.watchers.tell(happenings(before, whole.live, self.generation))
         await self.history.prune()
         return revision

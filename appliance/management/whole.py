@@ -7,7 +7,9 @@ from appliance.config.live import Live, live_violations
 from appliance.config.settings import service_spec
 from appliance.management.change_errors import InvalidServiceError
 from appliance.management.changes import Fields
+from appliance.management.claims import Claims
 from appliance.management.differences import changed_resources, service_resource
+from appliance.management.draft import claims_of
 from appliance.management.slots import Slots
 from cython_core.dataplane import ServiceSpec
 
@@ -17,6 +19,7 @@ class Whole:
     live: Live
     slots: Mapping[str, int]
     specs: Mapping[str, ServiceSpec]
+    claims: Claims
 
 
 def whole_compiled(
@@ -37,4 +40,4 @@ def whole_compiled(
         else service_spec(given[name], service, live.defaults)
         for name, service in live.services.items()
     }
-    return Whole(live, given, compiled), changed
+    return Whole(live, given, compiled, claims_of(live)), changed
