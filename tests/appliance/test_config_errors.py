@@ -1,10 +1,12 @@
 """Each thing that can be wrong in a file, as a row: the line, and what is said of it."""
 
+import gc
 import textwrap
 
 import pytest
 
 from appliance.config import rules
+from appliance.config.document import document_parse
 
 TLS = (
     "{certificate_file: /c, key_file: /k, client_ca_file: /a, roles: [{name: a, role: VIEWER}]}"
@@ -363,3 +365,16 @@ def test_an_alias_is_read_where_it_is_used(problems, minimal):
       - {name: b, prefixes: *hosts, ports: [81]}
     """
     assert problems(minimal + textwrap.dedent(text)) == []
+
+
+@pytest.mark.parametrize("text", ["", "limits: {zzzz: 1}", "{"], ids=repr)
+def test_pythons_collector_rests_while_a_file_is_read(problems, minimal, monkeypatch, text):
+    collected = []
+
+    def watched(content):
+        collected.append(gc.isenabled())
+        return document_parse(content)
+
+    monkeypatch.setattr("appliance.config.load.document_parse", watched)
+    assert bool(problems(minimal + text)) == bool(text)
+    assert (collected, gc.isenabled()) == ([False], True)
