@@ -13,6 +13,7 @@
 # make first-byte       set up, then measure the time to first byte beside a direct connection
 # make changing-server  set up, then measure throughput while a server's options change
 # make updates          set up, then change services 10,000 times under a flood, beside a real client
+# make many-services    set up, then find each of 100,000 services by its packets, and time it
 # make disturbance      set up, then measure the workers' rate while the management side is ill-treated
 # make faults           set up, then try 30 combinations of faults on the wire, some minutes long
 # make arm64            set up, then build for arm64 too, and run the tests of bytes and segments
@@ -43,7 +44,7 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
 
 .PHONY: setup demo test lint unit bench bench-bulk bench-full bench-peers bench-services \
         bench-stages bench-workers instructions compare connections first-byte changing-server \
-        updates disturbance faults arm64 reference browser picture chromium clean
+        updates many-services disturbance faults arm64 reference browser picture chromium clean
 .DELETE_ON_ERROR:
 
 setup: build/installed $(BIN)/sshd $(BIN)/promtool build/node/node_modules
@@ -222,6 +223,9 @@ changing-server: setup
 
 updates: setup
 	$(BIN)/python -P tests/bench/updates.py
+
+many-services: setup
+	@$(BIN)/python tests/bench/many_services.py
 
 disturbance: setup
 	@$(BIN)/python tests/bench/disturbance.py

@@ -14,11 +14,15 @@ import grpc
 from synproxy.v1.stats_service_pb2 import GetStatsRequest, GetStatsResponse, WorkerStats
 from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 
+from appliance.config.rules import SERVICE_BYTES
 from appliance.lab.namespace import LabError
 from appliance.lab.topology import WORKER_LCORE, Lab, stop
 from appliance.lab.waiting import until
 
-READY_S = 20        # EAL without huge pages clears its memory first
+MOST = 16384            # services
+SIZE_MIB = 256          # with so many
+SERVICES_A_S = 1000     # read from a file
+READY_S = 20            # besides; EAL without huge pages clears its memory first
 STOP_S = 10
 CALL_S = 5
 
@@ -30,8 +34,8 @@ ports:
   client: {{{client}}}
   server: {{{server}}}
 {descriptors}workers: {{lcores: [{worker}], control_lcore: 0}}
-memory: {{hugepages: false, size_mib: 256{buffers}}}
-limits: {{connections: 131072, half_open: 4096, services: 16384}}
+memory: {{hugepages: false, size_mib: {size_mib}{buffers}}}
+limits: {{connections: 131072, half_open: 4096, services: {most}}}
 eal: {{file_prefix: synlab-{id}}}
 management: {{address: "{address}"{more}}}
 """
@@ -65,11 +69,13 @@ class Proxy(AbstractContextManager["Proxy"]):
 
     def __init__(self, lab: Lab, driver: str, name: str = "synproxyd",
                  services: str = SERVICES, metrics_address: str = "",
-                 state_folder: str = "", settings: PortSettings = DEFAULTS) -> None:
+                 state_folder: str = "", settings: PortSettings = DEFAULTS,
+                 most: int = MOST) -> None:
         """`driver` is AF_XDP or AF_PACKET; `name` keeps several daemons of a lab apart; `services`
-        are the configuration's part of that name.  Metrics are for the proxy namespace alone."""
+        are the configuration's part of that name, and there may be `most` of them.  Metrics are for
+        the proxy namespace alone."""
         asked = {"metrics_address": metrics_address, "state_folder": state_folder}
-        self._lab = lab
+        self._lab, self._most = lab, most
         self._log = lab.directory / f"{name}.log"
         self.address = f"unix:{lab.directory / name}.sock"
         self.file = lab.directory / f"{name}.yaml"
@@ -78,6 +84,7 @@ class Proxy(AbstractContextManager["Proxy"]):
             descriptors="".join(f"  {way}_descriptors: {settings.descriptors}\n"
                                 for way in ("rx", "tx") if settings.descriptors),
             buffers=f", buffers: {settings.buffers}" if settings.buffers else "",
+            size_mib=SIZE_MIB + (max(most - MOST, 0) * SERVICE_BYTES >> 20), most=most,
             id=lab.id, address=self.address, worker=WORKER_LCORE,
             more="".join(f', {key}: "{value}"' for key, value in asked.items() if value))
             + services)
@@ -89,7 +96,7 @@ class Proxy(AbstractContextManager["Proxy"]):
                 stdout=log, stderr=log)
         try:
             until(lambda: self._is_ready() or self.process.poll() is not None,
-                  seconds=READY_S, what="synproxyd's ready line")
+                  seconds=READY_S + self._most / SERVICES_A_S, what="synproxyd's ready line")
         except TimeoutError as error:
             stop(self.process)
             raise LabError(f"{error}; it said: {self.log()}") from None
