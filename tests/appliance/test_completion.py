@@ -57,7 +57,13 @@ TYPED = [
 
 def environment(address):
     return {"SYNPROXY_ADDRESS": address, "PATH": f"{BIN}:{os.environ['PATH']}", "PS1": "$ ",
-            "HOME": "/nonexistent", "INPUTRC": "/dev/null", "LC_ALL": "C.UTF-8"}
+            "HOME": os.environ["HOME"], "INPUTRC": "/dev/null", "LC_ALL": "C.UTF-8"}
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path, monkeypatch):
+    """fish makes folders there."""
+    monkeypatch.setenv("HOME", str(tmp_path))
 
 
 @pytest.fixture
