@@ -31,6 +31,7 @@ from appliance.management.server import ManagementServer
 from appliance.management.standing import standing_of
 from appliance.management.turning import LOOK_S, Turning
 from appliance.metrics.documents import Documents
+from appliance.metrics.expiries import Expiries
 from appliance.metrics.reading import Reader
 from appliance.metrics.server import MetricsServer
 from appliance.notify import notify, notify_alive, say
@@ -82,7 +83,8 @@ async def _serve(config: Config, path: Path, settings: Settings, dataplane: Data
     listening = listening_of(config)
     supervision, turning = Supervision(), Turning(dataplane)
     server = ManagementServer(listening, catalogue, dataplane, file, log, supervision)
-    reader = Reader(catalogue, dataplane, file.state, turning, supervision)
+    reader = Reader(
+        catalogue, dataplane, file.state, turning, supervision, Expiries(listening))
     metrics = MetricsServer(metrics_address_of(config), Documents(reader))
     try:
         await _begin(start, catalogue, log)

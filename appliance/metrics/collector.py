@@ -79,6 +79,7 @@ class ReadingCollector(Collector):
         yield reading.apply_times
         yield _counter("task_failures", "How often a task of the daemon failed, and began again.",
                        "task", reading.task_failures)
+        yield _expiries(reading.expiries)
         yield from _workers(reading.workers)
         yield _gauge("worker_stuck", "Whether the worker has made no turn for 2 s.", "worker",
                      {str(worker.lcore): worker.lcore in reading.stuck
@@ -128,6 +129,16 @@ def _configuration(standing: Standing) -> Iterator[Metric]:
         ("reloads_refused", "How often it wasn't.", standing.refused_total),
     ):
         yield CounterMetricFamily(f"synproxy_config_{name}", meaning, value=float(value))
+
+
+def _expiries(expiries: Mapping[tuple[str, str], float]) -> Metric:
+    family = GaugeMetricFamily(
+        "synproxy_certificate_not_after_timestamp_seconds",
+        "When a listener's certificate expires, or the last of its callers' authorities does.",
+        labels=("listener", "file"))
+    for place, ends_s in expiries.items():
+        family.add_metric(place, ends_s)
+    return family
 
 
 def _workers(workers: Iterable[WorkerStats]) -> Iterator[Metric]:

@@ -17,6 +17,7 @@ from appliance.config_file import FileState
 from appliance.management.catalogue import Catalogue
 from appliance.management.standing import Standing, standing_of
 from appliance.management.turning import Turning
+from appliance.metrics.expiries import Expiries
 from appliance.supervision import Supervision
 from cython_core.dataplane import (
     CookieSwitch,
@@ -80,12 +81,13 @@ class Reading:
     configuration: Standing
     apply_times: Metric
     task_failures: Mapping[str, int]   # since start, by the task's name
+    expiries: Mapping[tuple[str, str], float]   # of certificates, by listener and file: since 1970
 
 
 class Reader:
     def __init__(
         self, catalogue: Catalogue, plane: Plane, file: FileState, turning: Turning,
-        supervision: Supervision,
+        supervision: Supervision, expiries: Expiries,
     ) -> None:
         self.ready = False
         self._file = file
@@ -93,6 +95,7 @@ class Reader:
         self._plane = plane
         self._turning = turning
         self._supervision = supervision
+        self._expiries = expiries
         self._began_s = time.monotonic()
         self._started_s = time.time()
         self._last: Reading | None = None
@@ -126,6 +129,8 @@ class Reader:
             configuration=standing_of(self._catalogue, self._file),
             apply_times=self._catalogue.apply_times.metric(),
             task_failures=self._supervision.failures,
+            # Their disk may be slow to answer.
+            expiries=await asyncio.to_thread(self._expiries.take),
         )
 
     async def _services(self) -> list[ServiceReading]:

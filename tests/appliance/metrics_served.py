@@ -13,6 +13,7 @@ from appliance.config_file import FileState
 from appliance.management.catalogue import Catalogue
 from appliance.management.turning import Turning
 from appliance.metrics.documents import Documents
+from appliance.metrics.expiries import Expiries
 from appliance.metrics.reading import Reader
 from appliance.metrics.server import MetricsServer
 from appliance.supervision import Supervision
@@ -69,7 +70,7 @@ class Served:
             self._config.services, self._config.defaults, cast(Dataplane, self.plane))
         self.file = FileState(Path("f"))
         self.reader = Reader(
-            self.catalogue, self.plane, self.file, Turning(self.plane), Supervision())
+            self.catalogue, self.plane, self.file, Turning(self.plane), Supervision(), Expiries([]))
         self.documents = Documents(self.reader)
         self.server = MetricsServer(f"127.0.0.1:{self.port}", self.documents)
         await self.server.start()

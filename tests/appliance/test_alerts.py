@@ -64,6 +64,8 @@ BUFFERS_USED, BUFFERS = (
     of(f"synproxy_mempool_buffers{end}", 'mempool="frames"') for end in ("_in_use", ""))
 DAMAGED = of("synproxy_port_receive_errors_total", CLIENT)
 UNSENT = of("synproxy_port_transmit_errors_total", CLIENT)
+EXPIRES = of("synproxy_certificate_not_after_timestamp_seconds",
+             'listener="management.listeners[0]", file="certificate_file"')
 MISSED = of("synproxy_port_receive_missed_total", CLIENT)
 UNBUFFERED = of("synproxy_port_receive_without_buffer_total", CLIENT)
 SEEN = of("synproxy_worker_generation", CORE)
@@ -80,6 +82,10 @@ CASES = {
     "SynproxyUnconfirmed": Case(
         {of("synproxy_config_unconfirmed"): "1x40"},
         {of("synproxy_config_unconfirmed"): "1x10 0x30"}, "6m", {}),
+    # promtool's clock begins with 1970.
+    "SynproxyCertificateExpires": Case(
+        {EXPIRES: f"{13 * 86400}x100"}, {EXPIRES: f"{15 * 86400}x100"}, "20m",
+        {"listener": "management.listeners[0]", "file": "certificate_file"}),
     "SynproxyRestarted": Case(
         {of("synproxy_start_time_seconds"): "100x10 400x30"},
         {of("synproxy_start_time_seconds"): "100x40"}, "5m", {}),
@@ -205,7 +211,8 @@ def known_metrics() -> dict[str, set[str]]:
     reading = Reading(
         1.0, 1.0, 1, True, False, plane.worker_stats(), [1], [busy], Counter(gone=1),
         plane.port_stats(), plane.mempool_stats(),
-        Standing(True, 1.0, 1, 0, 1, False, True, True, ()), ApplyTimes().metric(), {"reload": 0})
+        Standing(True, 1.0, 1, 0, 1, False, True, True, ()), ApplyTimes().metric(), {"reload": 0},
+        {("management.listeners[0]", "certificate_file"): 1.0})
     return {
         sample.name: {*sample.labels, "instance", "job"}
         for family in ReadingCollector(reading).collect() for sample in family.samples

@@ -1,6 +1,7 @@
 """From when until when certificates count, and who is told of it."""
 
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from appliance.config.listening import Listening
 from appliance.host.certificates import first_der, pem_notices
 from appliance.host.listening import listening_notices, listening_refusals
 from appliance.host.validity import SOON_S, Validity, authorities_validity, der_validity
+from appliance.metrics.expiries import Expiries
 
 from .certificates import Authority
 
@@ -82,3 +84,20 @@ def test_a_listener_starts_with_an_expired_certificate_and_says_so(tls):
 
 def test_one_that_lasts_is_no_matter(tls):
     assert not [line for line in pem_notices(tls(30)) if line.startswith("certificate_file")]
+
+
+def test_metrics_say_when_the_files_expire_as_they_are_now(authority, tls):
+    files = tls(30)
+    expiries = Expiries([Listening("management.listeners[0]", "127.0.0.1:50051", tls=files)])
+
+    def days() -> list[float]:
+        return [round((ends_s - time.time()) / DAY_S) for ends_s in expiries.take().values()]
+
+    assert list(expiries.take()) == [("management.listeners[0]", "certificate_file"),
+                                     ("management.listeners[0]", "client_ca_file")]
+    assert days() == [30, 2]
+    later = authority.certificate("later", days=60)
+    shutil.copy(later.file, files.certificate_file)     # and its key isn't there yet
+    assert days() == [30, 2]
+    shutil.copy(later.key, files.key_file)
+    assert days() == [60, 2]
