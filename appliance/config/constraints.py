@@ -1,9 +1,11 @@
 """Holds a message against the rules of its fields: the same for the YAML file and for requests."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from synproxy.v1 import rule_pb2
@@ -15,23 +17,42 @@ from appliance.config.values import Value, value_text
 from appliance.config.violation import Violation, join
 
 
+@dataclass(frozen=True)
+class _Demands:
+    """What a message type wants to be there."""
+
+    one_of: tuple[tuple[str, str], ...]     # oneofs, each with its fields in words
+    required: tuple[str, ...]
+
+
+@cache
+def _demands(kind: Descriptor | Any) -> _Demands:
+    return _Demands(
+        tuple((oneof.name, ", ".join(field.name for field in oneof.fields))
+              for oneof in kind.oneofs if needs_one(oneof)),
+        tuple(field.name for field in fields_of(kind)
+              if rule_of(field).required and not rule_of(field).output_only))
+
+
 def constraint_violations(message: Message, path: str = "") -> Iterator[Violation]:
     """Every field of `message` and of the messages in it that its own rule forbids."""
-    for oneof in message.DESCRIPTOR.oneofs:
-        if needs_one(oneof) and not message.WhichOneof(oneof.name):
-            names = ", ".join(field.name for field in oneof.fields)
+    demands, there = _demands(message.DESCRIPTOR), message.ListFields()
+    for oneof, names in demands.one_of:
+        if not message.WhichOneof(oneof):
             yield Violation(path, f"needs one of {names}")
-    for field in fields_of(message.DESCRIPTOR):
+    set_ = {field.name for field, _ in there} if demands.required else ()
+    for name in demands.required:
+        if name not in set_:
+            yield Violation(join(path, name), "is required")
+    for field, value in there:
         if rule_of(field).output_only:
             continue
-        values = list(_values_set(message, field))
         where = join(path, field.name)
-        if not values and rule_of(field).required:
-            yield Violation(where, "is required")
-        for index, value in enumerate(values):
-            yield from _value_violations(
-                field, value, f"{where}[{index}]" if field.is_repeated else where
-            )
+        if field.is_repeated:
+            for index, item in enumerate(value):
+                yield from _value_violations(field, item, f"{where}[{index}]")
+        else:
+            yield from _value_violations(field, value, where)
 
 
 def value_reason(field: FieldDescriptor, value: Value) -> str | None:
@@ -65,14 +86,6 @@ def _string_reason(rule: rule_pb2.Rule, value: str) -> str | None:
     except ValueError as error:
         return str(error)
     return None
-
-
-def _values_set(message: Message, field: FieldDescriptor) -> Iterator[Any]:
-    value = getattr(message, field.name)
-    if field.is_repeated:
-        yield from value
-    elif message.HasField(field.name) if field.has_presence else value:
-        yield value
 
 
 def _value_violations(field: FieldDescriptor, value: Any, path: str) -> Iterator[Violation]:

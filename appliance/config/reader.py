@@ -5,9 +5,11 @@ name, numbers without quotes, `true` and `false`.
 """
 
 from difflib import get_close_matches
+from functools import cache
+from typing import Any
 
 import yaml
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from synproxy.v1 import rule_pb2
@@ -80,10 +82,7 @@ class Reader:
     ) -> FieldDescriptor | None:
         """The field that a key names, or None and a violation."""
         name = key.value if isinstance(key, yaml.ScalarNode) else _kind(key)
-        known = {
-            field.name: field for field in fields_of(message.DESCRIPTOR)
-            if not rule_of(field).output_only
-        }
+        known = _settable(message.DESCRIPTOR)
         field = known.get(name)
         where = join(path, name)
         if field is None:
@@ -142,6 +141,11 @@ class Reader:
             self._refuse(path, node, reason)
             return None
         return value
+
+
+@cache
+def _settable(kind: Descriptor | Any) -> dict[str, FieldDescriptor]:
+    return {field.name: field for field in fields_of(kind) if not rule_of(field).output_only}
 
 
 def _scalar_text(node: yaml.Node, field: FieldDescriptor) -> str:
