@@ -6,7 +6,6 @@ reads all and both send by it.
 """
 
 import json
-import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +14,6 @@ import threading
 import pytest
 
 from appliance.lab.topology import SERVER_IPV4, Lab
-from appliance.lab.waiting import until
 
 from .conftest import PROGRAM, WEB, check_books, lcores, settings
 
@@ -23,9 +21,6 @@ PORT = 7000
 CONNECTIONS = 60
 ANSWER = bytes(range(256)) * 40
 PATIENCE_S = 10
-RING = 2048                 # descriptors
-CROWD = 3 * RING
-NOBODYS = bytes.fromhex("02000000000102000000000288b5") + bytes(50)     # IEEE 802 local experiments
 SERVICE = {**WEB, "prefixes": [f"{SERVER_IPV4}/32"], "ports": [[PORT, PORT]]}
 ONE_WORKER = {}
 TWO_WORKERS = lcores(2)
@@ -97,13 +92,6 @@ def run_between(lab, client_port, server_port, service=SERVICE, **differences) -
     return told
 
 
-def arrived(lab) -> int:
-    """Frames that have come to the client's port, as its interface counts them."""
-    (shown,) = json.loads(lab.proxy.run(
-        ["ip", "-json", "-statistics", "link", "show", "client"]).stdout)
-    return shown["stats64"]["rx"]["packets"]
-
-
 def link(lab, interface: str) -> str:
     return lab.proxy.run(["ip", "-details", "link", "show", interface]).stdout
 
@@ -146,30 +134,6 @@ def test_what_one_worker_answers_with_a_cookie_is_good_at_each(lab):
     counters = [worker["counters"] for worker in told["workers"]]
     assert sum(each["syn_received"] for each in counters) > CONNECTIONS // 4
     assert all(each["cookie_valid"] > 0 for each in counters)
-
-
-def test_frames_that_find_an_af_xdp_ring_full_are_missed_and_no_other_is(lab):
-    """The worker stands still while they come."""
-    job = {"settings": settings(client_port="net_af_xdp0,iface=client",
-                                server_port="net_af_xdp1,iface=server", rx_descriptors=RING),
-           "services": [[SERVICE]], "received": RING, "seconds": 0}
-    with lab.start(lab.proxy, [sys.executable, "-P", str(PROGRAM)], stdin=subprocess.PIPE,
-                   stdout=subprocess.PIPE) as process:
-        process.stdin.write(json.dumps(job).encode() + b"\n")
-        process.stdin.flush()
-        assert process.stdout.readline() == b"running\n"
-        before = arrived(lab)
-        process.send_signal(signal.SIGSTOP)
-        with lab.client.open_socket(socket.AF_PACKET, socket.SOCK_RAW) as client:
-            client.bind(("eth0", 0))
-            for _ in range(CROWD):
-                client.send(NOBODYS)
-        until(lambda: arrived(lab) - before >= CROWD, seconds=PATIENCE_S, what="the frames")
-        process.send_signal(signal.SIGCONT)
-        out, _ = process.communicate(timeout=PATIENCE_S)
-    client_port, _ = json.loads(out.splitlines()[-1])["ports"]
-    assert client_port["rx_packets"] + client_port["rx_missed"] == arrived(lab) - before
-    assert client_port["rx_missed"] >= CROWD - RING
 
 
 def test_an_interface_that_another_program_has_is_busy(lab):
