@@ -11,7 +11,7 @@ open before echo bytes until all is over; the same without updates, before it, s
 loses by itself.  It fails where a goal is missed, and names it.
 
 The clocks: "apply" is the daemon's own, from the call to the last worker's acknowledgement;
-"call" is the caller's, with its own work and that of gRPC, on the cores of the flood and the lab.
+"call" is the caller's, with its own work and that of gRPC, on the core of the flood and the lab.
 With --state each update is a revision on disk before it runs, and what the disk takes for appending
 as much by itself (fsync(2)) is told beside it; in memory (/dev/shm) it is the daemon's own work.
 """
@@ -55,6 +55,7 @@ OTHERS = 250            # of each other kind of change
 LANES = [Lane(SERVER_IPV4, Kind.TO_AND_FRO, 1 << 10, pause_s=0.1)] * 16
 QUIET_S = 5             # of the machine alone
 MOST_S = 600
+NICE = 10               # of all but the daemon, which share its control core
 RESULTS = Path("bench-results/updates.json")
 
 
@@ -150,11 +151,13 @@ def main() -> int:
 
 def run(given: argparse.Namespace) -> int:
     with Lab() as lab, tempfile.TemporaryDirectory(dir=given.state or None) as folder:
-        start_webserver(lab)
-        start_peers(lab)
         kept = given.state is not None
         with Proxy(lab, "AF_XDP", services=services(given.services),
                    state_folder=f"{folder}/state" if kept else "") as proxy:
+            # In life they have machines of their own: none of them keeps the daemon from its core.
+            os.nice(NICE)
+            start_webserver(lab)
+            start_peers(lab)
             figures = measure(lab, proxy, given)
         if kept:
             figures["flush_ms"] = quantiles(flushes_ms(Path(folder)))
