@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from hashlib import sha256
 
@@ -19,7 +18,12 @@ from appliance.management.catalogue import ACKNOWLEDGE_TIMEOUT_S, Catalogue
 from appliance.management.change_errors import UnknownServiceError
 from appliance.management.changes import change_note, fields_changed
 from appliance.management.errors import abort_invalid
-from appliance.management.pages import page_size, page_size_violations
+from appliance.management.pages import (
+    page_size,
+    page_size_violations,
+    token_join,
+    token_split,
+)
 from appliance.management.uncut import uncut
 from cython_core.dataplane import (
     CONNECTION_STATES,
@@ -137,13 +141,13 @@ def token_write(request: api.ListConnectionsRequest, place: Place) -> str:
     """Where the next page of this list begins; good as long as the daemon lives, and harmless
     afterwards."""
     worker, entry = place
-    return urlsafe_b64encode(f"{worker} {entry} {_list_digest(request)}".encode()).decode()
+    return token_join(worker, entry, _list_digest(request))
 
 
 def token_read(request: api.ListConnectionsRequest) -> Place:
     """Raises ValueError unless it is a token of that list, letter for letter."""
     try:
-        worker, entry, _ = urlsafe_b64decode(request.page_token).decode().split(" ")
+        worker, entry, _ = token_split(request.page_token)
         place = (int(worker), int(entry))
     except ValueError:
         raise ValueError("is no token of a page") from None

@@ -1,5 +1,5 @@
-"""The pages of a list (AIP-158): how long they are, and of servers the tokens that lead from one to
-the next.
+"""The pages of a list (AIP-158): how long they are, how tokens lead from one to the next, and of
+servers which.
 
 A token says behind which server of which list the next page begins.  So it stays good whatever
 is learned between two calls, and no page is kept for a caller who may never come back.
@@ -26,6 +26,15 @@ def page_size_violations(asked: int) -> Iterator[Violation]:
         yield Violation("page_size", f"must not be negative, as {asked} is")
 
 
+def token_join(*words: object) -> str:
+    return urlsafe_b64encode(" ".join(map(str, words)).encode()).decode()
+
+
+def token_split(token: str) -> list[str]:
+    """Raises ValueError where it can be none."""
+    return urlsafe_b64decode(token).decode().split(" ")
+
+
 class Place(NamedTuple):
     """Where a server stands: IPv4 before IPv6, then by address, then by port."""
 
@@ -41,13 +50,13 @@ def place_of(address: IPv4Address | IPv6Address, port: int) -> Place:
 def token_write(place: Place, service: str) -> str:
     """`service` is the one that the list is of; empty: of all."""
     address = (IPv4Address if place.version == 4 else IPv6Address)(place.address)
-    return urlsafe_b64encode(f"{address} {place.port} {service}".encode()).decode()
+    return token_join(address, place.port, service)
 
 
 def token_read(token: str, service: str) -> Place:
     """Raises ValueError unless it is a token of that list, letter for letter."""
     try:
-        address, port, _ = urlsafe_b64decode(token).decode().split(" ")
+        address, port, _ = token_split(token)
         place = place_of(ip_address(address), int(port))
     except ValueError:
         raise ValueError("is no token of a page") from None

@@ -1,7 +1,6 @@
 """synproxy.v1.ServicesService."""
 
 import asyncio
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Iterator
 
 import grpc
@@ -15,7 +14,12 @@ from appliance.management.catalogue import STEP, Catalogue
 from appliance.management.change_errors import UnknownServiceError
 from appliance.management.errors import abort_invalid
 from appliance.management.masks import mask_apply, mask_violations
-from appliance.management.pages import page_size, page_size_violations
+from appliance.management.pages import (
+    page_size,
+    page_size_violations,
+    token_join,
+    token_split,
+)
 from appliance.management.refusals import answered, refuse
 from appliance.management.seats import NoSeatError, Seats
 from appliance.management.shown import FIELDS, service_show
@@ -156,13 +160,13 @@ def _told(
 
 def token_write(number: int) -> str:
     """The next page begins behind the service that has this number."""
-    return urlsafe_b64encode(f"services {number}".encode()).decode()
+    return token_join("services", number)
 
 
 def token_read(token: str) -> int:
     """Raises ValueError unless it is a token of this list, letter for letter."""
     try:
-        number = int(urlsafe_b64decode(token).decode().removeprefix("services "))
+        number = int(token_split(token)[-1])
     except ValueError:
         raise ValueError("is no token of a page") from None
     if token_write(number) != token or number <= 0:
