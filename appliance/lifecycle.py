@@ -156,14 +156,16 @@ async def _tell_health(
 def _say_ready(
     settings: Settings, config: Config, listening: Sequence[Listening], start: Start
 ) -> None:
-    metrics = metrics_address_of(config)
+    api = ", ".join(one.address for one in listening if not one.health)
+    besides = {
+        "metrics": metrics_address_of(config), "health": config.management.health_address}
     for notice in (*preflight_notices(settings, listening), *start.notices):
         say(f"synproxyd: warning: {notice}", sys.stderr)
     say(
         f"ready: clients {settings.client_port.device}, servers {settings.server_port.device},"
         f" workers on {','.join(map(str, settings.worker_lcores))},"
-        f" services {len(start.live.services)}, API {', '.join(one.address for one in listening)}"
-        + (f", metrics {metrics}" if metrics else ""),
+        f" services {len(start.live.services)}, API {api}"
+        + "".join(f", {name} {address}" for name, address in besides.items() if address),
         sys.stderr,
     )
     notify("READY=1")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from synproxy.v1.config_pb2 import Config, Listener, Management, NamedRole, Tls
-from synproxy.v1.rule_pb2 import ROLE_ADMIN, Role
+from synproxy.v1.rule_pb2 import ROLE_ADMIN, ROLE_VIEWER, Role
 
 from appliance.config.formats import is_loopback, listener_address_parse
 from appliance.config.options import complete
@@ -20,6 +20,12 @@ class Listening:
     role: Role = ROLE_ADMIN     # of everyone who comes, where there is no `tls`
     group: str = ""             # "": the Unix socket is the owner's alone
     tls: Tls | None = None
+    health: bool = False        # the health service is all that it serves
+
+    @property
+    def field(self) -> str:
+        """The path of its address."""
+        return f"{self.path}.{'health_address' if self.health else 'address'}"
 
     @property
     def socket(self) -> str:
@@ -42,12 +48,19 @@ def listening_of(config: Config) -> list[Listening]:
             )
             for index, one in enumerate(management.listeners)
         ),
+        *([Listening("management", management.health_address, ROLE_VIEWER, health=True)]
+          if management.HasField("health_address") else []),
     ]
 
 
 def management_violations(management: Management) -> Iterator[Violation]:
     """`management` is complete, but fields that were wrong may be missing."""
-    seen = {management.address: "management.address"}
+    seen: dict[str, str] = {}
+    for name in ("address", "metrics_address", "health_address"):
+        address = getattr(management, name)
+        first = seen.setdefault(address, f"management.{name}")
+        if address and first != f"management.{name}":
+            yield Violation(f"management.{name}", f"{address} is {first} already")
     for index, listener in enumerate(management.listeners):
         path = f"management.listeners[{index}]"
         first = seen.setdefault(listener.address, f"{path}.address")

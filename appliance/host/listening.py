@@ -18,7 +18,7 @@ from appliance.refusal import Refusal
 def listening_refusals(listening: Listening) -> Iterator[Refusal]:
     """A TCP port that is taken shows when it is bound."""
     if listening.socket:
-        yield from _socket_refusals(Path(listening.socket), f"{listening.path}.address")
+        yield from _socket_refusals(Path(listening.socket), listening.field)
     if listening.group:
         yield from _group_refusals(listening.group, f"{listening.path}.group")
     if listening.tls:

@@ -76,5 +76,5 @@ class Door:
                 raise self._refusal(f"it can't be given to {self._listening.group}") from None
 
     def _refusal(self, reason: str) -> Refusal:
-        address = self._listening.address
-        return Refusal(f"{self._listening.path}.address: can't listen at {address}; {reason}")
+        where, address = self._listening.field, self._listening.address
+        return Refusal(f"{where}: can't listen at {address}; {reason}")

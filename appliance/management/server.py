@@ -54,11 +54,14 @@ class ManagementServer:
         self._sampling: asyncio.Task[None] | None = None
         log = log or AuditLog()
         self._doors = [Door(one, log) for one in listening]
-        for door in self._doors:
-            self.register(door.server)
+        for door, one in zip(self._doors, listening, strict=True):
+            if one.health:
+                add_HealthServicer_to_server(self._health, door.server)
+            else:
+                self.register(door.server)
 
     def register(self, server: grpc.aio.Server) -> None:
-        """All that one door leads to, and so do the others."""
+        """All that one door leads to, and so do the others but for that of health alone."""
         add_HealthServicer_to_server(self._health, server)
         add_ServicesServiceServicer_to_server(self._services, server)
         add_ServersServiceServicer_to_server(self._servers, server)

@@ -178,6 +178,25 @@ ROWS = {
         "4:36: management.listeners[0].address: unix:/run/synproxy/api.sock is"
         " management.address already",
     ),
+    "health at a name": (
+        "management: {health_address: localhost:50052}",
+        "4:30: management.health_address: must be an IP address and a port such as 127.0.0.1:9105"
+        " or [::]:9105, not localhost:50052",
+    ),
+    "health at a socket": (
+        'management: {health_address: "unix:/run/synproxy/health.sock"}',
+        "4:30: management.health_address: must be an IP address and a port such as 127.0.0.1:9105"
+        " or [::]:9105, not unix:/run/synproxy/health.sock",
+    ),
+    "health where metrics are": (
+        'management: {metrics_address: "[::]:9105", health_address: "[::]:9105"}',
+        "4:60: management.health_address: [::]:9105 is management.metrics_address already",
+    ),
+    "a listener where health is": (
+        'management: {health_address: "127.0.0.1:1",'
+        ' listeners: [{address: "127.0.0.1:1", role: VIEWER}]}',
+        "4:67: management.listeners[0].address: 127.0.0.1:1 is management.health_address already",
+    ),
     "role for all the world": (
         "management: {listeners: [{address: 192.0.2.1:1, role: VIEWER}]}",
         "4:36: management.listeners[0].address: must be a loopback address or have tls, not role:"
