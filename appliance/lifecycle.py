@@ -1,8 +1,8 @@
 """The daemon from its configuration to its end, in the order that leaves nothing behind.
 
     claim the ports → EAL, ports, pools → revisions, first snapshot → gRPC, HTTP → workers → ready
-    … SIGHUP: the file again … signal … → gRPC, HTTP end → workers and ports stop → counters are
-    shown → EAL ends
+    … SIGHUP: the file again … signal … drain → gRPC, HTTP end → workers and ports stop → counters
+    are shown → EAL ends
 """
 
 import asyncio
@@ -17,8 +17,14 @@ from pathlib import Path
 from synproxy.v1.config_pb2 import Config
 
 from appliance.config.listening import Listening, listening_of
-from appliance.config.settings import metrics_address_of, reload_on_change, settings_of
+from appliance.config.settings import (
+    metrics_address_of,
+    reload_on_change,
+    settings_of,
+    stop_grace_s,
+)
 from appliance.config_file import ConfigFile
+from appliance.ending import Ending
 from appliance.host.claim import claimed
 from appliance.host.dumps import dumps_forbid
 from appliance.log import log_start
@@ -78,8 +84,8 @@ async def _serve(config: Config, path: Path, settings: Settings, dataplane: Data
     log = AuditLog()
     catalogue = catalogue_make(start, dataplane, settings.services)
     reloader = Reloader(file, catalogue, log, reload_on_change(config))
-    stop = asyncio.Event()
-    signals_await(asyncio.get_running_loop(), stop, reloader.ask)
+    ending = Ending()
+    signals_await(asyncio.get_running_loop(), ending.ask, reloader.ask)
     listening = listening_of(config)
     supervision, turning = Supervision(), Turning(dataplane)
     server = ManagementServer(listening, catalogue, dataplane, file, log, supervision)
@@ -103,16 +109,18 @@ async def _serve(config: Config, path: Path, settings: Settings, dataplane: Data
             ("tidying", catalogue.tidy), ("reload", reloader.run),
             ("confirmation", Confirmation(catalogue, log).run),
             ("health", partial(_tell_health, server, catalogue, file, turning)))]
-        await stop.wait()
+        await ending.asked.wait()
+        notify("STOPPING=1")
+        reader.ready = False
         for task in tasks:
             task.cancel()
         # What one of them has half done comes to its end, unless a disk never answers.
         await asyncio.wait(tasks, timeout=STOP_S)
+        await server.set_serving(False)
+        await ending.drain(server.draining, stop_grace_s(config))
     except (DataplaneError, NotAcknowledgedError) as error:
         raise Refusal(str(error)) from None
     finally:
-        notify("STOPPING=1")
-        reader.ready = False
         await metrics.stop()
         await server.stop()
         start.history.close()

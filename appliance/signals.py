@@ -2,13 +2,14 @@
 
 They stay blocked in every thread for the daemon's whole life and are taken one by one with
 sigwait(3).  So none ever cuts through a start or a stop: one that comes early is met when the
-daemon listens, a second one changes nothing.
+daemon listens.
 """
 
 import asyncio
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # What `systemctl reload` sends, and a terminal that is closed.
@@ -21,16 +22,22 @@ def signals_hold() -> None:
 
 
 def signals_await(
-    loop: asyncio.AbstractEventLoop, stop: asyncio.Event, reload: Callable[[], None]
+    loop: asyncio.AbstractEventLoop, stop: Callable[[int], None],
+    reload: Callable[[], None],
 ) -> None:
-    """Sets `stop` on the first signal that ends the daemon; returns at once."""
+    """Has `loop` call `stop` with each signal that ends the daemon; returns at once."""
     threading.Thread(
         target=_wait, args=(loop, stop, reload), name="signals", daemon=True).start()
 
 
 def _wait(
-    loop: asyncio.AbstractEventLoop, stop: asyncio.Event, reload: Callable[[], None]
+    loop: asyncio.AbstractEventLoop, stop: Callable[[int], None],
+    reload: Callable[[], None],
 ) -> None:
-    while signal.sigwait((*STOP_SIGNALS, RELOAD)) == RELOAD:
-        loop.call_soon_threadsafe(reload)
-    loop.call_soon_threadsafe(stop.set)
+    with suppress(RuntimeError):        # the loop has ended, which is what they ask for
+        while True:
+            how = signal.sigwait((*STOP_SIGNALS, RELOAD))
+            if how == RELOAD:
+                loop.call_soon_threadsafe(reload)
+            else:
+                loop.call_soon_threadsafe(stop, how)

@@ -14,9 +14,7 @@ from cython_core.dataplane import ServiceOptions as PlaneOptions
 
 
 def settings_of(config: Config) -> Settings:
-    whole = Config()
-    whole.CopyFrom(config)
-    complete(whole)
+    whole = _whole(config)
     return Settings(
         client_port=PortSpec(port_device(whole.ports.client, 0)),
         server_port=PortSpec(port_device(whole.ports.server, 1)),
@@ -45,10 +43,18 @@ def metrics_address_of(config: Config) -> str:
 
 
 def reload_on_change(config: Config) -> bool:
+    return _whole(config).management.reload_on_change
+
+
+def stop_grace_s(config: Config) -> int:
+    return duration_ns(_whole(config).management.stop_grace) // NS_PER_S
+
+
+def _whole(config: Config) -> Config:
     whole = Config()
     whole.CopyFrom(config)
     complete(whole)
-    return whole.management.reload_on_change
+    return whole
 
 
 def service_spec(slot: int, service: Service, defaults: ServiceOptions) -> ServiceSpec:

@@ -37,7 +37,7 @@ ports:
 memory: {{hugepages: false, size_mib: {size_mib}{buffers}}}
 limits: {{connections: 131072, half_open: 4096, services: {most}}}
 eal: {{file_prefix: synlab-{id}}}
-management: {{address: "{address}"{more}}}
+management: {{address: "{address}", stop_grace: {stop_grace}{more}}}
 """
 # The server's nginx, iperf3 and peers below 8000, untagged and in three tagged networks; the rest
 # is bridged.
@@ -70,7 +70,7 @@ class Proxy(AbstractContextManager["Proxy"]):
     def __init__(self, lab: Lab, driver: str, name: str = "synproxyd",
                  services: str = SERVICES, metrics_address: str = "",
                  state_folder: str = "", settings: PortSettings = DEFAULTS,
-                 most: int = MOST) -> None:
+                 most: int = MOST, stop_grace: str = "0s") -> None:
         """`driver` is AF_XDP or AF_PACKET; `name` keeps several daemons of a lab apart; `services`
         are the configuration's part of that name, and there may be `most` of them.  Metrics are for
         the proxy namespace alone."""
@@ -85,7 +85,7 @@ class Proxy(AbstractContextManager["Proxy"]):
                                 for way in ("rx", "tx") if settings.descriptors),
             buffers=f", buffers: {settings.buffers}" if settings.buffers else "",
             size_mib=SIZE_MIB + (max(most - MOST, 0) * SERVICE_BYTES >> 20), most=most,
-            id=lab.id, address=self.address, worker=WORKER_LCORE,
+            id=lab.id, address=self.address, worker=WORKER_LCORE, stop_grace=stop_grace,
             more="".join(f', {key}: "{value}"' for key, value in asked.items() if value))
             + services)
 

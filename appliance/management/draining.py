@@ -66,6 +66,12 @@ class Draining:
             state.done = state.connections == 0
         return state
 
+    def needed(self) -> bool:
+        """Whether a connection may need us; one that has ended counts until a whole look through
+        the tables since the drain began."""
+        in_use = any(worker.fill.connections for worker in self._dataplane.worker_states())
+        return in_use and not self.state().done
+
     def _begin(self, policy: DrainPolicy) -> Callable[[], None]:
         workers = self._dataplane.worker_states()
         began = self._began or _Began(

@@ -25,6 +25,7 @@ from appliance.management.catalogue import Catalogue
 from appliance.management.config import ConfigServicer
 from appliance.management.connections import ConnectionsServicer
 from appliance.management.door import Door
+from appliance.management.draining import Draining
 from appliance.management.events import EventsServicer
 from appliance.management.samples import Samples
 from appliance.management.servers import ServersServicer
@@ -74,6 +75,10 @@ class ManagementServer:
         # So that clients without the schema, such as grpcurl, can do all of this.
         reflection.enable_server_reflection(
             (*SERVICE_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+
+    @property
+    def draining(self) -> Draining:
+        return self._system.draining
 
     async def start(self) -> None:
         """Alive, but not ready.  Raises Refusal where an address can't be had."""

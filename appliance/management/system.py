@@ -44,7 +44,7 @@ class SystemServicer(SystemServiceServicer):
         self._catalogue = catalogue
         self._dataplane = dataplane
         self._samples = samples
-        self._draining = Draining(catalogue, dataplane)
+        self.draining = Draining(catalogue, dataplane)
         self._secret = Secret(catalogue, dataplane)
         self._log_level = LEVEL_AT_START
         self._start_ns = time.time_ns()
@@ -64,7 +64,7 @@ class SystemServicer(SystemServiceServicer):
             generation=self._catalogue.generation,
             log_levels=self._levels(),
             secret=self._secret.state,
-            drain=self._draining.state(),
+            drain=self.draining.state(),
             tables=_together([worker.fill for worker in self._dataplane.worker_states()]),
         )
 
@@ -89,7 +89,7 @@ class SystemServicer(SystemServiceServicer):
     async def GetDrain(
         self, request: api.GetDrainRequest, context: grpc.aio.ServicerContext
     ) -> api.GetDrainResponse:
-        return api.GetDrainResponse(drain=self._draining.state())
+        return api.GetDrainResponse(drain=self.draining.state())
 
     async def Drain(
         self, request: api.DrainRequest, context: grpc.aio.ServicerContext
@@ -97,16 +97,16 @@ class SystemServicer(SystemServiceServicer):
         if violations := list(constraint_violations(request)):
             await abort_invalid(context, violations)
         policy = request.policy if request.HasField("policy") else api.DRAIN_POLICY_BRIDGE
-        took = await _done(self._draining.drain(policy), context)
+        took = await _done(self.draining.drain(policy), context)
         _LOG.info("draining: %s", api.DrainPolicy.Name(policy))
         return api.DrainResponse(
-            drain=self._draining.state(), generation=self._catalogue.generation, apply_time=took)
+            drain=self.draining.state(), generation=self._catalogue.generation, apply_time=took)
 
     async def Undrain(
         self, request: api.UndrainRequest, context: grpc.aio.ServicerContext
     ) -> api.UndrainResponse:
-        previous = self._draining.state()
-        took = await _done(self._draining.undrain(), context)
+        previous = self.draining.state()
+        took = await _done(self.draining.undrain(), context)
         _LOG.info("not draining any more")
         return api.UndrainResponse(
             previous=previous, generation=self._catalogue.generation, apply_time=took)

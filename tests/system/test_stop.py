@@ -1,0 +1,125 @@
+"""SIGTERM lets connections end before the daemon does, for its grace and no longer."""
+
+import json
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from appliance.api import SERVICE_NAMES
+from appliance.lab.namespace import python_module
+from appliance.lab.peers import Peer
+from appliance.lab.proxy import Proxy
+from appliance.lab.topology import SERVER_IPV4, Lab
+from appliance.lab.waiting import until
+
+PATIENCE_S = 10
+AT_ONCE_S = 2               # gRPC's calls have a second, then the ports are given back
+LONG_S = 60                 # longer than any test waits for
+LOOKS_S = 20                # two whole looks through the tables, 4 s each
+
+pytestmark = pytest.mark.usefixtures("journal")
+Serve = Callable[[int], Proxy]
+
+
+@pytest.fixture
+def serve(lab: Lab, driver: str) -> Iterator[Serve]:
+    """Starts a daemon with so many seconds of grace."""
+    with ExitStack() as held:
+        def started(grace_s: int) -> Proxy:
+            proxy = held.enter_context(Proxy(lab, driver, stop_grace=f"{grace_s}s"))
+            # Whatever a test leaves open, the end doesn't wait for it.
+            held.callback(proxy.stop, signal.SIGINT)
+            return proxy
+        yield started
+
+
+@pytest.fixture
+def opened(lab: Lab) -> Iterator[Callable[[], socket.socket]]:
+    with ExitStack() as held:
+        def connected() -> socket.socket:
+            connection = held.enter_context(
+                lab.client.open_socket(socket.AF_INET, socket.SOCK_STREAM))
+            connection.settimeout(PATIENCE_S)
+            connection.connect((SERVER_IPV4, Peer.ECHOES))
+            assert echoed(connection)
+            return connection
+        yield connected
+
+
+def echoed(connection: socket.socket) -> bool:
+    connection.sendall(b"hello\n")
+    return connection.recv(64) == b"hello\n"
+
+
+def told(proxy: Proxy, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        python_module("appliance.cli.main", "--address", proxy.address, *arguments),
+        check=False, capture_output=True, text=True, timeout=PATIENCE_S)
+
+
+def asked_to_end(proxy: Proxy) -> None:
+    proxy.process.send_signal(signal.SIGTERM)
+    until(lambda: "ends when no connection needs it" in proxy.log(), seconds=PATIENCE_S,
+          what="the drain")
+
+
+def test_connections_go_on_and_new_ones_pass_until_the_last_has_ended(
+        serve: Serve, opened: Callable[[], socket.socket]) -> None:
+    proxy = serve(LONG_S)
+    old = opened()
+    asked_to_end(proxy)
+    new = opened()
+    assert echoed(old)
+    assert echoed(new)
+    # Nobody is to send more to it, and its API says why.
+    health = told(proxy, "health")
+    assert health.returncode == 6
+    assert health.stdout.count("NOT_SERVING") == len(SERVICE_NAMES)
+    drain = json.loads(told(proxy, "system", "show", "-o", "json").stdout)["drain"]
+    assert (drain["draining"], drain["policy"]) == (True, "DRAIN_POLICY_BRIDGE")
+    # The new one has passed, and goes on without us.
+    old.close()
+    assert proxy.process.wait(LOOKS_S) == 0
+
+
+def test_without_connections_it_ends_at_once(serve: Serve) -> None:
+    proxy = serve(LONG_S)
+    began_s = time.monotonic()
+    assert proxy.stop(signal.SIGTERM) == 0
+    assert time.monotonic() - began_s < AT_ONCE_S
+
+
+@pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(
+        serve: Serve, opened: Callable[[], socket.socket], again: signal.Signals) -> None:
+    proxy = serve(LONG_S)
+    opened()
+    asked_to_end(proxy)
+    began_s = time.monotonic()
+    assert proxy.stop(again) == 0
+    assert time.monotonic() - began_s < AT_ONCE_S
+
+
+def test_ctrl_c_waits_for_no_connection(
+        serve: Serve, opened: Callable[[], socket.socket]) -> None:
+    proxy = serve(LONG_S)
+    opened()
+    began_s = time.monotonic()
+    assert proxy.stop(signal.SIGINT) == 0
+    assert time.monotonic() - began_s < AT_ONCE_S
+
+
+def test_when_the_grace_is_over_it_ends_whoever_is_connected(
+        serve: Serve, opened: Callable[[], socket.socket]) -> None:
+    proxy = serve(3)
+    connection = opened()
+    began_s = time.monotonic()
+    asked_to_end(proxy)
+    assert echoed(connection)
+    assert proxy.process.wait(PATIENCE_S) == 0
+    assert 3 <= time.monotonic() - began_s < 3 + AT_ONCE_S
