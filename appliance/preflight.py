@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from appliance.config.attachment import Attachment, attachment_of
 from appliance.config.listening import Listening
 from appliance.host.capabilities import capability_refusals
+from appliance.host.cgroup import cpu_quota, groups_of
 from appliance.host.hugepages import hugepage_refusals
 from appliance.host.interfaces import interface_notices, interface_refusals
 from appliance.host.listening import listening_notices, listening_refusals
@@ -31,10 +32,12 @@ def preflight_refusals(
             [settings.client_port.device, settings.server_port.device], settings.mbufs)
     yield from interface_refusals(attachments)
     yield from pci_refusals(attachments)
-    yield from processor_refusals((settings.main_lcore, *settings.worker_lcores))
+    groups = groups_of()
+    yield from processor_refusals(
+        (settings.main_lcore, *settings.worker_lcores), cpu_quota(groups))
     yield from vector_refusals(settings.vector)
     if settings.hugepages:
-        yield from hugepage_refusals(settings.memory_mib)
+        yield from hugepage_refusals(settings.memory_mib, groups=groups)
     for one in listening:
         yield from listening_refusals(one)
 

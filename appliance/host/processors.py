@@ -7,13 +7,26 @@ from appliance.refusal import Refusal
 from cython_core.dataplane import VECTORS
 
 
-def processor_refusals(lcores: Sequence[int]) -> Iterator[Refusal]:
+def processor_refusals(lcores: Sequence[int], quota: float | None = None) -> Iterator[Refusal]:
+    """`lcores` are one for all else and the workers'.  `quota` is the CPU time that they may take
+    together, in CPUs; None: all."""
     usable = os.sched_getaffinity(0)
     missing = sorted(set(lcores) - usable)
-    if missing:
+    workers = len(lcores) - 1
+    if len(usable) < 2:
+        yield Refusal(
+            f"this process may use one CPU only, {core_ranges(sorted(usable))}; give it two:"
+            " one polls the ports, one does all else"
+        )
+    elif missing:
         yield Refusal(
             f"workers names lcore {', '.join(map(str, missing))}, but this process may use"
             f" {core_ranges(sorted(usable))} only; change workers, or the cpuset that it runs in"
+        )
+    elif quota is not None and quota <= workers:
+        yield Refusal(
+            f"workers poll without a pause, and {quota:g} is all the CPU time that this process may"
+            f" take (cpu.max); give it {len(lcores)}: one for each worker, one for all else"
         )
 
 
