@@ -2,8 +2,10 @@
 
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
+from synproxy.v1.config_pb2 import Config
 
 from appliance.cli import HELP
 from appliance.config.listening import listening_of
@@ -12,6 +14,7 @@ from appliance.config_given import config_given, config_summary
 from appliance.lifecycle import daemon_run
 from appliance.preflight import preflight_refusals
 from appliance.refusal import Refusal
+from cython_core.dataplane import Settings
 
 _CONFIG = click.option(
     "--config", "path", required=True, metavar="FILE",
@@ -41,16 +44,22 @@ def run(path: Path) -> None:
     The configuration is taken again on SIGHUP, and when its file changes.
     """
     config = config_given(path, "synproxyd")
-    refusals = list(preflight_refusals(settings_of(config), listening_of(config)))
+    daemon_begin(config, path, settings_of(config))
+
+
+def daemon_begin(config: Config, path: Path, settings: Settings) -> None:
+    """`path` is where `config` was read, `settings` are its, or those of a container with it.
+    Ends the program where the host can't run it."""
+    refusals = list(preflight_refusals(settings, listening_of(config)))
     if refusals:
-        _exit(refusals)
+        refused(refusals)
     try:
-        daemon_run(config, path)
+        daemon_run(config, path, settings)
     except Refusal as refusal:
-        _exit([refusal])
+        refused([refusal])
 
 
-def _exit(refusals: list[Refusal]) -> None:
+def refused(refusals: list[Refusal]) -> NoReturn:
     for refusal in refusals:
         click.echo(f"synproxyd: {refusal}", err=True)
     # Where rights are missing, the rest may look different with them.

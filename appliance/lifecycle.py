@@ -17,12 +17,7 @@ from pathlib import Path
 from synproxy.v1.config_pb2 import Config
 
 from appliance.config.listening import Listening, listening_of
-from appliance.config.settings import (
-    metrics_address_of,
-    reload_on_change,
-    settings_of,
-    stop_grace_s,
-)
+from appliance.config.settings import metrics_address_of, reload_on_change, stop_grace_s
 from appliance.config_file import ConfigFile
 from appliance.ending import Ending
 from appliance.host.claim import claimed
@@ -53,12 +48,11 @@ from cython_core.dataplane import Dataplane, DataplaneError, Settings
 STOP_S = 5.0
 
 
-def daemon_run(config: Config, path: Path) -> None:
+def daemon_run(config: Config, path: Path, settings: Settings) -> None:
     """`path` is where `config` was read.  Returns after SIGTERM or SIGINT.  Raises Refusal where
     the host can't run it."""
     dumps_forbid()
     log_start()
-    settings = settings_of(config)
     with ExitStack() as held:
         held.enter_context(claimed(attachments_of(settings)))
         signals_hold()

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from synproxy.v1.config_pb2 import DRIVER_AF_PACKET, Port
 
+from appliance.config.formats import is_pci_variable
+
 # The vdevs that take over an interface which exists: others (net_tap) make the one they name.
 _ON_INTERFACE = ("net_af_xdp", "net_af_packet", "eth_af_packet", "net_pcap", "eth_pcap")
 
@@ -19,8 +21,8 @@ class Attachment:
     pci: str = ""
 
     def holds(self) -> set[str]:
-        """What no other port may have."""
-        return {self.name, self.interface} - {""}
+        """What no other port may have; a variable may have several devices."""
+        return set() if is_pci_variable(self.pci) else {self.name, self.interface} - {""}
 
 
 def port_device(port: Port, index: int) -> str:

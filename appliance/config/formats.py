@@ -16,6 +16,8 @@ VECTORS = ("auto", "baseline", "x86-64-v2", "x86-64-v3", "x86-64-v4")
 _INTERFACE = re.compile(r"(?!\.{1,2}$)[^\s/:,]{1,15}")
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _PCI_ADDRESS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
+# What the SR-IOV network device plugin of Kubernetes tells a container.
+_PCI_VARIABLE = re.compile(r"PCIDEVICE_[A-Z0-9_]+(?<!_INFO)")
 _DEVICE = re.compile(r"(net|eth)_[a-z0-9_]+(,\S+)?")
 # groupadd(8), with capital letters and dots as directories of users have them.
 _GROUP = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
@@ -122,6 +124,11 @@ def _socket_address_parse(text: str) -> tuple[IPv4Address | IPv6Address, int]:
     return ip_address(match[1] or match[2]), int(match[3])
 
 
+def is_pci_variable(text: str) -> bool:
+    """It stands for an address that the environment has."""
+    return bool(_PCI_VARIABLE.fullmatch(text))
+
+
 def _one_of(words: Sequence[str]) -> Callable[[str], object]:
     return _matches(re.compile("|".join(words)), "one of " + ", ".join(words))
 
@@ -139,7 +146,9 @@ PARSERS: dict[rule_pb2.Format, Callable[[str], object]] = {
     rule_pb2.FORMAT_PREFIX: prefix_parse,
     rule_pb2.FORMAT_PORT_RANGE: port_range_parse,
     rule_pb2.FORMAT_INTERFACE: _matches(_INTERFACE, "the name of an interface, 1..15 characters"),
-    rule_pb2.FORMAT_PCI_ADDRESS: _matches(_PCI_ADDRESS, "a PCI address such as 0000:03:00.0"),
+    rule_pb2.FORMAT_PCI_ADDRESS: _matches(
+        re.compile(f"{_PCI_ADDRESS.pattern}|{_PCI_VARIABLE.pattern}"),
+        "a PCI address such as 0000:03:00.0"),
     rule_pb2.FORMAT_LISTEN_ADDRESS: listen_address_parse,
     rule_pb2.FORMAT_HTTP_ADDRESS: http_address_parse,
     rule_pb2.FORMAT_DEVICE: _matches(

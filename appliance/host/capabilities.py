@@ -41,7 +41,8 @@ def capability_refusals(
         if lacking:
             yield Refusal(
                 f"{one.interface}: {one.driver} needs {' and '.join(lacking)};"
-                " run as root, or grant what is missing (AmbientCapabilities= of systemd)",
+                " run as root, or grant what is missing (AmbientCapabilities= of systemd, --cap-add"
+                " of a container)",
                 ExitCode.DENIED,
             )
 

@@ -29,7 +29,8 @@ def lockable_refusals(devices: Sequence[str], buffers: int) -> Iterator[Refusal]
     yield Refusal(
         f"AF_XDP locks memory.buffers for each queue, {need_mib} MiB, and this process may lock"
         f" {limit // KIB_PER_MIB} KiB; `ulimit -l {need_mib * KIB_PER_MIB}` (LimitMEMLOCK="
-        f"{need_mib}M of systemd), grant CAP_IPC_LOCK, or lower memory.buffers",
+        f"{need_mib}M of systemd) or `--ulimit memlock={need}` of a container, grant CAP_IPC_LOCK,"
+        " or lower memory.buffers",
         ExitCode.DENIED,
     )
 

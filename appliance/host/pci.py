@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from appliance.config.attachment import Attachment
+from appliance.config.formats import is_pci_variable
 from appliance.exit_codes import ExitCode
 from appliance.refusal import Refusal
 
@@ -20,6 +21,11 @@ def pci_refusals(
 ) -> Iterator[Refusal]:
     for one in attachments:
         if not one.pci:
+            continue
+        if is_pci_variable(one.pci):
+            yield Refusal(
+                f"{one.pci}: is a variable of a container's environment; start synproxy-entrypoint"
+                " there, or name a PCI address")
             continue
         device = devices / one.pci
         if not device.exists():

@@ -39,6 +39,10 @@ def isolated_cores(system: Path = SYSTEM) -> set[int]:
     return cpu_list(_text(system / "cpu" / "isolated"))
 
 
+def online_cores(system: Path = SYSTEM) -> set[int]:
+    return cpu_list(_text(system / "cpu" / "online"))
+
+
 def governor_of_core(core: int, system: Path = SYSTEM) -> str:
     """ "performance"; "" where the kernel doesn't set the clock."""
     return _text(system / "cpu" / f"cpu{core}" / "cpufreq" / "scaling_governor")

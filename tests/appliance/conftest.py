@@ -244,9 +244,10 @@ def start() -> Iterator[Callable[..., Running]]:
     daemons: list[Running] = []
 
     def run(
-        config: Path, env: dict[str, str] | None = None, before: Sequence[str] = ()
+        config: Path, env: dict[str, str] | None = None, before: Sequence[str] = (),
+        program: Sequence[str] = (),
     ) -> Running:
-        daemons.append(Running(config, env, before))
+        daemons.append(Running(config, env, before, program))
         return daemons[-1]
 
     yield run

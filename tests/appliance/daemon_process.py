@@ -46,14 +46,16 @@ class Running:
     """A daemon that has said that it is ready."""
 
     def __init__(
-        self, config: Path, env: dict[str, str] | None = None, before: Sequence[str] = ()
+        self, config: Path, env: dict[str, str] | None = None, before: Sequence[str] = (),
+        program: Sequence[str] = (),
     ) -> None:
-        """`before` is a command that executes the one after it."""
+        """`before` is a command that executes the one after it, `program` another than
+        `synproxyd run`."""
         self._log = config.with_suffix(".log")
         self.address = f"unix:{config.with_suffix('.sock')}"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*before, *command("run", config)], stdout=log, stderr=log,
+                [*before, *(program or command("run", config))], stdout=log, stderr=log,
                 env={**os.environ, **(env or {})},
             )
         deadline = time.monotonic() + READY_S

@@ -1,0 +1,1 @@
+"""synproxyd in a container: what its configuration leaves out, the container says."""

@@ -1,0 +1,70 @@
+"""What is chosen where the configuration leaves it out, each with where it comes from.
+
+Pure: a configuration and its surroundings in, a fuller configuration out.
+"""
+
+import math
+from collections.abc import Iterator
+
+from synproxy.v1.config_pb2 import Config, Memory, Ports, Workers
+
+from appliance.config.formats import is_pci_variable
+from appliance.config.live import restart_own
+from appliance.container.surroundings import Surroundings
+from appliance.host.processors import core_ranges
+from appliance.refusal import Refusal
+
+
+def config_surrounded(config: Config, around: Surroundings) -> tuple[Config, list[str]]:
+    """What takes a restart, with what the surroundings say of it, and a line for each choice.
+    Raises Refusal."""
+    chosen = restart_own(config)
+    lines = [
+        *_devices(chosen.ports, around), *_lcores(chosen.workers, around),
+        *_memory(chosen.memory, around),
+    ]
+    if not chosen.eal.HasField("file_prefix"):
+        chosen.eal.file_prefix = around.name
+        lines.append(f"eal.file_prefix {around.name}: the container's mount namespace")
+    return chosen, lines
+
+
+def _devices(ports: Ports, around: Surroundings) -> Iterator[str]:
+    left = {name: list(addresses) for name, addresses in around.devices.items()}
+    for role, port in (("client", ports.client), ("server", ports.server)):
+        name = port.pci
+        if not is_pci_variable(name):
+            continue
+        if not left.get(name):
+            known = ", ".join(f"{one}={','.join(around.devices[one])}" for one in around.devices)
+            raise Refusal(
+                f"ports.{role}.pci: {name} has no device for it; ask for one in the container's"
+                f" resources, or name another variable; there is {known or 'none'}")
+        port.pci = left[name].pop(0)
+        yield f"ports.{role}.pci {port.pci}: {name}"
+
+
+def _lcores(workers: Workers, around: Surroundings) -> Iterator[str]:
+    """All that the container was given; where it was given none of its own, the defaults stay."""
+    if workers.lcores or workers.HasField("control_lcore"):
+        return
+    cores, origin = around.cores, f"the cpuset {core_ranges(list(around.cores))}"
+    if around.cpu_quota is not None:
+        cores = cores[:math.ceil(around.cpu_quota)]
+        origin += f" and {around.cpu_quota:g} of CPU time (cpu.max)"
+    elif not around.confined:
+        return
+    if len(cores) < 2:
+        return      # too few for any choice: the daemon refuses to start
+    workers.control_lcore, *lcores = cores
+    workers.lcores.extend(lcores)
+    yield f"workers.control_lcore {workers.control_lcore}: the first of {origin}"
+    yield f"workers.lcores {', '.join(map(str, lcores))}: the others of it"
+
+
+def _memory(memory: Memory, around: Surroundings) -> Iterator[str]:
+    without = memory.HasField("hugepages") and not memory.hugepages
+    if without or memory.HasField("size_mib") or not around.hugepages_mib:
+        return
+    memory.size_mib = around.hugepages_mib
+    yield f"memory.size_mib {memory.size_mib}: the container's huge pages (hugetlb.*.max)"
