@@ -18,7 +18,7 @@ from appliance.lab.topology import SERVER_IPV4, Lab
 from appliance.lab.waiting import until
 
 PATIENCE_S = 10
-AT_ONCE_S = 2               # gRPC's calls have a second, then the ports are given back
+AT_ONCE_S = 5               # gRPC's calls have a second, then the ports are given back
 LONG_S = 60                 # longer than any test waits for
 LOOKS_S = 20                # two whole looks through the tables, 4 s each
 
@@ -92,6 +92,16 @@ def test_without_connections_it_ends_at_once(serve: Serve) -> None:
     began_s = time.monotonic()
     assert proxy.stop(signal.SIGTERM) == 0
     assert time.monotonic() - began_s < AT_ONCE_S
+
+
+def test_who_drains_already_has_it_go_on_as_it_was(
+        serve: Serve, opened: Callable[[], socket.socket]) -> None:
+    proxy = serve(LONG_S)
+    opened()
+    assert told(proxy, "drain", "--policy", "drop").returncode == 0
+    asked_to_end(proxy)
+    drain = json.loads(told(proxy, "system", "show", "-o", "json").stdout)["drain"]
+    assert drain["policy"] == "DRAIN_POLICY_DROP"
 
 
 @pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGINT])
