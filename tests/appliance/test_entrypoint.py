@@ -65,6 +65,15 @@ def test_it_shows_what_it_chose_and_runs_it_until_it_is_asked_to_end(contained, 
     assert list((tmp_path / "dpdk").iterdir()) == []
 
 
+def test_it_holds_signals_before_it_imports_what_takes_time():
+    """They would be lost to the first process of a container."""
+    script = "import sys, appliance.container.entrypoint; print(*sys.modules)"
+    imported = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True,
+                              timeout=READY_S, check=True).stdout.split()
+    assert "appliance.signals" in imported
+    assert not {"grpc", "yaml", "cython_core", "synproxy"} & set(imported)
+
+
 def test_one_cpu_is_refused(contained):
     _, env = contained()
     code, line = refused(env, ["taskset", "--cpu-list", "0"])
