@@ -260,23 +260,6 @@ def test_one_that_stays_away_is_told(file):
     assert looks(file) == [False] * 4
 
 
-def test_a_mounted_config_map_is_turned_by_a_link_two_folders_above(tmp_path):
-    """Kubernetes: synproxy.yaml -> ..data/synproxy.yaml, ..data -> ..2026_05_04."""
-    for number in (1, 2):
-        folder = tmp_path / f"..version{number}"
-        folder.mkdir()
-        (folder / "synproxy.yaml").write_text(SERVICES.replace("1400", f"130{number}"))
-    (tmp_path / "..data").symlink_to("..version1")
-    path = tmp_path / "synproxy.yaml"
-    path.symlink_to("..data/synproxy.yaml")
-    file = ConfigFile(path, config_parse(SERVICES.encode(), "f"))
-    assert looks(file) == [False] * 4
-    (tmp_path / "..data_tmp").symlink_to("..version2")
-    os.replace(tmp_path / "..data_tmp", tmp_path / "..data")
-    assert looks(file, 2) == [False, True]
-    assert file.load().services[0].options.mss == 1302
-
-
 def test_of_many_writes_one_is_taken(daemon, client, running):
     running(daemon)
     for mss in range(1300, 1330):

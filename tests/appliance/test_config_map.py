@@ -1,0 +1,69 @@
+"""A ConfigMap mounted as a folder: the daemon takes each version that kubelet puts there."""
+
+import os
+import shutil
+from functools import partial
+from pathlib import Path
+
+from appliance.config.load import config_parse
+from appliance.config_file import ConfigFile
+from appliance.lab.waiting import until
+
+from .conftest import SERVICES
+from .daemon_process import READY_S, two_cores
+
+NAME = "synproxy.yaml"
+
+
+class Mount:
+    """Kept as kubelet keeps it: synproxy.yaml -> ..data/synproxy.yaml and ..data -> ..VERSION.  A
+    new version is written whole, ..data is turned to it by a rename, and the former is removed."""
+
+    def __init__(self, folder: Path, text: str) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self._versions = 0
+        self.put(text)
+        self.path = folder / NAME
+        self.path.symlink_to(f"..data/{NAME}")
+
+    def put(self, text: str) -> None:
+        data = self._folder / "..data"
+        former = data.resolve() if data.exists() else None
+        self._versions += 1
+        version = self._folder / f"..2026_05_04_03_02_01.{self._versions}"
+        version.mkdir()
+        (version / NAME).write_text(text)
+        (self._folder / "..data_tmp").symlink_to(version.name)
+        os.replace(self._folder / "..data_tmp", data)
+        if former:
+            shutil.rmtree(former)
+
+
+def test_it_is_looked_at_through_both_links(tmp_path):
+    mount = Mount(tmp_path / "map", SERVICES)
+    file = ConfigFile(mount.path, config_parse(SERVICES.encode(), "f"))
+    assert [file.changed() for _ in range(3)] == [False] * 3
+    mount.put(SERVICES.replace("1400", "1300"))
+    assert [file.changed() for _ in range(2)] == [False, True]
+    assert file.load().services[0].options.mss == 1300
+    assert not file.changed()
+
+
+@two_cores
+def test_the_daemon_takes_each_version_and_none_with_a_mistake(configure, start, tmp_path):
+    folder = tmp_path / "map"
+    good = configure(address=f"unix:{folder}/synproxy.sock").read_text()
+    mount = Mount(folder, good)
+    daemon = start(mount.path)
+
+    def runs(mss):
+        return str(mss) in daemon.synproxy("service", "get", "web").splitlines()[2]
+
+    for mss in (1300, 1200):
+        mount.put(good.replace("mss: 1400", f"mss: {mss}"))
+        until(partial(runs, mss), seconds=READY_S, what="the new version")
+    mount.put(good.replace("mss: 1400", "mss: 1"))
+    until(lambda: "defaults.mss: must be" in daemon.said(), seconds=READY_S, what="the mistake")
+    assert runs(1200)
+    assert daemon.stop() == 0
