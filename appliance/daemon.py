@@ -11,6 +11,7 @@ from appliance.cli import HELP
 from appliance.config.listening import listening_of
 from appliance.config.settings import settings_of
 from appliance.config_given import config_given, config_summary
+from appliance.host.capabilities import capabilities_take
 from appliance.lifecycle import daemon_run
 from appliance.preflight import preflight_refusals
 from appliance.refusal import Refusal
@@ -50,6 +51,7 @@ def run(path: Path) -> None:
 def daemon_begin(config: Config, path: Path, settings: Settings) -> None:
     """`path` is where `config` was read, `settings` are its, or those of a container with it.
     Ends the program where the host can't run it."""
+    capabilities_take()
     refusals = list(preflight_refusals(settings, listening_of(config)))
     if refusals:
         refused(refusals)

@@ -10,15 +10,20 @@ from appliance.config.formats import is_pci_variable
 # The vdevs that take over an interface which exists: others (net_tap) make the one they name.
 _ON_INTERFACE = ("net_af_xdp", "net_af_packet", "eth_af_packet", "net_pcap", "eth_pcap")
 
+_GIVEN_MAP = re.compile(r"(?:^|,)use_(?:pinned_map|cni)=1(?:,|$)")
+
 
 @dataclass(frozen=True)
 class Attachment:
-    """`name` is EAL's name of the port; `interface` and `pci` are "" where it needs none."""
+    """`name` is EAL's name of the port; `interface` and `pci` are "" where it needs none.
+    `given_map` says of net_af_xdp that another's XDP program serves it, such as a device plugin's
+    of Kubernetes."""
 
     name: str
     driver: str = ""
     interface: str = ""
     pci: str = ""
+    given_map: bool = False
 
     def holds(self) -> set[str]:
         """What no other port may have; a variable may have several devices."""
@@ -50,4 +55,5 @@ def attachment_of(device: str) -> Attachment:
     if name.startswith(_ON_INTERFACE):
         named = re.search(r"(?:^|,)(?:rx_|tx_)?iface=([^,]+)", arguments)
         interface = named[1] if named else ""
-    return Attachment(name, driver, interface)
+    given_map = driver == "net_af_xdp" and _GIVEN_MAP.search(arguments) is not None
+    return Attachment(name, driver, interface, given_map=given_map)

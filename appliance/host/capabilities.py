@@ -1,5 +1,8 @@
 """The rights that each way to a port needs: capabilities(7)."""
 
+import ctypes
+import os
+import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,7 +27,28 @@ _NEEDS = {
     "net_af_xdp": (_NET_RAW, _NET_ADMIN, _SYS_ADMIN),
     "net_pcap": (_NET_RAW,),
 }
+# The program that fills net_af_xdp's map was loaded by somebody else, who left the map open to us.
+_NEEDS_OF_GIVEN_MAP = (_NET_RAW, _NET_ADMIN)
 _STATUS = Path("/proc/self/status")
+_VERSION_3 = 0x20080522     # of capset(2)'s two structures
+
+
+def capabilities_take() -> None:
+    """Puts all that is permitted into effect.  A program that has its rights from its file alone
+    (setcap(8) with `=p`), as one does in a container as a user other than root, begins with none
+    that counts; with `=ep` it wouldn't begin at all where one of them is withheld.
+
+    Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = struct.pack("=Ii", _VERSION_3, 0)
+    # Effective, permitted and inheritable, of the lower 32 capabilities, then of the others.
+    sets = (ctypes.c_uint32 * 6)()
+    if not libc.capget(header, sets):
+        sets[0], sets[3] = sets[1], sets[4]
+        if not libc.capset(header, sets):
+            return
+    number = ctypes.get_errno()
+    raise OSError(number, os.strerror(number))
 
 
 def has_capability(bit: int, status: Path = _STATUS) -> bool:
@@ -36,7 +60,7 @@ def capability_refusals(
 ) -> Iterator[Refusal]:
     effective = _effective(status)
     for one in attachments:
-        needs = _NEEDS.get(one.driver, ()) if one.interface else ()
+        needs = _needs(one) if one.interface else ()
         lacking = [name for name, bit in needs if not effective >> bit & 1]
         if lacking:
             yield Refusal(
@@ -45,6 +69,10 @@ def capability_refusals(
                 " of a container)",
                 ExitCode.DENIED,
             )
+
+
+def _needs(one: Attachment) -> tuple[tuple[str, int], ...]:
+    return _NEEDS_OF_GIVEN_MAP if one.given_map else _NEEDS.get(one.driver, ())
 
 
 def _effective(status: Path) -> int:

@@ -52,7 +52,7 @@ def _reason(one: Attachment, link: Link | None, name_of: Callable[[int], str | N
             "is no Ethernet interface (loopback and tunnels carry no Ethernet frames);"
             " name another one"
         )
-    if one.driver == "net_af_xdp" and link.xdp_program:
+    if one.driver == "net_af_xdp" and link.xdp_program and not one.given_map:
         name = name_of(link.xdp_program)
         # A process that may not know the name leaves it to the driver to find out.
         if name not in (OUR_PROGRAM, None):

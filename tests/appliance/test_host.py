@@ -20,7 +20,7 @@ from appliance.config.attachment import attachment_of
 from appliance.config.listening import Listening
 from appliance.exit_codes import ExitCode
 from appliance.host import listening as listening_module
-from appliance.host.capabilities import CAP_CHOWN, capability_refusals, has_capability
+from appliance.host.capabilities import CAP_CHOWN
 from appliance.host.certificates import pem_read
 from appliance.host.claim import claimed
 from appliance.host.hugepages import hugepage_refusals
@@ -39,40 +39,9 @@ PACKET = attachment_of("net_af_packet1,iface=eth2")
 PCI = attachment_of("0000:03:00.0")
 RING = attachment_of("net_ring0")
 
-NET_ADMIN, NET_RAW, SYS_ADMIN, BPF = (1 << bit for bit in (12, 13, 21, 39))
-
 
 def said(refusals):
     return [str(refusal) for refusal in refusals]
-
-
-@pytest.fixture
-def status(tmp_path):
-    """A /proc/self/status with these effective capabilities."""
-
-    def write(capabilities):
-        path = tmp_path / "status"
-        path.write_text(f"Name:\tpython\nCapPrm:\t{2**40:016x}\nCapEff:\t{capabilities:016x}\n")
-        return path
-
-    return write
-
-
-@pytest.mark.parametrize(
-    ("capabilities", "lacking"),
-    [
-        (NET_ADMIN | NET_RAW | BPF, ["eth1: net_af_xdp needs CAP_SYS_ADMIN"]),
-        (NET_ADMIN | NET_RAW | SYS_ADMIN, []),
-        (NET_RAW | SYS_ADMIN, ["eth1: net_af_xdp needs CAP_NET_ADMIN"]),
-        (NET_RAW, ["eth1: net_af_xdp needs CAP_NET_ADMIN and CAP_SYS_ADMIN"]),
-        (0, ["eth1: net_af_xdp needs CAP_NET_RAW and CAP_NET_ADMIN and CAP_SYS_ADMIN",
-             "eth2: net_af_packet needs CAP_NET_RAW"]),
-    ],
-)
-def test_rights_that_a_driver_needs_are_named(status, capabilities, lacking):
-    refusals = list(capability_refusals([XDP, PACKET, PCI, RING], status(capabilities)))
-    assert [str(refusal).partition(";")[0] for refusal in refusals] == lacking
-    assert all(refusal.code is ExitCode.DENIED for refusal in refusals)
 
 
 @pytest.fixture
@@ -286,11 +255,6 @@ def test_a_group_that_is_not_there_or_not_ours_is_told(monkeypatch):
     assert refusal.code == ExitCode.DENIED
     monkeypatch.setattr(listening_module, "has_capability", lambda bit: bit == CAP_CHOWN)
     assert said(listening_refusals(replace(listening, group=others))) == []
-
-
-def test_a_capability_is_one_bit(status):
-    assert has_capability(CAP_CHOWN, status(1))
-    assert not has_capability(CAP_CHOWN, status(NET_RAW))
 
 
 @pytest.fixture
