@@ -2,6 +2,7 @@
 # make test             set up, then lint and run every test
 # make test-trixie      the same on Debian 13, with DPDK 24.11, in a root of its own: 400 MB of
 #                       packages at first, then half an hour
+# make deb              set up, then build the package for this release of Debian, below build/deb
 # make bench            set up, then measure an attack, open connections and turnover: 2 minutes
 # make bench-full       the same with all cases, ten million connections among them: half an hour
 # make bench-services   set up, then measure SYN -> SYN-ACK with ten to 100,000 services
@@ -35,7 +36,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # What the product is built from and runs on, then what the lab and the tests drive it with.
 PACKAGES := gcc libc6-dev pkg-config python3 python3-dev python3-venv libdpdk-dev dpdk-dev \
-            iproute2 ethtool util-linux nftables iptables netbase curl iputils-ping \
+            dpkg-dev iproute2 ethtool util-linux nftables iptables netbase curl iputils-ping \
             nginx-light wrk iperf3 openssl openssh-client libwrap0 redis-tools systemd tshark zsh \
             fish valgrind
 
@@ -44,7 +45,7 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
                ! -name '*.md') \
            meson.build meson.options pyproject.toml LICENSE
 
-.PHONY: setup demo test test-trixie lint unit bench bench-bulk bench-full bench-peers \
+.PHONY: setup demo test test-trixie lint unit deb bench bench-bulk bench-full bench-peers \
         bench-services bench-stages bench-workers instructions compare connections first-byte \
         changing-server updates many-services disturbance faults arm64 reference browser picture \
         chromium clean
@@ -121,6 +122,12 @@ lint: setup
 
 unit: setup
 	$(BIN)/pytest
+
+deb: setup build/deb/built
+
+build/deb/built: build/installed examples/synproxy.yaml
+	docker/debian/build.sh $(@D)
+	@touch $@
 
 bench: setup
 	@$(BIN)/python tests/bench/rates.py --family 4 --rounds 3
