@@ -1,9 +1,12 @@
 """Certificates as an operator would make them, with openssl."""
 
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from appliance.lab.waiting import until
 
 KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
 
@@ -33,7 +36,7 @@ class Authority:
     def certificate(
         self, name: str, names: str = "", days: int = 30, key: Sequence[str] = KEY
     ) -> Certificate:
-        """`names` are subject alternative names as openssl writes them; days < 0: expired."""
+        """`names` are subject alternative names as openssl writes them; 0 days: expired."""
         made = Certificate(self._folder / f"{name}.pem", self._folder / f"{name}.key")
         request = self._folder / f"{name}.csr"
         extension = ("-addext", f"subjectAltName={names}") if names else ()
@@ -45,6 +48,9 @@ class Authority:
             "x509", "-req", "-in", request, "-CA", self.file, "-CAkey", self._key,
             "-copy_extensions", "copy", "-days", days, "-out", made.file,
         )
+        if days == 0:       # to the second, and openssl makes none that ends before it begins
+            made_s = time.time()
+            until(lambda: time.time() > made_s + 1, seconds=5, what="the certificate to expire")
         return made
 
     def daemon_certificate(self, key: Sequence[str] = KEY) -> Certificate:

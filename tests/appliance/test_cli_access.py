@@ -114,7 +114,7 @@ def test_a_role_that_is_not_enough_is_denied_and_told(doors, authority):
 
 def test_a_certificate_that_the_daemon_does_not_take_is_denied(doors, authority, other_authority):
     foreign = other_authority.certificate("foreign", "DNS:admin.example")
-    expired = authority.certificate("expired", "DNS:admin.example", days=-1)
+    expired = authority.certificate("expired", "DNS:admin.example", days=0)
     for caller in (foreign, expired):
         result = run("--address", doors.tls, *tls_options(authority, caller), "service", "list")
         assert result.exit_code == ExitCode.DENIED
