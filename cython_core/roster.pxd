@@ -56,5 +56,6 @@ cdef class Roster:
     # From now on it is as the draft has it.  The snapshot is the caller's.
     cdef Snapshot *take(self, Draft draft) noexcept
 
+    cdef int check_places(self, changes) except -1
     cdef int route(self, Draft draft, changes, gone) except -1
     cdef int compile(self, Draft draft, changes, bint differ, gone) except -1

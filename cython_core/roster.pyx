@@ -59,6 +59,7 @@ cdef class Roster:
                         and (before is None or before.name != after.name)]
         draft.used = max(self.used, max(draft.opened, default=-1) + 1)
         differ = any(routes_differ(before, after) for before, after in changes)
+        self.check_places(changes)
         self.route(draft, changes if differ else [], gone)
         self.compile(draft, changes, differ, gone)
         draft.snapshot = snapshot_build(generation, self.services, 2 * draft.used, draft.live,
@@ -78,6 +79,14 @@ cdef class Roster:
         self.wscales, self.used = draft.wscales, draft.used
         return snapshot
 
+    # Nobody comes to a place that another one keeps.
+    cdef int check_places(self, changes) except -1:
+        for before, after in changes:
+            if before is None and 0 <= after.slot < self.slots:
+                if self.services[live_at(after.slot)].row != 0:
+                    raise slot_twice(after)
+        return 0
+
     # With all that can be wrong about prefixes and ports; `changes` are empty where none differ.
     cdef int route(self, Draft draft, changes, gone) except -1:
         former = {slot: left for slot, left in self.given_up.items() if slot not in gone}
@@ -86,7 +95,7 @@ cdef class Roster:
             draft.rules = rules_changed(self.rules, changes, self.slots)
             check_overlaps(draft.rules, self.order, changes)
             draft.given_up = given_up_by(former, changes)
-            draft.live = routes_of([(*rule[:4], live_at(rule[4])) for rule in draft.rules])
+            draft.live = routes_of(draft.rules, False)
         else:
             draft.live = routes_shared(self.live)
         if changes or gone:
@@ -150,20 +159,31 @@ cdef void leave(Service *leaving, const Service *service) noexcept:
     leaving.leaving = former % 255 + 1      # another than before: cookies are good once more
 
 
-def changes_of(former, services):
-    """(before, after) of each slot whose spec is another; None where there is none."""
+def changes_of(list former, list services):
+    """(before, after) of each slot whose spec is another; None where there is none.  A service that
+    is in both lists is passed over where it stands in order from their beginning or end."""
+    cdef Py_ssize_t head = 0, tail = 0, at, most = min(len(former), len(services))
     if len(former) == len(services):
-        pairs = [pair for pair in zip(former, services) if pair[0] is not pair[1]]
+        pairs = [(former[at], services[at]) for at in range(most)
+                 if former[at] is not services[at]]
         if all(before.slot == after.slot for before, after in pairs):
             return pairs
-    before = {service.slot: service for service in former}
-    after = {service.slot: service for service in services}
-    if len(after) < len(services):
-        slots = [service.slot for service in services]
-        twice = next(slot for slot in slots if slots.count(slot) > 1)
-        raise ValueError(f"service {after[twice].name}: slot {twice} twice")
+    while head < most and former[head] is services[head]:
+        head += 1
+    while (tail < most - head
+           and former[len(former) - 1 - tail] is services[len(services) - 1 - tail]):
+        tail += 1
+    before = {service.slot: service for service in former[head:len(former) - tail]}
+    after = {}
+    for service in services[head:len(services) - tail]:
+        if after.setdefault(service.slot, service) is not service:
+            raise slot_twice(service)
     return [(before.get(slot), after.get(slot)) for slot in before | after
             if before.get(slot) is not after.get(slot)]
+
+
+def slot_twice(service):
+    return ValueError(f"service {service.name}: slot {service.slot} twice")
 
 
 def routes_differ(before, after):
@@ -232,17 +252,16 @@ cdef Routes *leaving_routes(dict given_up) except? NULL:
     if not given_up:
         return NULL
     # Of two that left the same port, one after the other, either will do.
-    return routes_of(sorted((*rule[:4], leaving_at(rule[4]))
-                            for _, rules in given_up.values() for rule in rules))
+    return routes_of(sorted(rule for _, rules in given_up.values() for rule in rules), True)
 
 
-cdef Routes *routes_of(list rules) except NULL:
+cdef Routes *routes_of(list rules, bint leaving) except NULL:
     cdef Rule *described = <Rule *>calloc(len(rules) + 1, sizeof(Rule))
     cdef Routes *routes = NULL
     cdef Py_ssize_t at
     if described != NULL:
         for at in range(len(rules)):
-            describe(&described[at], <tuple>rules[at])
+            describe(&described[at], <tuple>rules[at], leaving)
         routes = routes_build(described, <uint32_t>len(rules))
         free(described)
     if routes == NULL:
@@ -250,13 +269,13 @@ cdef Routes *routes_of(list rules) except NULL:
     return routes
 
 
-cdef void describe(Rule *described, tuple rule):
+cdef void describe(Rule *described, tuple rule, bint leaving):
     cdef bytes address = rule[1]
     described.bits = -rule[0]
     memcpy(described.address, <const unsigned char *>address, 16)
     described.port_low = rule[2]
     described.port_high = rule[3]
-    described.service = rule[4]
+    described.service = leaving_at(rule[4]) if leaving else live_at(rule[4])
 
 
 @lru_cache(maxsize=RULES_MAX)

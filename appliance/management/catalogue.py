@@ -42,7 +42,9 @@ from appliance.state.history import History, Origin, Stepped, Waiting, unconfirm
 from appliance.state.record import Record, Step
 from cython_core.dataplane import ServiceSpec, WorkerState
 
-# A worker's turn takes microseconds; one that takes seconds is stuck.
+# A worker's turn takes microseconds, for which to leave the core isn't worth it; one that takes
+# seconds is stuck.
+_ACKNOWLEDGE_S = 200e-6
 ACKNOWLEDGE_TIMEOUT_S = 5.0
 TIDY_S = 4.0            # a whole look through the tables takes as long
 STEP = 256              # services between two turns of the event loop
@@ -212,8 +214,11 @@ class Catalogue:
         is from now on waited for.  Raises NotAcknowledgedError."""
         began_s = time.monotonic() if since_s is None else since_s
         deadline_s = began_s + ACKNOWLEDGE_TIMEOUT_S
+        soon_s = time.monotonic() + _ACKNOWLEDGE_S
         while self._plane.generation_seen() < self.generation:
-            if time.monotonic() > deadline_s:
+            if (now_s := time.monotonic()) < soon_s:
+                continue
+            if now_s > deadline_s:
                 raise NotAcknowledgedError(
                     f"generation {self.generation} is published, but a worker hasn't run it"
                     f" after {ACKNOWLEDGE_TIMEOUT_S:g} s: on core"
@@ -291,14 +296,14 @@ class Catalogue:
     async def _grant_together(self, wishes: Sequence[Wish]) -> None:
         """A revision each, one write to disk and one snapshot."""
         draft = self._draft()
-        granted: list[tuple[Wish, Made, Live]] = []
+        granted: list[tuple[Wish, Made]] = []
         refused: list[tuple[Wish, Exception]] = []
         for wish in wishes:
             try:
                 made = draft.made(wish)
                 self.history.check_confirmed()
                 draft.take(made)
-                granted.append((wish, made, draft.live))
+                granted.append((wish, made))
             except Exception as error:
                 refused.append((wish, error))
         if granted:
@@ -310,16 +315,16 @@ class Catalogue:
         for wish, reason in refused:
             wish.answer.set_exception(reason)
 
-    async def _run(self, draft: Draft, granted: Sequence[tuple[Wish, Made, Live]]) -> None:
+    async def _run(self, draft: Draft, granted: Sequence[tuple[Wish, Made]]) -> None:
         former, waiting = self.history.newest, self.history.waiting
-        await self.history.add_steps([
-            Stepped(live, Step(wish.name, made.after), Origin(wish.changes.by, wish.changes.action),
+        await self.history.add_steps(draft.live, [
+            Stepped(Step(wish.name, made.after), Origin(wish.changes.by, wish.changes.action),
                     differences_of({service_resource(wish.name): made.fields}))
-            for wish, made, live in granted])
-        await self._publish_kept(draft.specs, former, waiting)
-        self._slots.take(draft.slots)
+            for wish, made in granted])
+        await self._publish_kept(draft.specs_of(self._specs), former, waiting)
+        self._slots.take(draft.came, draft.gone)
         self._live = draft.live
-        for wish, made, _ in granted:
+        for wish, made in granted:
             wish.changes.note(service_resource(wish.name), made.fields)
             told = made.after or made.before
             if told is not None:
@@ -328,7 +333,7 @@ class Catalogue:
             wish.answer.set_result((made.before, made.after, self.generation))
 
     def _draft(self) -> Draft:
-        return Draft(self._live, self._specs, self._slots, self._claims, self._plane.leaving())
+        return Draft(self._live, self._slots, self._claims, self._plane.leaving())
 
     async def _replace(
         self, whole: Whole, wanted: Wanted, changed: Mapping[str, Fields]
@@ -351,7 +356,7 @@ class Catalogue:
             whole.live, file, Origin(changes.by, changes.action),
             differences_of(changed), wanted.confirm_within_s, wanted.must_be_kept)
         await self._publish_kept(whole.specs, former, waiting)
-        self._slots.take(whole.slots)
+        self._slots.take(whole.came, whole.gone)
         self._live = whole.live
         for resource, fields in changed.items():
             change_note(resource, fields)

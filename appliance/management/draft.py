@@ -43,54 +43,66 @@ class Made:
 
 class Draft:
     def __init__(
-        self, live: Live, specs: Mapping[str, ServiceSpec], slots: Slots, claims: Claims,
-        leaving: Collection[int],
+        self, live: Live, slots: Slots, claims: Claims, leaving: Collection[int],
     ) -> None:
         """`claims` are kept up to date; the rest is left as it is.  `leaving` are the slots that
         are being left."""
-        self.live = live
-        self._former_specs = specs
-        self._specs: dict[str, ServiceSpec] | None = None     # once there is another one
-        self.slots = slots.of
-        self._all_slots = slots
+        self._former = live
+        # Of thousands of services one copy is enough, once there is another one.
+        self._services: dict[str, Service] | None = None
+        self._slots = slots
         self._claims = claims
         self._leaving = leaving
         self._taken: list[Made] = []
+        self.specs: dict[str, ServiceSpec] = {}     # of those that are other ones, or new
+        self.came: dict[str, int] = {}              # by name: the slot
+        self.gone: list[str] = []
 
     @property
-    def specs(self) -> Mapping[str, ServiceSpec]:
-        return self._former_specs if self._specs is None else self._specs
+    def live(self) -> Live:
+        """As long as nothing more is taken."""
+        if self._services is None:
+            return self._former
+        return Live(self._former.defaults, self._services)
+
+    def specs_of(self, former: Mapping[str, ServiceSpec]) -> dict[str, ServiceSpec]:
+        """Of all services, in their order."""
+        specs = dict(former)
+        specs.update(self.specs)
+        for name in self.gone:
+            del specs[name]
+        return specs
 
     def made(self, wish: Wish) -> Made:
         """Changes nothing.  Raises what change_errors has of services."""
-        before = self.live.services.get(wish.name)
+        live = self.live
+        before = live.services.get(wish.name)
         if wish.kind is Kind.CREATED:
             if before is not None:
                 raise ServiceExistsError(f"{wish.name} exists already")
             new = self._edited(wish, Service())
-            given = self._all_slots.given((wish.name,), self._leaving, self.slots)
+            given = self._slots.given((wish.name,), self._leaving, self.came)
             return Made(None, new, given[wish.name], fields_changed(None, new))
-        before = service_known(self.live, wish.name)
+        before = service_known(live, wish.name)
         etag_check(before, wish.etag)
         after = None if wish.kind is Kind.DELETED else self._edited(wish, before)
-        return Made(before, after, self.slots[wish.name], fields_changed(before, after))
+        slot = self.came[wish.name] if wish.name in self.came else self._slots[wish.name]
+        return Made(before, after, slot, fields_changed(before, after))
 
     def take(self, made: Made) -> None:
         before, after = made.before, made.after
-        # Each revision has its services; of thousands of specs one copy is enough.
-        services = dict(self.live.services)
-        if self._specs is None:
-            self._specs = dict(self._former_specs)
-        specs = self._specs
+        if self._services is None:
+            self._services = dict(self._former.services)
         if after is not None:
-            services[after.name] = after
-            specs[after.name] = service_spec(made.slot, after, self.live.defaults)
+            self._services[after.name] = after
+            self.specs[after.name] = service_spec(made.slot, after, self._former.defaults)
             if before is None:
-                self.slots = {**self.slots, after.name: made.slot}
+                self.came[after.name] = made.slot
         elif before is not None:
-            del services[before.name], specs[before.name]
-            self.slots = {name: slot for name, slot in self.slots.items() if name != before.name}
-        self.live = Live(self.live.defaults, services)
+            del self._services[before.name]
+            self.specs.pop(before.name, None)
+            if self.came.pop(before.name, None) is None:
+                self.gone.append(before.name)
         self._claim(before, after)
         self._taken.append(made)
 
@@ -106,7 +118,7 @@ class Draft:
         if not violations:
             violations = [
                 Violation(violation.path.replace("services[0]", "service", 1), violation.reason)
-                for violation in service_violations([wanted], self._all_slots.limit)
+                for violation in service_violations([wanted], self._slots.limit)
             ]
             violations += self._claims.violations(wanted)
         if violations:

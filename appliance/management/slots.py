@@ -6,10 +6,14 @@ leaves.
 
 import itertools
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping
+from collections import ChainMap
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from appliance.management.change_errors import NoSlotError
+
+NO_OTHERS: Mapping[str, int] = MappingProxyType({})
 
 
 class Tenant(NamedTuple):
@@ -22,35 +26,44 @@ class Tenant(NamedTuple):
 class Slots:
     def __init__(self, names: Iterable[str], limit: int) -> None:
         """`limit` is how many slots there are."""
-        self.of: Mapping[str, int] = {name: slot for slot, name in enumerate(names)}
-        self._names: Mapping[int, str] | None = None    # by slot, once somebody has asked
-        self._tenants: Mapping[int, Tenant] | None = None   # likewise
+        self._of = {name: slot for slot, name in enumerate(names)}
+        self._by_slot = {slot: name for name, slot in self._of.items()}
+        self._lowest = len(self._of)        # no slot below it is free
         self._came = itertools.count(1)
-        self._numbers = {name: next(self._came) for name in self.of}    # ascending
-        self._order: tuple[list[str], list[int]] | None = None      # likewise, once asked for
+        self._numbers = {name: next(self._came) for name in self._of}   # ascending
+        # What is worked out once somebody has asked, until the next change.
+        self._names: Mapping[int, str] | None = None
+        self._tenants: Mapping[int, Tenant] | None = None
+        self._order: tuple[list[str], list[int]] | None = None
         self._left: dict[int, str] = {}     # by whom it is being left
         self.limit = limit
 
     def __getitem__(self, name: str) -> int:
-        return self.of[name]
+        return self._of[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._of
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._of)
 
     def slot_of(self, name: str) -> int | None:
         """The one that it has, or is leaving; None where there is none."""
-        if name in self.of:
-            return self.of[name]
+        if name in self._of:
+            return self._of[name]
         return next((slot for slot, left in self._left.items() if left == name), None)
 
     def names(self) -> Mapping[int, str]:
         """By slot, in the order in which the services came."""
         if self._names is None:
-            self._names = {slot: name for name, slot in self.of.items()}
+            self._names = dict(self._by_slot)
         return self._names
 
     def tenants(self) -> Mapping[int, Tenant]:
         """Likewise."""
         if self._tenants is None:
             self._tenants = {slot: Tenant(name, self._numbers[name])
-                             for name, slot in self.of.items()}
+                             for name, slot in self._of.items()}
         return self._tenants
 
     def behind(self, number: int, count: int) -> list[Tenant]:
@@ -64,35 +77,47 @@ class Slots:
 
     def name_of(self, slot: int) -> str:
         """Of who has it, or is leaving it; "" where nobody does."""
-        return self._left.get(slot) or self.names().get(slot, "")
+        return self._left.get(slot) or self._by_slot.get(slot, "")
 
     def given(
-        self, names: Collection[str], leaving: Collection[int], of: Mapping[str, int] | None = None,
+        self, names: Iterable[str], leaving: Collection[int],
+        others: Mapping[str, int] = NO_OTHERS,
     ) -> dict[str, int]:
         """What these services are to have, of which some may be new: each the slot that it has, or
-        had and hasn't left yet.  `leaving` are the slots that are being left; `of` are those of
-        all once others have come, too.  Raises NoSlotError."""
-        of = self.of if of is None else of
+        had and hasn't left yet.  `leaving` are the slots that are being left; `others` come, too,
+        and have theirs.  Raises NoSlotError."""
         left = {name: slot for slot, name in self._left.items() if slot in leaving}
-        known = {**left, **of}
-        taken = {*of.values(), *leaving}
-        new = sum(name not in known for name in names)
-        if len(taken) + new > self.limit:
+        known = ChainMap(self._of, left)
+        # Mostly few, so that one more service costs nothing for each that is there.
+        besides = {*leaving, *others.values()}
+        free = (slot for slot in itertools.count(self._lowest)
+                if slot not in besides and slot not in self._by_slot)
+        given = {name: known[name] if name in known else next(free) for name in names}
+        there = len(self._of) + len(others)
+        go_on = sum(slot not in self._by_slot for slot in besides) - len(others)
+        if there + go_on + sum(name not in known for name in given) > self.limit:
             raise NoSlotError(
-                f"limits.services is {self.limit}: {len(of)} services and"
-                f" {len(taken) - len(of)} whose connections go on"
+                f"limits.services is {self.limit}: {there} services and {go_on} whose connections"
+                " go on"
             )
-        free = (slot for slot in itertools.count() if slot not in taken)
-        return {name: known[name] if name in known else next(free) for name in names}
+        return given
 
-    def take(self, of: Mapping[str, int]) -> None:
+    def take(self, came: Mapping[str, int], gone: Iterable[str]) -> None:
         """They are published."""
-        if of is self.of:
-            return
-        self._left |= {slot: name for name, slot in self.of.items() if name not in of}
-        self._numbers = {name: number for name, number in self._numbers.items() if name in of}
-        self._numbers |= {name: next(self._came) for name in of if name not in self.of}
-        self.of = of
+        for name in gone:
+            slot = self._of.pop(name)
+            del self._by_slot[slot], self._numbers[name]
+            self._left[slot] = name
+            self._lowest = min(self._lowest, slot)
+            self._changed()
+        for name, slot in came.items():
+            self._of[name], self._by_slot[slot] = slot, name
+            self._numbers[name] = next(self._came)
+            self._changed()
+        while self._lowest in self._by_slot:
+            self._lowest += 1
+
+    def _changed(self) -> None:
         self._names = self._tenants = self._order = None
 
     def forget_all_but(self, leaving: Collection[int]) -> None:

@@ -17,7 +17,8 @@ from cython_core.dataplane import ServiceSpec
 @dataclass(frozen=True)
 class Whole:
     live: Live
-    slots: Mapping[str, int]
+    came: Mapping[str, int]     # by name: the slot
+    gone: Collection[str]
     specs: Mapping[str, ServiceSpec]
     claims: Claims
 
@@ -40,4 +41,6 @@ def whole_compiled(
         else service_spec(given[name], service, live.defaults)
         for name, service in live.services.items()
     }
-    return Whole(live, given, compiled, claims_of(live)), changed
+    came = {name: slot for name, slot in given.items() if name not in slots}
+    gone = [name for name in slots if name not in given]
+    return Whole(live, came, gone, compiled, claims_of(live)), changed

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from synproxy.v1.revision_pb2 import StoredRevision
 
-from appliance.state.record import DamagedError, Record, RecordEncoder, stored_decode
+from appliance.state.record import AnyRecord, DamagedError, RecordEncoder, stored_decode
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
@@ -82,7 +82,7 @@ class Folder:
             raise DamagedError(f"is revision {stored.revision.number} under another name")
         return stored, len(content)
 
-    def write(self, record: Record) -> int:
+    def write(self, record: AnyRecord) -> int:
         """Returns its length in bytes once it is on disk.  Raises OSError, and then it isn't there,
         or what was there before still is."""
         content = self._encoder.encode(record)

@@ -19,7 +19,14 @@ from synproxy.v1.revision_pb2 import Difference, Revision
 
 from appliance.config.live import Live
 from appliance.state.folder import Folder
-from appliance.state.record import DamagedError, Record, Step
+from appliance.state.record import (
+    AnyRecord,
+    DamagedError,
+    LaterRecord,
+    Record,
+    Step,
+    record_whole,
+)
 from appliance.state.store import Entry, Store
 
 DEFAULT_REVISIONS = 100
@@ -74,7 +81,6 @@ class Origin:
 class Stepped:
     """One of several revisions that are made at once; each changes a service of the one before."""
 
-    live: Live
     step: Step
     origin: Origin
     differences: Sequence[Difference]
@@ -91,7 +97,7 @@ class History:
         self.write_error = ""           # of the last write
         self._limit = limit
         self._store: Store | None = None
-        self._memory: dict[int, Record] = {}            # what isn't on disk
+        self._memory: dict[int, AnyRecord] = {}            # what isn't on disk
         self._revisions: dict[int, Revision] = {}
         self._last = 0                                  # the highest number there ever was
         self._newest = first or Record(Revision(), Live(), Live())
@@ -128,7 +134,7 @@ class History:
         if number == self._newest.revision.number:
             return self._newest
         if number in self._memory:
-            return self._memory[number]
+            return record_whole(self._memory[number])
         if self._store is None or number not in self._revisions:
             raise UnknownRevisionError(f"there is no revision {number}, or not any more")
         try:
@@ -154,21 +160,22 @@ class History:
         if confirm_within_s:
             revision.confirm_within.FromMilliseconds(round(confirm_within_s * 1000))
             revision.rollback_revision = former.revision.number
-        await self._keep([(Record(revision, live, file), None)], must_be_kept)
+        await self._keep([], (Record(revision, live, file), None), must_be_kept)
         self._wait(Waiting(revision.number, former, time.monotonic() + confirm_within_s)
                    if confirm_within_s else None)
         return revision
 
-    async def add_steps(self, several: Sequence[Stepped]) -> None:
-        """What runs from now on, one behind the other; all are kept or none is.  Raises
-        NotKeptError."""
-        file, follows = self._newest.file, self._on_disk(self._newest)
-        entries: list[Entry] = []
-        for number, one in enumerate(several, self._last + 1):
-            revision = _revision(number, one.origin, one.differences)
-            entries.append((Record(revision, one.live, file), one.step if follows else None))
-            follows = True
-        await self._keep(entries, True)
+    async def add_steps(self, live: Live, several: Sequence[Stepped]) -> None:
+        """What runs from now on, by these steps, one behind the other; all are kept or none is.
+        Raises NotKeptError."""
+        before, follows = self._newest, self._on_disk(self._newest)
+        steps = [one.step for one in several]
+        revisions = [_revision(number, one.origin, one.differences)
+                     for number, one in enumerate(several, self._last + 1)]
+        known = [step if at or follows else None for at, step in enumerate(steps)]
+        earlier = [(LaterRecord(revisions[at], before, steps[:at + 1]), known[at])
+                   for at in range(len(several) - 1)]
+        await self._keep(earlier, (Record(revisions[-1], live, before.file), known[-1]), True)
 
     async def take_back(self, former: Record, waiting: Waiting | None) -> None:
         """What came behind `former` was not run after all, and that goes on."""
@@ -192,7 +199,7 @@ class History:
         confirmed.confirm_time.CopyFrom(_now())
         confirmed.confirmed_by = by
         record = Record(confirmed, self._newest.live, self._newest.file)
-        await self._keep([(record, None)], True)
+        await self._keep([], (record, None), True)
         self._wait(None)
         return confirmed
 
@@ -223,7 +230,8 @@ class History:
         return next(iter(self._revisions), self._last)
 
     def _bytes(self) -> int:
-        memory = sum(len(record.live.services) for record in self._memory.values())
+        memory = sum(len(record.live.services) for record in self._memory.values()
+                     if isinstance(record, Record))
         oldest = next(iter(self._revisions))
         disk = self._store.bytes_from(oldest) if self._store is not None else 0
         return memory * _SERVICE_BYTES + disk
@@ -236,7 +244,7 @@ class History:
         self._revisions = dict(list(store.revisions.items())[-self._limit:])
         store.revisions.clear()
         if store.newest is not None:
-            self._newest = store.newest
+            self._newest = record_whole(store.newest)
             self.persistent = True
         foreign = folder.foreign()
         for name in foreign[:FOREIGN_SHOWN]:
@@ -248,8 +256,10 @@ class History:
         if self._store is not None:
             self._store.folder.close()
 
-    async def _keep(self, entries: Sequence[Entry], must_be_kept: bool) -> None:
-        on_disk = False
+    async def _keep(
+        self, earlier: Sequence[Entry], newest: tuple[Record, Step | None], must_be_kept: bool
+    ) -> None:
+        entries, on_disk = [*earlier, newest], False
         if self._store is not None:
             try:
                 await asyncio.to_thread(self._store.keep, entries)
@@ -266,8 +276,8 @@ class History:
             if not on_disk:
                 self._memory[number] = record
             self._last = max(self._last, number)
-            self._newest = record
             self._revisions[number] = record.revision
+        self._newest = newest[0]
         self.persistent = on_disk
 
     def _on_disk(self, record: Record) -> bool:

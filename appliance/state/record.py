@@ -12,12 +12,12 @@ The first line tells people what it is, and the daemon whether all of it is ther
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 from synproxy.v1.revision_pb2 import Revision, StoredChange, StoredRevision
-from synproxy.v1.service_pb2 import Service
+from synproxy.v1.service_pb2 import Service, ServiceOptions
 
 from appliance.config.live import Live, live_make
 
@@ -32,6 +32,10 @@ class Record:
     live: Live
     file: Live      # the configuration file as it was last taken
 
+    @property
+    def defaults(self) -> ServiceOptions:
+        return self.live.defaults
+
 
 @dataclass(frozen=True)
 class Step:
@@ -39,6 +43,34 @@ class Step:
 
     name: str
     service: Service | None     # None: it is deleted
+
+
+class LaterRecord:
+    """A Record that was made together with others behind it, as the steps that lead to it from one
+    before: of thousands of services it takes no copy, until somebody asks for them."""
+
+    def __init__(self, revision: Revision, before: Record, steps: Sequence[Step]) -> None:
+        self.revision, self.file = revision, before.file
+        self._before, self._steps = before.live, steps
+
+    @property
+    def live(self) -> Live:
+        return live_after(self._before, self._steps)
+
+    @property
+    def defaults(self) -> ServiceOptions:
+        """Which no step changes."""
+        return self._before.defaults
+
+
+AnyRecord = Record | LaterRecord
+
+
+def record_whole(record: AnyRecord) -> Record:
+    """With its services at hand."""
+    if isinstance(record, Record):
+        return record
+    return Record(record.revision, record.live, record.file)
 
 
 class DamagedError(Exception):
@@ -52,7 +84,7 @@ class RecordEncoder:
     def __init__(self) -> None:
         self._written: dict[str, tuple[Service, bytes]] = {}
 
-    def encode(self, record: Record) -> bytes:
+    def encode(self, record: AnyRecord) -> bytes:
         running, file = record.live, record.file
         stored = StoredRevision(
             revision=record.revision, defaults=running.defaults,
@@ -138,14 +170,22 @@ def changes_decode(content: bytes) -> Iterator[tuple[StoredChange, int]]:
 
 def record_after(record: Record, changes: Iterable[StoredChange]) -> Record:
     """What these changes make of it, one behind the other."""
-    revision, services = record.revision, dict(record.live.services)
+    revision, steps = record.revision, []
     for change in changes:
         revision = change.revision
-        if change.HasField("service"):
-            services[change.service.name] = change.service
+        steps.append(Step(change.service.name, change.service) if change.HasField("service")
+                     else Step(change.deleted, None))
+    return Record(revision, live_after(record.live, steps), record.file)
+
+
+def live_after(live: Live, steps: Iterable[Step]) -> Live:
+    services = dict(live.services)
+    for step in steps:
+        if step.service is not None:
+            services[step.name] = step.service
         else:
-            services.pop(change.deleted, None)
-    return Record(revision, Live(record.live.defaults, services), record.file)
+            services.pop(step.name, None)
+    return Live(live.defaults, services)
 
 
 def _digest(body: bytes) -> bytes:

@@ -14,6 +14,7 @@ from synproxy.v1.revision_pb2 import Revision
 
 from appliance.state.folder import Folder, changes_name, file_name
 from appliance.state.record import (
+    AnyRecord,
     DamagedError,
     Record,
     Step,
@@ -30,7 +31,7 @@ CHANGES_BYTES_MAX = 8 << 20
 
 PASSED_OVER = "it is passed over"
 
-Entry = tuple[Record, Step | None]      # what is to be kept, and the one service that it changes
+Entry = tuple[AnyRecord, Step | None]      # what is to be kept, and the one service that it changes
 
 
 @dataclass
@@ -56,10 +57,10 @@ class Changes:
 class Store:
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
-        self.newest: Record | None = None           # that is on disk
+        self.newest: AnyRecord | None = None           # that is on disk
         self.revisions: dict[int, Revision] = {}    # that were there at the start, in order
         self.last = 0               # the highest number there ever was, of what is damaged as well
-        self._former: Record | None = None          # the newest before what was kept last
+        self._former: AnyRecord | None = None          # the newest before what was kept last
         self._whole: dict[int, int] = {}            # by number: bytes
         self._changes: dict[int, Changes] = {}      # by the revision that they are behind
         self._damaged: set[int] = set()             # numbers of whole ones
@@ -185,13 +186,13 @@ class Store:
             changes.sound = False
             yield f"{path}: {reason_of(error)}; {PASSED_OVER}"
 
-    def _follows(self, record: Record, step: Step | None) -> bool:
+    def _follows(self, record: AnyRecord, step: Step | None) -> bool:
         """It can be appended: all else is as it is on disk."""
         newest, changes = self.newest, self._appended() or Changes()
         if step is None or newest is None or not self._whole or not changes.sound:
             return False
         return (newest.revision.number == (changes.last or max(self._whole))
-                and record.file is newest.file and record.live.defaults == newest.live.defaults)
+                and record.file is newest.file and record.defaults == newest.defaults)
 
     def _appended(self) -> Changes | None:
         """The file that is appended to."""
@@ -207,11 +208,11 @@ class Store:
         self._changes[base] = changes
         self._kept(entries[-1][0])
 
-    def _write(self, record: Record) -> None:
+    def _write(self, record: AnyRecord) -> None:
         self._whole[record.revision.number] = self.folder.write(record)
         self._kept(record)
 
-    def _kept(self, record: Record) -> None:
+    def _kept(self, record: AnyRecord) -> None:
         self.newest = record
         self.last = max(self.last, record.revision.number)
 

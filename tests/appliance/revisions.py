@@ -45,8 +45,8 @@ def steps(history, *changed):
             services[one.name] = one
             step = Step(one.name, one)
         running = Live(running.defaults, services)
-        several.append(Stepped(running, step, ORIGIN, []))
-    asyncio.run(history.add_steps(several))
+        several.append(Stepped(step, ORIGIN, []))
+    asyncio.run(history.add_steps(running, several))
 
 
 def names(path):
