@@ -9,6 +9,7 @@ published, and what can't be published isn't kept.
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from synproxy.v1.revision_pb2 import Revision
@@ -209,18 +210,19 @@ class Catalogue:
             remember()
             await self.acknowledged()
 
-    async def acknowledged(self, since_s: float | None = None) -> None:
-        """Returns once every worker runs the newest snapshot, which was published at `since_s`, or
-        is from now on waited for.  Raises NotAcknowledgedError."""
+    async def acknowledged(self, since_s: float | None = None, generation: int = 0) -> None:
+        """Returns once every worker runs the snapshot of this generation, or the newest, which was
+        published at `since_s`, or is from now on waited for.  Raises NotAcknowledgedError."""
+        wanted = generation or self.generation
         began_s = time.monotonic() if since_s is None else since_s
         deadline_s = began_s + ACKNOWLEDGE_TIMEOUT_S
         soon_s = time.monotonic() + _ACKNOWLEDGE_S
-        while self._plane.generation_seen() < self.generation:
+        while self._plane.generation_seen() < wanted:
             if (now_s := time.monotonic()) < soon_s:
                 continue
             if now_s > deadline_s:
                 raise NotAcknowledgedError(
-                    f"generation {self.generation} is published, but a worker hasn't run it"
+                    f"generation {wanted} is published, but a worker hasn't run it"
                     f" after {ACKNOWLEDGE_TIMEOUT_S:g} s: on core"
                     f" {', '.join(map(str, self._behind()))}"
                 )
@@ -251,12 +253,14 @@ class Catalogue:
                 self.history.check_confirmed()
                 return self._changed(wish, made.before, made.after, 0)
         self._wishes.add(wish)
+        # Who is answered in the turn of another one needn't wait for its own.
+        turn = asyncio.create_task(self._turn(wish))
         try:
-            async with self._changing:
-                if wish in self._wishes:    # else the one before has seen to it
-                    await uncut(self._grant_next())
-                before, after, generation = wish.answer.result()
-                await self.acknowledged(self._published_s)
+            await asyncio.wait((turn, wish.answer), return_when=asyncio.FIRST_COMPLETED)
+            if not wish.answer.done():
+                await turn
+            before, after, generation = wish.answer.result()
+            await self.acknowledged(self._published_s, generation)
         except asyncio.CancelledError:
             if wish in self._wishes:
                 self._wishes.give_up(wish)
@@ -278,9 +282,13 @@ class Catalogue:
         self.apply_times.note(elapsed_ns)
         return elapsed_ns
 
-    async def _grant_next(self) -> None:
-        await self._grant(self._wishes.take())
-        await self.history.prune()
+    async def _turn(self, wish: Wish) -> None:
+        async with self._changing:
+            if wish in self._wishes:
+                await self._grant(self._wishes.take())
+                await self.history.prune()
+                with suppress(NotAcknowledgedError):    # which who asked sees, too
+                    await self.acknowledged(self._published_s)
 
     async def _grant(self, wishes: Sequence[Wish]) -> None:
         """All at once; where that can't be, one by one, so that each has an answer of its own."""
