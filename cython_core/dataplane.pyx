@@ -207,8 +207,8 @@ cdef class Dataplane:
     def drained(self):
         sweeps = tally_sweeps(self.workers())
         return [slot for slot in self.leaving()
-                if self.leaving_connections(slot) == 0
-                and swept(self.left_at.get(slot, sweeps), sweeps)]
+                if swept(self.left_at.get(slot, sweeps), sweeps)
+                and self.leaving_connections(slot) == 0]
 
     def row_leaving(self, slot):
         return self.row(slot) + 1

@@ -86,18 +86,19 @@ class Slots:
         """What these services are to have, of which some may be new: each the slot that it has, or
         had and hasn't left yet.  `leaving` are the slots that are being left; `others` come, too,
         and have theirs.  Raises NoSlotError."""
-        left = {name: slot for slot, name in self._left.items() if slot in leaving}
-        known = ChainMap(self._of, left)
         # Mostly few, so that one more service costs nothing for each that is there.
-        besides = {*leaving, *others.values()}
+        go_on = frozenset(leaving)
+        besides = {*go_on, *others.values()}
+        left = {name: slot for slot, name in self._left.items() if slot in go_on}
+        known = ChainMap(self._of, left)
         free = (slot for slot in itertools.count(self._lowest)
                 if slot not in besides and slot not in self._by_slot)
         given = {name: known[name] if name in known else next(free) for name in names}
         there = len(self._of) + len(others)
-        go_on = sum(slot not in self._by_slot for slot in besides) - len(others)
-        if there + go_on + sum(name not in known for name in given) > self.limit:
+        alone = sum(slot not in self._by_slot for slot in besides) - len(others)
+        if there + alone + sum(name not in known for name in given) > self.limit:
             raise NoSlotError(
-                f"limits.services is {self.limit}: {there} services and {go_on} whose connections"
+                f"limits.services is {self.limit}: {there} services and {alone} whose connections"
                 " go on"
             )
         return given
@@ -122,4 +123,5 @@ class Slots:
 
     def forget_all_but(self, leaving: Collection[int]) -> None:
         """What is being left; who has left the other slots is done."""
-        self._left = {slot: name for slot, name in self._left.items() if slot in leaving}
+        kept = frozenset(leaving)
+        self._left = {slot: name for slot, name in self._left.items() if slot in kept}
