@@ -55,7 +55,7 @@ OTHERS = 250            # of each other kind of change
 LANES = [Lane(SERVER_IPV4, Kind.TO_AND_FRO, 1 << 10, pause_s=0.1)] * 16
 QUIET_S = 5             # of the machine alone
 MOST_S = 600
-NICE = 10               # of all but daemon and flood, which share the daemon's control core
+NICE = 19               # of all but daemon and flood, which share the daemon's control core
 RESULTS = Path("bench-results/updates.json")
 
 
