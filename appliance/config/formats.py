@@ -30,8 +30,9 @@ _UNIX_PATH_BYTES_MAX = 107
 Network = IPv4Network | IPv6Network
 
 
-# A change of a service asks for its prefixes at every step, from the rules to the data plane.
-@lru_cache(maxsize=1024)
+# A change of a service asks for its prefixes at every step, from the rules to the data plane, and a
+# file for those of all its services, as many as there may be.
+@lru_cache(maxsize=1 << 17)
 def prefix_parse(text: str) -> Network:
     address, slash, length = text.partition("/")
     try:

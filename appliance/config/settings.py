@@ -1,5 +1,7 @@
 """A checked configuration in the data plane's own terms."""
 
+from functools import lru_cache
+
 from synproxy.v1.config_pb2 import Config
 from synproxy.v1.service_pb2 import Service, ServiceOptions
 
@@ -63,9 +65,17 @@ def service_spec(slot: int, service: Service, defaults: ServiceOptions) -> Servi
         name=service.name,
         prefixes=[str(prefix_parse(prefix)) for prefix in service.prefixes],
         ports=[port_range_parse(ports) for ports in service.ports],
-        options=plane_options(
-            effective_options(defaults, service.options), options_set(defaults, service.options)),
+        options=_plane_options(
+            defaults.SerializeToString(deterministic=True),
+            service.options.SerializeToString(deterministic=True)),
     )
+
+
+# Of thousands of services most have the same.
+@lru_cache(maxsize=256)
+def _plane_options(of_all: bytes, of_service: bytes) -> PlaneOptions:
+    defaults, own = ServiceOptions.FromString(of_all), ServiceOptions.FromString(of_service)
+    return plane_options(effective_options(defaults, own), options_set(defaults, own))
 
 
 def plane_options(options: ServiceOptions, own: ServiceOptions) -> PlaneOptions:
