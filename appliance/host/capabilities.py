@@ -19,11 +19,12 @@ CAP_SYS_ADMIN = 21
 
 # (name, bit), by the driver that needs them.
 _NET_RAW = ("CAP_NET_RAW", CAP_NET_RAW)
+# For AF_PACKET's sake, too: starting its port writes the interface's flags, netdevice(7).
 _NET_ADMIN = ("CAP_NET_ADMIN", CAP_NET_ADMIN)
 # Not CAP_BPF: net_af_xdp looks up its program's map by its id, BPF_MAP_GET_FD_BY_ID of bpf(2).
 _SYS_ADMIN = ("CAP_SYS_ADMIN", CAP_SYS_ADMIN)
 _NEEDS = {
-    "net_af_packet": (_NET_RAW,),
+    "net_af_packet": (_NET_RAW, _NET_ADMIN),
     "net_af_xdp": (_NET_RAW, _NET_ADMIN, _SYS_ADMIN),
     "net_pcap": (_NET_RAW,),
 }

@@ -42,10 +42,12 @@ def status(tmp_path):
     [
         (NET_ADMIN | NET_RAW | BPF, ["eth1: net_af_xdp needs CAP_SYS_ADMIN"]),
         (NET_ADMIN | NET_RAW | SYS_ADMIN, []),
-        (NET_RAW | SYS_ADMIN, ["eth1: net_af_xdp needs CAP_NET_ADMIN"]),
-        (NET_RAW, ["eth1: net_af_xdp needs CAP_NET_ADMIN and CAP_SYS_ADMIN"]),
+        (NET_RAW | SYS_ADMIN, ["eth1: net_af_xdp needs CAP_NET_ADMIN",
+                               "eth2: net_af_packet needs CAP_NET_ADMIN"]),
+        (NET_RAW, ["eth1: net_af_xdp needs CAP_NET_ADMIN and CAP_SYS_ADMIN",
+                   "eth2: net_af_packet needs CAP_NET_ADMIN"]),
         (0, ["eth1: net_af_xdp needs CAP_NET_RAW and CAP_NET_ADMIN and CAP_SYS_ADMIN",
-             "eth2: net_af_packet needs CAP_NET_RAW"]),
+             "eth2: net_af_packet needs CAP_NET_RAW and CAP_NET_ADMIN"]),
     ],
 )
 def test_rights_that_a_driver_needs_are_named(status, capabilities, lacking):
