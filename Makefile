@@ -21,6 +21,9 @@
 # make faults           set up, then try 30 combinations of faults on the wire, some minutes long
 # make arm64            set up, then build for arm64 too, and run the tests of bytes and segments
 #                       there, emulated: a quarter of an hour; 150 MB of packages at first
+# make image            build the image of docker/Dockerfile, by podman or Docker
+# make test-image       set up, build it, and run its container in the lab: 4 minutes after as many
+#                       to build
 # make reference        set up, then write proto/README.md out of the schema
 # make browser          set up, then have Chromium load pages through the proxy, and the status page
 # make picture          set up, then renew the README's picture of the status page
@@ -45,9 +48,10 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
                ! -name '*.md') \
            meson.build meson.options pyproject.toml LICENSE
 
-.PHONY: setup demo test test-trixie lint unit deb bench bench-bulk bench-full bench-peers \
-        bench-services bench-stages bench-workers instructions compare connections first-byte \
-        changing-server updates many-services disturbance faults arm64 reference browser picture \
+.PHONY: setup demo test test-trixie lint unit deb image test-image bench bench-bulk bench-full \
+        bench-peers bench-services bench-stages bench-workers instructions compare connections \
+        first-byte changing-server updates many-services disturbance faults arm64 reference browser \
+        picture \
         chromium clean
 .DELETE_ON_ERROR:
 
@@ -220,6 +224,25 @@ $(ARM64)/site: pyproject.toml | $(BIN)/pytest
 	$(BIN)/pip install -q --target $@ --python-version 3.11 --only-binary=:all: \
 	    --platform manylinux_2_28_aarch64 --platform manylinux_2_17_aarch64 \
 	    hypothesis pytest pytest-timeout scapy
+
+# podman or docker.  The lab is podman's affair: Docker's daemon knows none of its namespaces.
+ENGINE := podman
+IMAGE := localhost/synproxy-appliance
+IMAGE_BASE := docker.io/library/debian:trixie-slim
+
+image: $(if $(filter podman,$(ENGINE)),build/image-packages)
+	docker/image.sh $(ENGINE) $(IMAGE) $(IMAGE_BASE)
+
+test-image: setup image
+	LAB_IMAGE=$(IMAGE) LAB_BASE=$(IMAGE_BASE) $(BIN)/pytest tests/image
+
+IMAGE_PACKAGES := podman runc debootstrap
+build/image-packages: Makefile
+	@mkdir -p build
+	@dpkg -s $(IMAGE_PACKAGES) >/dev/null 2>&1 || { apt-get update -q && \
+	    DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -qy --no-install-recommends $(IMAGE_PACKAGES); }
+	@touch $@
 
 # Written whole or not at all.
 reference: setup

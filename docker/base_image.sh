@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Makes the Dockerfile's base out of Debian's mirror, by debootstrap, where no registry is at hand.
+#
+#     docker/base_image.sh ENGINE IMAGE       IMAGE as .../debian:SUITE-slim
+set -euo pipefail
+
+engine=$1
+image=$2
+suite=${image##*:}
+suite=${suite%-slim}
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+
+# What the registry's slim image leaves out, too: all but the licences of /usr/share/doc, and
+# translations.
+slim=etc/dpkg/dpkg.cfg.d/slim
+mkdir -p "$root/${slim%/*}"
+cat >"$root/$slim" <<END
+path-exclude /usr/share/doc/*
+path-include /usr/share/doc/*/copyright
+path-exclude /usr/share/man/*
+path-exclude /usr/share/info/*
+path-exclude /usr/share/locale/*
+END
+
+debootstrap --variant=minbase "$suite" "$root"
+find "$root"/usr/share/doc -type f ! -name copyright -delete
+rm -rf "$root"/usr/share/{man,info,locale}/* "$root"/var/cache/apt/*.bin \
+    "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/var/log/*.log
+tar -C "$root" --create . | "$engine" import - "$image"

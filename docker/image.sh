@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Builds docker/Dockerfile as it stands, as root.
+#
+#     docker/image.sh ENGINE IMAGE BASE       ENGINE is podman or docker
+#
+# A base that no registry gives is made out of Debian's mirror.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+engine=$1
+image=$2
+base=$3
+options=()
+if [ "$engine" = podman ]; then
+    # A build takes no namespaces of its own; HEALTHCHECK has a place in Docker's format alone.
+    options=(--isolation=chroot --format docker --pull=never)
+fi
+
+if ! "$engine" image inspect "$base" >/dev/null 2>&1 && ! "$engine" pull --quiet "$base"; then
+    docker/base_image.sh "$engine" "$base"
+fi
+# What the host's own authorities sign is trusted while it is built.
+exec "$engine" build "${options[@]}" --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt \
+    --build-arg BASE="$base" --file docker/Dockerfile --tag "$image" .

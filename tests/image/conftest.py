@@ -1,0 +1,90 @@
+"""The image that `make image` has built, and the lab that its container runs in."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from appliance.lab.namespace import python_module
+from appliance.lab.report import Report
+from appliance.lab.topology import SERVER_IPV4, SERVER_MAC, Lab
+from appliance.lab.webserver import start_webserver
+
+from .container import SIZE_MIB, Container
+
+POOL = Path("/proc/sys/vm/nr_hugepages")
+PAGE_MIB = 2
+FLOOD_PPS = 30_000
+MOST_S = 240                # longer than any test
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    return os.environ["LAB_IMAGE"]
+
+
+@pytest.fixture(scope="session")
+def base() -> str:
+    return os.environ["LAB_BASE"]
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    with Lab() as laid:
+        start_webserver(laid)
+        yield laid
+
+
+@pytest.fixture(scope="session")
+def huge_pages() -> Iterator[None]:
+    """As many more as a container takes."""
+    before = int(POOL.read_text())
+    POOL.write_text(str(before + SIZE_MIB // PAGE_MIB))
+    yield
+    POOL.write_text(str(before))
+
+
+@pytest.fixture(params=["AF_PACKET", "AF_XDP"])
+def driver(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def container(huge_pages: None, lab: Lab, image: str, driver: str) -> Iterator[Container]:
+    with Container(lab, image, driver) as running:
+        yield running
+
+
+@pytest.fixture
+def ask(lab: Lab) -> Callable[[int], Report]:
+    """So many requests of real clients."""
+    def asked(count: int) -> Report:
+        done = lab.client.run(python_module(
+            "appliance.lab.prober", SERVER_IPV4, "--count", str(count)))
+        return Report(**json.loads(done.stdout))
+
+    return asked
+
+
+@pytest.fixture
+def flood(lab: Lab) -> Callable[[], AbstractContextManager[None]]:
+    """Spoofed SYNs, for the length of a `with` statement."""
+    @contextmanager
+    def flooded() -> Iterator[None]:
+        process = lab.start(lab.client, python_module(
+            "appliance.lab.flood", "--interface", "eth0", "--destination", SERVER_IPV4,
+            "--dst-mac", SERVER_MAC, "--pps", str(FLOOD_PPS), "--count", str(FLOOD_PPS * MOST_S),
+            "--seconds", str(MOST_S)), stdout=subprocess.PIPE)
+        try:
+            yield
+            assert process.poll() is None, "the flood outlasts what it is to disturb"
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=5)
+
+    return flooded

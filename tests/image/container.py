@@ -1,0 +1,138 @@
+"""The image as a container in the lab's proxy namespace: run as its user would, with no more rights
+than its label names for the driver."""
+
+import json
+import os
+import shutil
+import subprocess
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from appliance.api import SERVICE_NAMES
+from appliance.lab.namespace import LabError, run_tool
+from appliance.lab.topology import Lab
+from appliance.lab.waiting import until
+
+ENGINE = "podman"
+ENVIRONMENT = {**os.environ, "CONTAINERS_CONF": str(Path(__file__).with_name("containers.conf"))}
+USER = 65532
+READY_S = 20
+GRACE_S = 10            # from SIGTERM to SIGKILL, as Docker has it
+CALL_S = 5
+METRICS = "127.0.0.1:9105"
+SIZE_MIB = 256          # of huge pages
+CONFIGURATION = """\
+ports:
+  client: {interface: client, driver: %(driver)s}
+  server: {interface: server, driver: %(driver)s}
+workers: {lcores: [1], control_lcore: 0}
+memory: {size_mib: %(size_mib)d}
+limits: {connections: 131072, half_open: 4096}
+management: {metrics_address: "%(metrics)s", state_folder: /var/lib/synproxy}
+services:
+  - {name: lab, prefixes: [10.71.0.2, "fd00:71::2"], ports: [80]}
+"""
+
+
+def engine(*arguments: str) -> str:
+    return run_tool([ENGINE, *arguments], env=ENVIRONMENT).stdout
+
+
+def image_facts(image: str) -> dict[str, Any]:
+    (facts,) = json.loads(engine("image", "inspect", image))
+    return dict(facts)
+
+
+def capabilities_of(image: str, driver: str) -> list[str]:
+    """As its label has them, "NET_RAW"."""
+    return str(image_facts(image)["Labels"][f"synproxy.capabilities.{driver.lower()}"]).split()
+
+
+class Container(AbstractContextManager["Container"]):
+    """Made and started, for the length of a `with` statement; its folders are of the host, so that
+    what it leaves there can be seen."""
+
+    def __init__(self, lab: Lab, image: str, driver: str) -> None:
+        """`driver` is AF_XDP or AF_PACKET."""
+        self._lab, self._image, self.name = lab, image, f"synlab-{lab.id}"
+        self.capabilities = capabilities_of(image, driver)
+        self._folder = lab.directory / "container"
+        self._etc, self.run, self._state = (
+            self._folder / name for name in ("etc", "run", "state"))
+        self._configuration = CONFIGURATION % {
+            "driver": driver, "size_mib": SIZE_MIB, "metrics": METRICS}
+        self.address = f"unix:{self.run}/api.sock"
+
+    def __enter__(self) -> "Container":
+        for path in (self._etc, self.run, self._state):
+            path.mkdir(parents=True)
+        for path in (self.run, self._state):
+            shutil.chown(path, USER, USER)
+        (self._etc / "synproxy.yaml").write_text(self._configuration)
+        engine("run", "--detach", "--name", self.name, "--pull", "never", "--no-healthcheck",
+               "--network", f"ns:/run/netns/{self._lab.proxy.name}",
+               "--cap-drop", "all", "--cap-add", ",".join(self.capabilities),
+               "--security-opt", "no-new-privileges", "--read-only", "--read-only-tmpfs=false",
+               "--volume", f"{self._etc}:/etc/synproxy:ro", "--volume",
+               f"{self.run}:/run/synproxy", "--volume", f"{self._state}:/var/lib/synproxy",
+               self._image)
+        try:
+            self.await_serving(READY_S)
+        except TimeoutError as error:
+            words = self.log()
+            self.__exit__()
+            raise LabError(f"{error}; it said: {words}") from None
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        # A daemon that is killed leaves AF_XDP's queues to the kernel, which takes a moment.
+        engine("rm", "--force", "--time", str(GRACE_S), self.name)
+        shutil.rmtree(self._folder)
+
+    def await_serving(self, seconds: float) -> None:
+        until(self.serves, seconds=seconds, what="the container to serve")
+
+    def serves(self) -> bool:
+        """As the standard health service says, asked from outside, for every service."""
+        with grpc.insecure_channel(self.address) as channel:
+            try:
+                return all(self._state_of(channel, name) == HealthCheckResponse.SERVING
+                           for name in SERVICE_NAMES)
+            except grpc.RpcError:
+                return False
+
+    def _state_of(self, channel: grpc.Channel, name: str) -> int:
+        answer = HealthStub(channel).Check(HealthCheckRequest(service=name), timeout=CALL_S)
+        return int(answer.status)
+
+    def log(self) -> str:
+        """What it has said so far, on both its outputs."""
+        said = subprocess.run([ENGINE, "logs", self.name], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=True, env=ENVIRONMENT)
+        return said.stdout
+
+    def execute(self, *arguments: str) -> str:
+        return engine("exec", self.name, *arguments)
+
+    def stop(self) -> int:
+        """As an orchestrator does: SIGTERM, and SIGKILL after GRACE_S; returns the exit code."""
+        engine("stop", "--time", str(GRACE_S), self.name)
+        return int(self.facts()["State"]["ExitCode"])
+
+    def start(self) -> None:
+        engine("start", self.name)
+
+    def facts(self) -> dict[str, Any]:
+        (facts,) = json.loads(engine("container", "inspect", self.name))
+        return dict(facts)
+
+    def status(self) -> dict[str, str]:
+        """/proc/PID/status of its first process."""
+        text = Path(f"/proc/{self.facts()['State']['Pid']}/status").read_text()
+        return {key: value.strip() for key, _, value in (
+            line.partition(":") for line in text.splitlines())}

@@ -1,0 +1,84 @@
+"""What is in the image: no more than it needs, and a list of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from elftools.elf.elffile import ELFFile
+
+from ..binaries import gates
+from .container import USER, capabilities_of, engine, image_facts
+
+DPDK_ABI = "25"             # of 24.11
+MOST_BYTES = 120 << 20      # that it adds to its base, unpacked
+
+LOOK = """
+import json, pathlib, shutil
+from cython_core.dataplane import Dataplane
+from appliance.host.pmds import dpdk_folder, pmds_in
+print(json.dumps({
+    "drivers": [pmd.name for pmd in pmds_in(dpdk_folder())],
+    "libraries": [str(path.resolve())
+                  for path in pathlib.Path("/usr/lib").rglob("librte_*.so*")],
+    "compilers": [tool for tool in ("cc", "gcc", "ld", "make", "pip") if shutil.which(tool)],
+    "sbom": json.load(open("/opt/synproxy/share/synproxy-appliance/sbom.cdx.json")),
+}))
+"""
+
+
+def inside(image: str) -> dict[str, Any]:
+    """What Python finds in a container of the image, which has no rights nor network at all."""
+    return dict(json.loads(engine(
+        "run", "--rm", "--network", "none", "--cap-drop", "all", "--read-only", "--no-healthcheck",
+        "--entrypoint", "/opt/synproxy/bin/python", image, "-P", "-c", LOOK)))
+
+
+@pytest.fixture
+def modules(image):
+    """Of ours, as files of this host."""
+    root = Path(engine("image", "mount", image).strip())
+    yield [path for package in ("appliance", "cython_core")
+           for path in root.glob(f"opt/synproxy/lib/python3*/site-packages/{package}/**/*.so")]
+    engine("image", "unmount", image)
+
+
+def test_its_modules_pass_the_gates(modules):
+    assert modules
+    for path in modules:
+        with path.open("rb") as stream:
+            elf = ELFFile(stream)
+            assert [
+                *gates.relocations_stay_writable(elf), *gates.runs_data(elf),
+                *gates.names_folders(elf), *gates.asks_for_another_processor(elf),
+                *gates.needs_unstable(elf, DPDK_ABI)] == [], path
+
+
+def test_it_adds_little_to_its_base(image, base):
+    assert image_facts(image)["Size"] - image_facts(base)["Size"] <= MOST_BYTES
+
+
+def test_it_has_the_drivers_that_were_chosen_and_no_compiler(image):
+    found = inside(image)
+    assert {"net_af_packet", "net_af_xdp", "net_memif", "net_ice", "mlx5_eth"} <= set(
+        found["drivers"])
+    assert "net_null" not in found["drivers"]
+    assert found["compilers"] == []
+
+
+def test_its_list_names_each_library_of_dpdks_and_each_module_of_pythons(image):
+    found = inside(image)
+    listed = {fact["value"] for part in found["sbom"]["components"]
+              for fact in part["properties"]}
+    assert set(found["libraries"]) <= listed
+    names = {part["name"] for part in found["sbom"]["components"]}
+    assert {"synproxy-appliance", "grpcio", "libc6", "python3", "librte-eal25"} <= names
+    assert not any(name.endswith("-dev") for name in names)
+
+
+def test_it_runs_as_a_user_of_its_own_and_says_what_each_driver_needs(image):
+    facts = image_facts(image)
+    assert facts["User"] == f"{USER}:{USER}"
+    assert capabilities_of(image, "AF_PACKET") == ["NET_ADMIN", "NET_RAW"]
+    assert set(capabilities_of(image, "AF_PACKET")) < set(capabilities_of(image, "AF_XDP"))
+    assert facts["Healthcheck"]["Test"]
