@@ -57,8 +57,9 @@ class Container(AbstractContextManager["Container"]):
     """Made and started, for the length of a `with` statement; its folders are of the host, so that
     what it leaves there can be seen."""
 
-    def __init__(self, lab: Lab, image: str, driver: str) -> None:
-        """`driver` is AF_XDP or AF_PACKET."""
+    def __init__(self, lab: Lab, image: str, driver: str, *, by_file: bool = False) -> None:
+        """`driver` is AF_XDP or AF_PACKET.  `by_file`: no right of it is ambient, as Docker and
+        Kubernetes have it for a user other than root; else it can get none that it hasn't."""
         self._lab, self._image, self.name = lab, image, f"synlab-{lab.id}"
         self.capabilities = capabilities_of(image, driver)
         self._folder = lab.directory / "container"
@@ -66,6 +67,10 @@ class Container(AbstractContextManager["Container"]):
             self._folder / name for name in ("etc", "run", "state"))
         self._configuration = CONFIGURATION % {
             "driver": driver, "size_mib": SIZE_MIB, "metrics": METRICS}
+        self._how = ["--entrypoint", "/usr/bin/setpriv"] if by_file else [
+            "--security-opt", "no-new-privileges"]
+        self._command = ["--ambient-caps=-all", "--inh-caps=-all",
+                         "/opt/synproxy/bin/synproxy-entrypoint"] if by_file else []
         self.address = f"unix:{self.run}/api.sock"
 
     def __enter__(self) -> "Container":
@@ -77,10 +82,10 @@ class Container(AbstractContextManager["Container"]):
         engine("run", "--detach", "--name", self.name, "--pull", "never", "--no-healthcheck",
                "--network", f"ns:/run/netns/{self._lab.proxy.name}",
                "--cap-drop", "all", "--cap-add", ",".join(self.capabilities),
-               "--security-opt", "no-new-privileges", "--read-only", "--read-only-tmpfs=false",
+               *self._how, "--read-only", "--read-only-tmpfs=false",
                "--volume", f"{self._etc}:/etc/synproxy:ro", "--volume",
                f"{self.run}:/run/synproxy", "--volume", f"{self._state}:/var/lib/synproxy",
-               self._image)
+               self._image, *self._command)
         try:
             self.await_serving(READY_S)
         except TimeoutError as error:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import grpc
+import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from synproxy.v1 import services_service_pb2 as api
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
@@ -55,6 +56,15 @@ def test_it_has_the_rights_of_its_driver_and_may_get_no_other(container: Contain
     assert {int(status[kind], 16) for kind in ("CapEff", "CapPrm", "CapBnd")} == {
         sum(1 << BITS[name] for name in container.capabilities)}
     assert status["NoNewPrivs"] == "1"
+
+
+@pytest.mark.usefixtures("huge_pages")
+def test_rights_by_its_programs_file_are_enough(
+        lab: Lab, image: str, driver: str, ask: Ask) -> None:
+    with Container(lab, image, driver, by_file=True) as container:
+        assert container.status()["CapAmb"].strip("0") == ""
+        assert ask(REQUESTS).succeeded == REQUESTS
+        assert counter(container, "cookie_valid") == REQUESTS
 
 
 def test_a_service_is_changed_under_traffic_from_outside(
