@@ -51,8 +51,7 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
 .PHONY: setup demo test test-trixie lint unit deb image test-image bench bench-bulk bench-full \
         bench-peers bench-services bench-stages bench-workers instructions compare connections \
         first-byte changing-server updates many-services disturbance faults arm64 reference browser \
-        picture \
-        chromium clean
+        picture chromium clean
 .DELETE_ON_ERROR:
 
 setup: build/installed $(BIN)/sshd $(BIN)/promtool build/node/node_modules
