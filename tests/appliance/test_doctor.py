@@ -144,11 +144,19 @@ def test_huge_pages(monkeypatch, free, state, word):
     assert (found.state, word in found.advice) == (state, True)
 
 
+NET_ADMIN, NET_RAW = 1 << 12, 1 << 13       # linux/capability.h
+
+
 def test_missing_rights_are_named_by_driver(monkeypatch):
-    monkeypatch.setattr("appliance.host.capabilities._effective", lambda _: 1 << 13)
+    held = NET_RAW
+    monkeypatch.setattr("appliance.host.capabilities._effective", lambda _: held)
+    found = {one.subject: one for one in host.host_findings()}
+    assert found["rights for net_af_packet"].found == "net_af_packet needs CAP_NET_ADMIN"
+    assert "CAP_NET_ADMIN and CAP_SYS_ADMIN" in found["rights for net_af_xdp"].found
+    held |= NET_ADMIN
     found = {one.subject: one for one in host.host_findings()}
     assert found["rights for net_af_packet"].state is State.OK
-    assert "CAP_NET_ADMIN and CAP_SYS_ADMIN" in found["rights for net_af_xdp"].found
+    assert "needs CAP_SYS_ADMIN" in found["rights for net_af_xdp"].found
 
 
 @pytest.mark.parametrize(("release", "state"), [
