@@ -10,7 +10,7 @@ from pathlib import Path
 
 MOUNT = Path("/sys/fs/cgroup")
 OWN = Path("/proc/self/cgroup")
-KIB_PER_MIB = 1024
+BYTES_PER_KIB = KIB_PER_MIB = 1024
 KIB_PER_GIB = 1024 * KIB_PER_MIB
 UNLIMITED = "max"
 
@@ -41,7 +41,7 @@ def hugetlb_left_kib(groups: Sequence[Path], size_kib: int) -> int | None:
     left = [int(limit) - int(next(_texts([group], f"{name}.current"), "0"))
             for group in groups
             for limit in _texts([group], f"{name}.max") if limit != UNLIMITED]
-    return max(min(left), 0) // 1024 if left else None
+    return max(min(left), 0) // BYTES_PER_KIB if left else None
 
 
 def _size_word(size_kib: int) -> str:

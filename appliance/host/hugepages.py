@@ -3,11 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from appliance.host.cgroup import hugetlb_left_kib
+from appliance.host.cgroup import KIB_PER_MIB, hugetlb_left_kib
 from appliance.refusal import Refusal
-
-KIB_PER_MIB = 1024
-
 
 POOLS = Path("/sys/kernel/mm/hugepages")
 

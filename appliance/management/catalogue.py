@@ -324,20 +324,20 @@ class Catalogue:
             wish.answer.set_exception(reason)
 
     async def _run(self, draft: Draft, granted: Sequence[tuple[Wish, Made]]) -> None:
-        former, waiting = self.history.newest, self.history.waiting
-        await self.history.add_steps(draft.live, [
+        former, waiting, live = self.history.newest, self.history.waiting, draft.live
+        await self.history.add_steps(live, [
             Stepped(Step(wish.name, made.after), Origin(wish.changes.by, wish.changes.action),
                     differences_of({service_resource(wish.name): made.fields}))
             for wish, made in granted])
         await self._publish_kept(draft.specs_of(self._specs), former, waiting)
         self._slots.take(draft.came, draft.gone)
-        self._live = draft.live
+        self._live = live
         for wish, made in granted:
             wish.changes.note(service_resource(wish.name), made.fields)
             told = made.after or made.before
             if told is not None:
                 self.watchers.tell(
-                    [Happening(wish.kind, told, self._live.defaults, self.generation)])
+                    [Happening(wish.kind, told, live.defaults, self.generation)])
             wish.answer.set_result((made.before, made.after, self.generation))
 
     def _draft(self) -> Draft:

@@ -8,12 +8,9 @@ import itertools
 from bisect import bisect_right
 from collections import ChainMap
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 from appliance.management.change_errors import NoSlotError
-
-NO_OTHERS: Mapping[str, int] = MappingProxyType({})
 
 
 class Tenant(NamedTuple):
@@ -80,8 +77,7 @@ class Slots:
         return self._left.get(slot) or self._by_slot.get(slot, "")
 
     def given(
-        self, names: Iterable[str], leaving: Collection[int],
-        others: Mapping[str, int] = NO_OTHERS,
+        self, names: Iterable[str], leaving: Collection[int], others: Mapping[str, int],
     ) -> dict[str, int]:
         """What these services are to have, of which some may be new: each the slot that it has, or
         had and hasn't left yet.  `leaving` are the slots that are being left; `others` come, too,
@@ -103,23 +99,20 @@ class Slots:
             )
         return given
 
-    def take(self, came: Mapping[str, int], gone: Iterable[str]) -> None:
+    def take(self, came: Mapping[str, int], gone: Collection[str]) -> None:
         """They are published."""
+        if came or gone:
+            self._names = self._tenants = self._order = None
         for name in gone:
             slot = self._of.pop(name)
             del self._by_slot[slot], self._numbers[name]
             self._left[slot] = name
             self._lowest = min(self._lowest, slot)
-            self._changed()
         for name, slot in came.items():
             self._of[name], self._by_slot[slot] = slot, name
             self._numbers[name] = next(self._came)
-            self._changed()
         while self._lowest in self._by_slot:
             self._lowest += 1
-
-    def _changed(self) -> None:
-        self._names = self._tenants = self._order = None
 
     def forget_all_but(self, leaving: Collection[int]) -> None:
         """What is being left; who has left the other slots is done."""

@@ -33,7 +33,7 @@ def whole_compiled(
     if violations:
         raise InvalidServiceError(violations)
     changed = changed_resources(running, live)
-    given = slots.given(live.services, leaving)
+    given = slots.given(live.services, leaving, {})
     keeps = live.defaults == running.defaults
     compiled = {
         name: specs[name]

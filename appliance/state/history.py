@@ -97,7 +97,7 @@ class History:
         self.write_error = ""           # of the last write
         self._limit = limit
         self._store: Store | None = None
-        self._memory: dict[int, AnyRecord] = {}            # what isn't on disk
+        self._memory: dict[int, AnyRecord] = {}         # what isn't on disk
         self._revisions: dict[int, Revision] = {}
         self._last = 0                                  # the highest number there ever was
         self._newest = first or Record(Revision(), Live(), Live())

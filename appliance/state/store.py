@@ -31,7 +31,7 @@ CHANGES_BYTES_MAX = 8 << 20
 
 PASSED_OVER = "it is passed over"
 
-Entry = tuple[AnyRecord, Step | None]      # what is to be kept, and the one service that it changes
+Entry = tuple[AnyRecord, Step | None]   # what is to be kept, and the one service that it changes
 
 
 @dataclass
@@ -57,10 +57,10 @@ class Changes:
 class Store:
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
-        self.newest: AnyRecord | None = None           # that is on disk
+        self.newest: AnyRecord | None = None        # that is on disk
         self.revisions: dict[int, Revision] = {}    # that were there at the start, in order
         self.last = 0               # the highest number there ever was, of what is damaged as well
-        self._former: AnyRecord | None = None          # the newest before what was kept last
+        self._former: AnyRecord | None = None       # the newest before what was kept last
         self._whole: dict[int, int] = {}            # by number: bytes
         self._changes: dict[int, Changes] = {}      # by the revision that they are behind
         self._damaged: set[int] = set()             # numbers of whole ones
