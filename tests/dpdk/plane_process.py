@@ -27,6 +27,7 @@ import resource
 import sys
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from cython_core._testing_rss import own_by_rss
@@ -226,6 +227,13 @@ def refusal(call):
 
 
 def spec(fields):
+    """The same object for the same fields, as it is to the daemon."""
+    return _spec(json.dumps(fields))
+
+
+@cache
+def _spec(text):
+    fields = json.loads(text)
     options = ServiceOptions(**fields.get("options", {}))
     ports = [tuple(ports) for ports in fields["ports"]]
     return ServiceSpec(fields["slot"], fields["name"], fields["prefixes"], ports, options)

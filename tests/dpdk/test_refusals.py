@@ -81,6 +81,11 @@ def test_too_little_memory(refuse):
     assert refuse(mbufs=1 << 17).startswith("no memory for 131072 frame buffers")
 
 
+def test_a_service_that_comes_into_the_slot_of_one_that_stays(refuse):
+    mail = WEB | {"name": "mail", "prefixes": ["10.1.0.0/24"]}
+    assert refuse(services=((WEB,), (WEB, mail))) == "service mail: slot 0 twice"
+
+
 def test_lcores_that_cannot_be_used(refuse):
     assert "not all different" in refuse(worker_lcores=(0,))
     assert "not all different" in refuse(worker_lcores=(1, 1))
