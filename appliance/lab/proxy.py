@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import grpc
+from synproxy.v1.connections_service_pb2 import Connection, ListConnectionsRequest
+from synproxy.v1.connections_service_pb2_grpc import ConnectionsServiceStub
 from synproxy.v1.stats_service_pb2 import GetStatsRequest, GetStatsResponse, WorkerStats
 from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 
@@ -131,6 +133,12 @@ class Proxy(AbstractContextManager["Proxy"]):
             total.update(worker.counters)
             total.update(worker.drops)
         return total
+
+    def connections(self) -> list[Connection]:
+        """A thousand of the table's entries."""
+        listed = ConnectionsServiceStub(self._channel).ListConnections(
+            ListConnectionsRequest(page_size=1000), timeout=CALL_S)
+        return list(listed.connections)
 
     def buffers_in_use(self) -> int:
         return sum(pool.in_use for pool in self.stats().mempools)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from synproxy.v1.connections_service_pb2 import Connection
 
 from appliance.lab.bridge import bridged
 from appliance.lab.churn import turn_over
@@ -55,8 +56,14 @@ def buffers_in_use(lab: Lab, proxy: Proxy) -> int:
     return proxy.buffers_in_use()
 
 
-def entries(proxy: Proxy) -> int:
-    return sum(worker.connections + worker.half_open for worker in proxy.stats().workers)
+def entries(proxy: Proxy) -> list[Connection]:
+    """But for those of earlier tests: where a daemon has ended before a connection through it, the
+    hosts go on about that for minutes, and any other daemon lets them."""
+    return [one for one in proxy.connections() if not one.passes]
+
+
+def half_open(proxy: Proxy) -> int:
+    return sum(worker.half_open for worker in proxy.stats().workers)
 
 
 def told(report: Report) -> str:
@@ -74,6 +81,8 @@ def test_every_connection_succeeds_and_leaves_nothing_behind(
     assert (report.succeeded, report.failures) == (COUNT, {})
     assert (direct.succeeded, direct.failures) == (COUNT, {})
     assert gained["cookie_valid"] == gained["server_established"] == COUNT
-    until(lambda: not entries(proxy), seconds=FORGOTTEN_S, what="the table to be empty")
+    until(lambda: not entries(proxy), seconds=FORGOTTEN_S, what="the table to be empty",
+          seen=lambda: entries(proxy))
+    assert half_open(proxy) == 0
     until(lambda: buffers_in_use(lab, proxy) == in_use, seconds=3,
           what=f"{in_use} buffers to be in use, as before")
