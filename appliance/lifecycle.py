@@ -99,25 +99,32 @@ async def _serve(config: Config, path: Path, settings: Settings, dataplane: Data
         gc.collect()
         gc.freeze()
         _say_ready(settings, config, listening, start)
-        tasks = [supervision.keep(name, work) for name, work in (
-            ("tidying", catalogue.tidy), ("reload", reloader.run),
+        until_asked = [supervision.keep(name, work) for name, work in (
+            ("tidying", catalogue.tidy), ("reload", reloader.run))]
+        # Whatever the grace, a watchdog is told and what nobody confirms is rolled back.
+        until_drained = [supervision.keep(name, work) for name, work in (
             ("confirmation", Confirmation(catalogue, log).run),
-            ("health", partial(_tell_health, server, catalogue, file, turning)))]
+            ("health", partial(_tell_health, server, catalogue, file, turning, reader)))]
         await ending.asked.wait()
         notify("STOPPING=1")
         reader.ready = False
-        for task in tasks:
-            task.cancel()
-        # What one of them has half done comes to its end, unless a disk never answers.
-        await asyncio.wait(tasks, timeout=STOP_S)
         await server.set_serving(False)
+        await _cancelled(until_asked)
         await ending.drain(server.draining, stop_grace_s(config))
+        await _cancelled(until_drained)
     except (DataplaneError, NotAcknowledgedError) as error:
         raise Refusal(str(error)) from None
     finally:
         await metrics.stop()
         await server.stop()
         start.history.close()
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """What one of them has half done comes to its end, unless a disk never answers."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=STOP_S)
 
 
 def catalogue_make(start: Start, plane: Plane, services_max: int) -> Catalogue:
@@ -144,11 +151,12 @@ async def _begin(start: Start, catalogue: Catalogue, log: AuditLog) -> None:
 
 
 async def _tell_health(
-    server: ManagementServer, catalogue: Catalogue, file: ConfigFile, turning: Turning
+    server: ManagementServer, catalogue: Catalogue, file: ConfigFile, turning: Turning,
+    reader: Reader,
 ) -> None:
     while True:
         turning.look()
-        await server.set_serving(not turning.stuck)
+        await server.set_serving(reader.ready and not turning.stuck)
         await server.set_configuration(standing_of(catalogue, file.state).well)
         if not turning.stuck:
             notify_alive()

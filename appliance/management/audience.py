@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from appliance.supervision import Supervision
 from cython_core.dataplane import Dataplane, Event
 
 UNREAD_MAX = 4096       # events of one reader
@@ -63,8 +64,9 @@ class Reader:
 
 
 class Audience:
-    def __init__(self, dataplane: Dataplane) -> None:
+    def __init__(self, dataplane: Dataplane, supervision: Supervision) -> None:
         self._dataplane = dataplane
+        self._supervision = supervision
         self._readers: set[Reader] = set()
         self._lost = 0      # of all times
         self._task: asyncio.Task[None] | None = None
@@ -76,7 +78,7 @@ class Audience:
         reader = Reader(wanted, self._dataplane.events_passed_over())
         if not self._readers:
             self._dataplane.watch_events(True)
-            self._task = asyncio.create_task(self._run())
+            self._task = self._supervision.keep("events", self._run)
         self._readers.add(reader)
         try:
             yield reader

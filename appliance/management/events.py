@@ -15,6 +15,7 @@ from appliance.management.change_errors import UnknownServiceError
 from appliance.management.errors import abort_invalid
 from appliance.management.reasons import reason_violations
 from appliance.management.seats import NoSeatError, Seats
+from appliance.supervision import Supervision
 from cython_core.dataplane import EVENT_REASONS, Dataplane, Event
 
 READERS_MAX = 32        # at a listener
@@ -22,9 +23,11 @@ PASSED_OVER_MAX = (1 << 32) - 1     # a message's uint32
 
 
 class EventsServicer(EventsServiceServicer):
-    def __init__(self, catalogue: Catalogue, dataplane: Dataplane) -> None:
+    def __init__(
+        self, catalogue: Catalogue, dataplane: Dataplane, supervision: Supervision
+    ) -> None:
         self._catalogue = catalogue
-        self._audience = Audience(dataplane)
+        self._audience = Audience(dataplane, supervision)
         self._seats = Seats(READERS_MAX)
 
     async def WatchEvents(

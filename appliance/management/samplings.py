@@ -20,6 +20,7 @@ from appliance.config.duration import NS_PER_S
 from appliance.management.catalogue import Catalogue
 from appliance.management.sampler import Sampler
 from appliance.management.seats import NoSeatError, Seats, listener_here
+from appliance.supervision import Supervision
 from cython_core.dataplane import Dataplane
 
 READERS_MAX = 64        # at a listener
@@ -93,13 +94,15 @@ class Sampling:
     """One for all readers of the same interval and services, while there are any."""
 
     def __init__(
-        self, make: Callable[[], Sampler], interval_ns: int, count: Callable[[], int]
+        self, make: Callable[[], Sampler], interval_ns: int, count: Callable[[], int],
+        supervision: Supervision,
     ) -> None:
         """`count` says how many samplings there are."""
         self.readers: set[Reader] = set()
         self._make = make
         self._interval_s = interval_ns / NS_PER_S
         self._count = count
+        self._supervision = supervision
         self._begun: set[Reader] = set()        # those who have had their first
         self._taking = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -110,7 +113,7 @@ class Sampling:
             sampler = self._make()
             sample = await sampler.take()
             if self._task is None:
-                self._task = asyncio.create_task(self._run(sampler))
+                self._task = self._supervision.keep("stats", partial(self._run, sampler))
             self._begun.add(reader)
             return sample
 
@@ -134,9 +137,12 @@ class Sampling:
 
 
 class Samplings:
-    def __init__(self, catalogue: Catalogue, dataplane: Dataplane) -> None:
+    def __init__(
+        self, catalogue: Catalogue, dataplane: Dataplane, supervision: Supervision
+    ) -> None:
         self._catalogue = catalogue
         self._dataplane = dataplane
+        self._supervision = supervision
         self._samplings: dict[Key, Sampling] = {}
         self._seats = Seats(READERS_MAX)
 
@@ -151,7 +157,7 @@ class Samplings:
             if key not in self._samplings:
                 make = partial(Sampler, self._catalogue, self._dataplane, services)
                 self._samplings[key] = Sampling(
-                    make, interval_ns, self._samplings.__len__)
+                    make, interval_ns, self._samplings.__len__, self._supervision)
             reader, sampling = Reader(), self._samplings[key]
             sampling.readers.add(reader)
             try:

@@ -41,17 +41,17 @@ class ManagementServer:
         self, listening: Sequence[Listening], catalogue: Catalogue, dataplane: Dataplane,
         file: ConfigFile, log: AuditLog | None = None, supervision: Supervision | None = None,
     ) -> None:
+        self._supervision = supervision or Supervision()
         self._health = health.aio.HealthServicer()
         self._services = ServicesServicer(catalogue)
         self._servers = ServersServicer(catalogue, dataplane)
         self._config = ConfigServicer(catalogue, file)
-        self._stats = StatsServicer(catalogue, dataplane)
+        self._stats = StatsServicer(catalogue, dataplane, self._supervision)
         self._connections = ConnectionsServicer(catalogue, dataplane)
-        self._events = EventsServicer(catalogue, dataplane)
+        self._events = EventsServicer(catalogue, dataplane, self._supervision)
         self._capture = CaptureServicer(catalogue, dataplane)
         self._samples = Samples(dataplane)
         self._system = SystemServicer(catalogue, dataplane, self._samples)
-        self._supervision = supervision or Supervision()
         self._sampling: asyncio.Task[None] | None = None
         log = log or AuditLog()
         self._doors = [Door(one, log) for one in listening]

@@ -15,6 +15,7 @@ from appliance.management.errors import abort_invalid
 from appliance.management.sampler import Sampler
 from appliance.management.samplings import Samplings
 from appliance.management.seats import NoSeatError
+from appliance.supervision import Supervision
 from cython_core.dataplane import COUNTER_HELP, Dataplane
 
 INTERVAL_DEFAULT_NS = NS_PER_S
@@ -24,10 +25,12 @@ _MEANINGS = [
 
 
 class StatsServicer(StatsServiceServicer):
-    def __init__(self, catalogue: Catalogue, dataplane: Dataplane) -> None:
+    def __init__(
+        self, catalogue: Catalogue, dataplane: Dataplane, supervision: Supervision
+    ) -> None:
         self._catalogue = catalogue
         self._dataplane = dataplane
-        self._samplings = Samplings(catalogue, dataplane)
+        self._samplings = Samplings(catalogue, dataplane, supervision)
 
     async def GetStats(
         self, request: api.GetStatsRequest, context: grpc.aio.ServicerContext

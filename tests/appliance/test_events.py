@@ -13,6 +13,7 @@ from synproxy.v1 import events_service_pb2 as api
 from synproxy.v1.events_service_pb2_grpc import EventsServiceStub
 from synproxy.v1.rule_pb2 import ROLE_VIEWER
 
+from appliance import supervision
 from appliance.cli.main import main
 from appliance.lab.waiting import until
 from appliance.management import audience
@@ -98,6 +99,16 @@ def test_a_watch_follows_the_service_and_not_its_slot(daemon, watch):
     daemon.call(daemon.catalogue.create(service))
     daemon.plane.happened = [replace(SWITCH, reason="cookies_off")]
     assert [event.reason for event in next(events).events] == ["cookies_off"]
+
+
+def test_a_watch_goes_on_after_a_mistake_of_ours(daemon, watch, monkeypatch):
+    monkeypatch.setattr(supervision, "AGAIN_S", 0.01)
+    events = watch()
+    failures = daemon.server._supervision.failures
+    daemon.plane.happened = None        # which nothing is prepared for
+    until(lambda: failures["events"] == 1, seconds=CALL_S, what="it to fail")
+    daemon.plane.happened = [ONE]
+    assert [event.reason for event in next(events).events] == ["cookie_invalid"]
 
 
 def test_what_is_leaving_can_be_watched(daemon, watch):

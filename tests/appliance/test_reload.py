@@ -15,6 +15,7 @@ from appliance.api import CONFIGURATION
 from appliance.config.load import config_parse
 from appliance.config_file import ConfigFile, FileState
 from appliance.lab.waiting import until
+from appliance.management import catalogue
 from appliance.management.standing import standing_of
 
 from .config_client import Client, service
@@ -145,6 +146,21 @@ def test_one_that_the_data_plane_refuses_is_tried_again_on_request(daemon, clien
     daemon.plane.failing = False
     take(daemon)
     assert (client.get().file.taken, names(client)) == (True, ["web", "mail", "dns"])
+
+
+def test_one_that_a_worker_is_late_to_run_is_taken_and_says_so(daemon, client, capfd, monkeypatch):
+    monkeypatch.setattr(catalogue, "ACKNOWLEDGE_TIMEOUT_S", 0.05)
+    write(daemon, SERVICES + DNS)
+    daemon.plane.stuck = True
+    take(daemon)
+    assert names(client) == ["web", "mail", "dns"]
+    state = client.get().file
+    assert (state.taken, state.taken_total, state.refused_total) == (True, 1, 0)
+    assert "reload: taken: generation 2 is published, but a worker" in capfd.readouterr().err
+    # Nothing is left to take.
+    daemon.plane.stuck = False
+    take(daemon)
+    assert len(daemon.plane.published) == 2
 
 
 # What waits.

@@ -11,6 +11,7 @@ from synproxy.v1 import stats_service_pb2 as api
 from synproxy.v1.service_pb2 import Service
 from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 
+from appliance import supervision
 from appliance.cli import stats
 from appliance.lab.waiting import until
 from appliance.management import sampler, samplings
@@ -70,6 +71,17 @@ def test_the_first_sample_has_everything_and_no_rates(watch):
     assert not sample.HasField("period")
     assert [dict(worker.rates) for worker in sample.stats.workers] == [{}, {}]
     assert [len(sample.stats.ports), len(sample.stats.mempools)] == [2, 1]
+
+
+def test_a_watch_goes_on_after_a_mistake_of_ours(daemon, watch, monkeypatch):
+    monkeypatch.setattr(supervision, "AGAIN_S", 0.01)
+    samples = watch()
+    next(samples)
+    failures, good = daemon.server._supervision.failures, daemon.plane.counters
+    daemon.plane.counters = None        # which nothing is prepared for
+    until(lambda: failures["stats"] >= 2, seconds=CALL_S, what="it to fail and begin again")
+    daemon.plane.counters = good
+    assert next(samples).stats.workers
 
 
 def test_later_ones_have_the_services_that_changed_with_their_rates(daemon, watch):

@@ -133,3 +133,16 @@ def test_when_the_grace_is_over_it_ends_whoever_is_connected(
     assert echoed(connection)
     assert proxy.process.wait(PATIENCE_S) == 0
     assert 3 <= time.monotonic() - began_s < 3 + AT_ONCE_S
+
+
+def test_what_nobody_confirms_is_rolled_back_however_long_it_drains(
+        serve: Serve, opened: Callable[[], socket.socket]) -> None:
+    proxy = serve(LONG_S)
+    opened()
+    wanted = proxy.file.with_suffix(".wanted")
+    wanted.write_text(proxy.file.read_text().replace("5201", "5202"))
+    assert told(proxy, "config", "apply", str(wanted), "--confirm-within", "1s").returncode == 0
+    asked_to_end(proxy)
+    until(lambda: "rollback: revision 2 was not confirmed in 1s" in proxy.log(),
+          seconds=PATIENCE_S, what="the former revision")
+    assert "5201" in told(proxy, "service", "get", "lab").stdout
