@@ -48,8 +48,29 @@ cdef extern from *:
     {
         return __atomic_load_n(at, __ATOMIC_RELAXED);
     }
+    static inline void events_release(uint64_t *at, uint64_t value)
+    {
+        __atomic_store_n(at, value, __ATOMIC_RELEASE);
+    }
     """
     bint events_on(const uint32_t *) noexcept nogil
+    void events_release(uint64_t *, uint64_t) noexcept nogil
+
+# By the worker, at a turn's beginning: each second has an allowance of its own.
+cdef inline void events_clock(Events *events, uint64_t now_s) noexcept nogil:
+    if events.second != now_s:
+        allowances_renew(events, now_s)
+
+cdef void allowances_renew(Events *events, uint64_t now_s) noexcept nogil
+
+# Whether the reason's allowance has one left.  A flood's segments find none, and are to cost no more
+# than this.
+cdef inline bint allowance_take(Events *events, uint8_t reason) noexcept nogil:
+    if events.left[reason] == 0:
+        events_release(&events.passed_over[reason], events.passed_over[reason] + 1)
+        return False
+    events.left[reason] -= 1
+    return True
 
 cdef void event_write(Events *events, uint64_t now_ns, uint8_t reason, uint32_t row,
                       const Flow *flow, bint from_client, uint8_t flags) noexcept nogil
@@ -59,13 +80,13 @@ cdef void event_write_segment(Events *events, uint64_t now_ns, uint8_t reason, u
 # Something has happened to a connection, or to a service (`flow` is NULL).
 cdef inline void event_note(Events *events, uint64_t now_ns, uint8_t reason, uint32_t row,
                             const Flow *flow) noexcept nogil:
-    if events_on(&events.on):
+    if events_on(&events.on) and allowance_take(events, reason):
         event_write(events, now_ns, reason, row, flow, False, 0)
 
 # Something has become of a segment.
 cdef inline void event_note_segment(Events *events, uint64_t now_ns, uint8_t reason, uint32_t row,
                                     const Segment *segment, bint from_client) noexcept nogil:
-    if events_on(&events.on):
+    if events_on(&events.on) and allowance_take(events, reason):
         event_write_segment(events, now_ns, reason, row, segment, from_client)
 
 # By the control thread.  Whether the worker is to write any; what it had written is passed over.

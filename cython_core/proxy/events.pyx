@@ -4,18 +4,11 @@ from cython_core.wire.segment cimport segment_flow
 
 from cython_core.proxy.counters import DROP_REASONS, NAMES
 
-cdef enum:
-    NS_PER_S = 1000000000
-
 cdef extern from *:
     """
     static inline uint64_t events_acquire(const uint64_t *at)
     {
         return __atomic_load_n(at, __ATOMIC_ACQUIRE);
-    }
-    static inline void events_release(uint64_t *at, uint64_t value)
-    {
-        __atomic_store_n(at, value, __ATOMIC_RELEASE);
     }
     static inline void events_set(uint32_t *at, uint32_t value)
     {
@@ -23,7 +16,6 @@ cdef extern from *:
     }
     """
     uint64_t events_acquire(const uint64_t *) noexcept nogil
-    void events_release(uint64_t *, uint64_t) noexcept nogil
     void events_set(uint32_t *, uint32_t) noexcept nogil
 
 if sizeof(Event) != 64:
@@ -36,23 +28,22 @@ EVENT_REASONS = tuple(name for name in NAMES if name in DROP_REASONS or name in 
     "conn_evicted"))
 
 
-cdef void event_write(Events *events, uint64_t now_ns, uint8_t reason, uint32_t row,
-                      const Flow *flow, bint from_client, uint8_t flags) noexcept nogil:
-    if allowance_take(events, now_ns // NS_PER_S, reason):
-        event_add(events, now_ns, reason, row, flow, from_client, flags)
+cdef void allowances_renew(Events *events, uint64_t now_s) noexcept nogil:
+    cdef uint32_t at
+    events.second = now_s
+    for at in range(COUNTERS_N):
+        events.left[at] = EVENTS_A_SECOND
 
 
 cdef void event_write_segment(Events *events, uint64_t now_ns, uint8_t reason, uint32_t row,
                               const Segment *segment, bint from_client) noexcept nogil:
     cdef Flow flow
-    # A flood's segments are beyond the allowance, and to cost no more than that look.
-    if allowance_take(events, now_ns // NS_PER_S, reason):
-        segment_flow(segment, from_client, &flow)
-        event_add(events, now_ns, reason, row, &flow, from_client, segment.flags)
+    segment_flow(segment, from_client, &flow)
+    event_write(events, now_ns, reason, row, &flow, from_client, segment.flags)
 
 
-cdef void event_add(Events *events, uint64_t now_ns, uint8_t reason, uint32_t row,
-                    const Flow *flow, bint from_client, uint8_t flags) noexcept nogil:
+cdef void event_write(Events *events, uint64_t now_ns, uint8_t reason, uint32_t row,
+                      const Flow *flow, bint from_client, uint8_t flags) noexcept nogil:
     cdef Event *event
     if events.written - events_acquire(&events.read) == EVENTS:
         events_release(&events.lost, events.lost + 1)
@@ -69,19 +60,6 @@ cdef void event_add(Events *events, uint64_t now_ns, uint8_t reason, uint32_t ro
     else:
         event.flow = flow[0]
     events_release(&events.written, events.written + 1)
-
-
-cdef inline bint allowance_take(Events *events, uint64_t second, uint8_t reason) noexcept nogil:
-    cdef uint32_t at
-    if events.second != second:
-        events.second = second
-        for at in range(COUNTERS_N):
-            events.left[at] = EVENTS_A_SECOND
-    if events.left[reason] == 0:
-        events_release(&events.passed_over[reason], events.passed_over[reason] + 1)
-        return False
-    events.left[reason] -= 1
-    return True
 
 
 cdef void events_switch(Events *events, bint on) noexcept nogil:

@@ -11,7 +11,7 @@ from cython_core.proxy.counters cimport (
     SERVER_RST_SENT, count,
 )
 from cython_core.proxy.early cimport early_first, early_pop
-from cython_core.proxy.events cimport event_note
+from cython_core.proxy.events cimport event_note, events_clock
 from cython_core.proxy.half_open cimport (
     STAGE_WINDOW, half_open_arm, half_open_release, half_open_stage,
 )
@@ -40,6 +40,7 @@ cdef void proxy_clock(Proxy *proxy, uint64_t now_ns) noexcept nogil:
     proxy.now_active = <uint16_t>(now_s // ACTIVITY_TICK_S)
     if <uint32_t>(now_s // COOKIE_EPOCH_S) != proxy.keys.number:
         cookie_keys_derive(&proxy.keys, &proxy.secrets, now_s)
+    events_clock(proxy.events, now_s)
 
 
 cdef void proxy_snapshot(Proxy *proxy, const Snapshot *snapshot) noexcept nogil:
