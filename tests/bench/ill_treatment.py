@@ -11,8 +11,9 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 from typing import Any
@@ -139,10 +140,21 @@ def drop_captures(address: str, end: Event, done: Any) -> None:
             done["drops captured"] += packets
 
 
-DISTURBERS = (stopped_readers, killed_clients, bad_requests, strangers, drop_events, drop_captures)
-# What each does is counted as; requests that are no message, and such beyond the bound.
-WAYS = ("updates beside stopped readers", "clients killed", "bad requests: INVALID_ARGUMENT",
-        "bad requests: RESOURCE_EXHAUSTED", "strangers", "drops in events", "drops captured")
+@dataclass(frozen=True)
+class Way:
+    run: Callable[[str, Event, Any], None]
+    done: tuple[str, ...]       # what it counts: each must have happened
+
+
+WAYS = {way.run.__name__: way for way in (
+    Way(stopped_readers, ("updates beside stopped readers",)),
+    Way(killed_clients, ("clients killed",)),
+    # No message, and beyond the bound.
+    Way(bad_requests, ("bad requests: INVALID_ARGUMENT", "bad requests: RESOURCE_EXHAUSTED")),
+    Way(strangers, ("strangers",)),
+    Way(drop_events, ("drops in events",)),
+    Way(drop_captures, ("drops captured",)),
+)}
 
 
 def methods() -> list[tuple[str, bool]]:
@@ -152,22 +164,22 @@ def methods() -> list[tuple[str, bool]]:
             for name in SERVICE_NAMES for method in pool.FindServiceByName(name).methods]
 
 
-def disturb(at: int, address: str, begun: Barrier, end: Event, sums: Any) -> None:
+def disturb(way: str, address: str, begun: Barrier, end: Event, sums: Any) -> None:
     os.sched_setaffinity(0, {MAIN_LCORE})
     begun.wait(BEGIN_S)
     done: Counter[str] = Counter()
     try:
-        DISTURBERS[at](address, end, done)
+        WAYS[way].run(address, end, done)
     finally:
         sums.put(done)
 
 
 @contextmanager
-def disturbed(address: str, total: Counter[str]) -> Iterator[None]:
+def disturbed(address: str, ways: Sequence[str], total: Counter[str]) -> Iterator[None]:
     context = multiprocessing.get_context("spawn")
-    begun, end, sums = context.Barrier(len(DISTURBERS) + 1), context.Event(), context.Queue()
-    processes = [context.Process(target=disturb, args=(at, address, begun, end, sums))
-                 for at in range(len(DISTURBERS))]
+    begun, end, sums = context.Barrier(len(ways) + 1), context.Event(), context.Queue()
+    processes = [context.Process(target=disturb, args=(way, address, begun, end, sums))
+                 for way in ways]
     for process in processes:
         process.start()
     try:
