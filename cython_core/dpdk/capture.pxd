@@ -35,6 +35,7 @@ cdef struct CaptureFilter:
     uint32_t service            # its slot, plus 1; or 0: any
     uint16_t port               # of either end, or 0: any
     uint16_t snap_bytes         # of each frame
+    uint32_t record_bytes       # from a record to the next: whole cache lines, and no more of them
     Prefix prefix               # of either end
 
 
@@ -46,6 +47,7 @@ cdef struct CaptureRecord:
     uint8_t sent
     uint8_t verdict             # of one that leaves: CAPTURE_TX_FULL, or none
     uint8_t padding[17]
+    # Of the filter's snap length.
     uint8_t frame[CAPTURE_BYTES_MAX]
 
 
@@ -62,7 +64,12 @@ cdef struct Capture:
     CaptureFilter filter
     uint32_t pending            # records behind `written` that have no fate yet
     uint32_t at[CAPTURE_PENDING]        # their frames in the burst, or in the outlet
-    CaptureRecord record[CAPTURE_RECORDS]
+    CaptureRecord record[CAPTURE_RECORDS]   # room for so many of the longest
+
+
+cdef inline CaptureRecord *capture_record(Capture *capture, uint64_t number) noexcept nogil:
+    return <CaptureRecord *>(<uint8_t *>capture.record
+                             + number % CAPTURE_RECORDS * capture.filter.record_bytes)
 
 
 # Frames that have come, parsed: before the stages that decide, and behind them.

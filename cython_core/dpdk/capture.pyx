@@ -9,28 +9,28 @@ from cython_core.proxy.synproxy cimport VERDICT_NONE
 from cython_core.wire.prefix cimport prefix_covers
 from cython_core.wire.segment cimport Segment, segment_parse
 
-if BURST_FRAMES > CAPTURE_PENDING:
-    raise ImportError("capture: a burst has more frames than are awaited at once")
+cdef enum:
+    REASONS = 32                # bits of a filter's
+
+cdef extern from *:
+    int __builtin_ctzll(unsigned long long) noexcept nogil
+    int __builtin_popcountll(unsigned long long) noexcept nogil
+
+if BURST_FRAMES > CAPTURE_PENDING or BURST_FRAMES != 64:
+    raise ImportError("capture: a burst has more frames than are awaited at once, or a mask's bits")
 
 
 cdef void capture_received(Capture *capture, const Burst *burst) noexcept nogil:
-    cdef uint32_t i
     capture.pending = 0
-    if capture.filter.drops or not capture.filter.received:
-        return
-    for i in range(burst.count):
-        if is_wanted(capture, &burst.segment[i], burst.from_client):
-            record_received(capture, burst, i)
+    if capture.filter.received and not capture.filter.drops:
+        burst_take(capture, burst)
 
 
 cdef void capture_decided(Capture *capture, const Burst *burst) noexcept nogil:
     cdef uint32_t i
     cdef uint8_t verdict
     if capture.filter.drops:
-        for i in range(burst.count):
-            if is_wanted_drop(capture, burst.verdict[i]) and is_wanted(
-                    capture, &burst.segment[i], burst.from_client):
-                record_received(capture, burst, i)
+        burst_take(capture, burst)
     for i in range(capture.pending):
         verdict = burst.verdict[capture.at[i]]
         record_at(capture, i).verdict = CAPTURE_SKIP if verdict == VERDICT_NONE else verdict
@@ -59,8 +59,45 @@ cdef inline void pending_tell(Capture *capture) noexcept nogil:
     capture.pending = 0
 
 
-cdef inline bint is_wanted_drop(const Capture *capture, uint8_t verdict) noexcept nogil:
-    return verdict >= DROP_FIRST and capture.filter.reasons >> (verdict - DROP_FIRST) & 1
+# Where a flood is captured the ring is full most of the time: then its frames cost no more than to
+# be counted.
+cdef void burst_take(Capture *capture, const Burst *burst) noexcept nogil:
+    cdef uint64_t wanted = frames_wanted(capture, burst)
+    if wanted == 0:
+        return
+    if not has_room(capture):
+        shim_store_release64(&capture.lost, capture.lost + __builtin_popcountll(wanted))
+        return
+    while wanted != 0:
+        record_received(capture, burst, __builtin_ctzll(wanted))
+        wanted &= wanted - 1
+
+
+# A bit each.
+cdef inline uint64_t frames_wanted(const Capture *capture, const Burst *burst) noexcept nogil:
+    cdef uint64_t among = drops_wanted(capture, burst)
+    cdef uint64_t wanted = 0
+    cdef uint32_t i
+    if not capture.filter.flows:
+        return among
+    while among != 0:
+        i = __builtin_ctzll(among)
+        wanted |= <uint64_t>is_of_flow(capture, &burst.segment[i], burst.from_client) << i
+        among &= among - 1
+    return wanted
+
+
+# Without a branch on what became of a frame, which in an attack is any of several things.
+cdef inline uint64_t drops_wanted(const Capture *capture, const Burst *burst) noexcept nogil:
+    cdef uint64_t wanted = 0
+    cdef uint8_t reason
+    cdef uint32_t i
+    if not capture.filter.drops:
+        return ~<uint64_t>0 >> (BURST_FRAMES - burst.count)
+    for i in range(burst.count):
+        reason = <uint8_t>(burst.verdict[i] - DROP_FIRST)
+        wanted |= <uint64_t>((reason < REASONS) & (capture.filter.reasons >> (reason & 31))) << i
+    return wanted
 
 
 cdef inline bint is_wanted(const Capture *capture, const Segment *segment,
@@ -87,23 +124,27 @@ cdef bint is_of_flow(const Capture *capture, const Segment *segment,
 
 
 cdef inline CaptureRecord *record_at(Capture *capture, uint32_t ahead) noexcept nogil:
-    return &capture.record[(capture.written + ahead) % CAPTURE_RECORDS]
+    return capture_record(capture, capture.written + ahead)
 
 
 cdef inline bint is_full(const Capture *capture) noexcept nogil:
     return capture.written + capture.pending - capture.read_seen >= CAPTURE_RECORDS
 
 
+cdef inline bint has_room(Capture *capture) noexcept nogil:
+    if is_full(capture):
+        # Only now, for its line is the control thread's, which writes it.
+        capture.read_seen = shim_load_acquire64(&capture.read)
+    return not is_full(capture)
+
+
 # A record behind those that are pending, with the frame, or NULL: there is no room.
 cdef CaptureRecord *record_make(Capture *capture, const uint8_t *frame,
                                 uint16_t frame_bytes) noexcept nogil:
     cdef CaptureRecord *record = record_at(capture, capture.pending)
-    if is_full(capture):
-        # Only now, for its line is the control thread's, which writes it.
-        capture.read_seen = shim_load_acquire64(&capture.read)
-        if is_full(capture):
-            shim_store_release64(&capture.lost, capture.lost + 1)
-            return NULL
+    if not has_room(capture):
+        shim_store_release64(&capture.lost, capture.lost + 1)
+        return NULL
     record.time_ns = capture.now_ns
     record.frame_bytes = frame_bytes
     record.captured_bytes = frame_bytes

@@ -2,13 +2,14 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from cython_core.dpdk.capture cimport (
-    CAPTURE_BYTES_MAX, CAPTURE_RECORDS, CAPTURE_SKIP, CAPTURE_TX_FULL, Capture, CaptureFilter,
-    CaptureRecord,
+    CAPTURE_BYTES_MAX, CAPTURE_SKIP, CAPTURE_TX_FULL, Capture, CaptureFilter, CaptureRecord,
+    capture_record,
 )
 from cython_core.dpdk.rte cimport (
     shim_load_acquire32, shim_load_acquire64, shim_store_release32, shim_store_release64,
 )
 from cython_core.proxy.counters cimport DROP_FIRST
+from cython_core.wire.cache cimport CACHE_LINE_BYTES
 from cython_core.wire.prefix cimport prefix_set
 
 from cython_core.proxy.counters import DROP_REASONS
@@ -46,11 +47,17 @@ cdef int filter_compile(CaptureFilter *filter, wanted) except -1:
     filter.service = 0 if wanted.slot is None else <uint32_t>wanted.slot + 1
     filter.port = wanted.port
     filter.snap_bytes = min(wanted.snap_bytes, CAPTURE_BYTES_MAX)
+    filter.record_bytes = cache_lines(
+        sizeof(CaptureRecord) - CAPTURE_BYTES_MAX + filter.snap_bytes) * CACHE_LINE_BYTES
     if wanted.prefix is not None:
         address, bits = wanted.prefix
         prefix_set(&filter.prefix, <const uint8_t *>address, bits)
     filter.flows = filter.service != 0 or filter.port != 0 or wanted.prefix is not None
     return 0
+
+
+cdef inline uint32_t cache_lines(uint32_t size_bytes) noexcept:
+    return (size_bytes + CACHE_LINE_BYTES - 1) // CACHE_LINE_BYTES
 
 
 cdef tuple recording_take(Crew *crew):
@@ -63,7 +70,7 @@ cdef tuple recording_take(Crew *crew):
         capture = crew.worker[index].capture
         written = shim_load_acquire64(&capture.written)
         for at in range(capture.read, written):
-            take(&capture.record[at % CAPTURE_RECORDS], records)
+            take(capture_record(capture, at), records)
         # Once for all, or a worker that finds it full would wait for each.
         shim_store_release64(&capture.read, written)
         lost += shim_load_acquire64(&capture.lost)

@@ -63,8 +63,8 @@ cdef inline void events_clock(Events *events, uint64_t now_s) noexcept nogil:
 
 cdef void allowances_renew(Events *events, uint64_t now_s) noexcept nogil
 
-# Whether the reason's allowance has one left.  A flood's segments find none, and are to cost no more
-# than this.
+# Whether the reason's allowance has one left.  A flood's segments find none, and are to cost
+# no more than this.
 cdef inline bint allowance_take(Events *events, uint8_t reason) noexcept nogil:
     if events.left[reason] == 0:
         events_release(&events.passed_over[reason], events.passed_over[reason] + 1)

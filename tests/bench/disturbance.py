@@ -2,24 +2,23 @@
 
     python tests/bench/disturbance.py [--rounds 12] [--seconds 2] [--way WAY ...] [--json FILE]
 
-One synproxyd takes a mixed attack out of memory, as fast as its worker can.  In turn it has
+Two synproxyd of one configuration take a mixed attack out of memory, as fast as their workers can,
+and these take turns on one core.  So whatever else the machine does, and whoever else uses it, both
+meet it: only what is done to one of them makes their rates differ.  One has, in turn,
 
-    a neighbour     a program that has nothing to do with it keeps the control core busy
+    quiet           nobody calls it
     ill-treatment   watchers that stop reading fill every stream while services change, watching
                     clients are killed in mid-stream, every method gets bytes that are no message,
                     requests beyond the bound, and connections that speak no gRPC, and events and
                     captures are of all that the attack has dropped
 
-and quiet.  Where two logical cores are threads of one, any work on the control core slows the
-worker, whoever does it; so the figure is the ratio of ill-treatment to a neighbour, of frames a
-second by the clock, and that to quiet stands beside it.  A machine's rate drifts by more than what
-is looked for: a ratio is of two that follow each other, the figure is the median of all rounds, and
-their quartiles tell how sure it is.  It fails where that, or one of the ways to ill-treat, has come
-to nothing, and names it.
+and its twin is left alone.  The figure is the median, over all rounds, of how much of the twin's
+rate it has while ill-treated to how much it has when quiet, in frames a second by the clock; by the
+CPU time of the workers stands beside it, and the quartiles tell how sure it is.  It fails where the
+figure, or one of the ways to ill-treat, has come to nothing, and names it.
 """
 
 import argparse
-import multiprocessing
 import os
 import signal
 import statistics
@@ -28,10 +27,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import grpc
@@ -47,9 +45,11 @@ from synproxy.v1.system_service_pb2_grpc import SystemServiceStub
 from appliance.lab.program import within
 
 GOAL = 0.98
-STATES = ("quiet", "ill-treated", "neighbour")
+STATES = ("quiet", "ill-treated")
+TWINS = ("ours", "twin")
 CLOCKS = ("clock", "cpu")
 READY_S = 20
+STOP_S = 15
 RESULTS = Path("bench-results/disturbance.json")
 CONFIGURATION = """\
 ports:
@@ -58,7 +58,7 @@ ports:
 workers: {{lcores: [{worker}], control_lcore: {control}}}
 memory: {{hugepages: false, size_mib: 256}}
 limits: {{connections: 65536, half_open: 4096}}
-eal: {{file_prefix: disturbance-{pid}}}
+eal: {{file_prefix: disturbance-{name}-{pid}}}
 management: {{address: "unix:{folder}/api.sock"}}
 services:
   - {{name: web, prefixes: [{server}], ports: [{port}], options: {{unknown_flow: DROP}}}}
@@ -67,21 +67,30 @@ OTHERS = "  - {{name: other-{at}, prefixes: [10.9.{high}.{low}], ports: [443]}}\
 
 
 @dataclass(frozen=True)
-class Rate:
-    by_clock: float
-    by_cpu: float
+class Reading:
+    frames: int
+    clock_s: float
+    cpu_s: float
+
+    def since(self, before: "Reading") -> dict[str, float]:
+        """Million frames a second."""
+        frames = (self.frames - before.frames) / 1e6
+        return {"clock": frames / (self.clock_s - before.clock_s),
+                "cpu": frames / (self.cpu_s - before.cpu_s)}
 
 
-class Daemon:
+class Daemon(AbstractContextManager["Daemon"]):
     def __init__(self, folder: Path) -> None:
+        """In a folder of its own."""
+        folder.mkdir()
         config, self._log = folder / "f.yaml", folder / "log"
         # Whoever ill-treats it has no need of what draws plots.
         from rates import courses
 
         pcap = courses(folder, 4)["mixed attack"].client
         config.write_text(CONFIGURATION.format(
-            client=device(0, pcap), worker=WORKER_LCORE, control=MAIN_LCORE, pid=os.getpid(),
-            folder=folder, server=SERVER, port=PORT) + "".join(
+            client=device(0, pcap), worker=WORKER_LCORE, control=MAIN_LCORE, name=folder.name,
+            pid=os.getpid(), folder=folder, server=SERVER, port=PORT) + "".join(
                 OTHERS.format(at=at, high=at >> 8, low=at & 255) for at in range(SERVICES)))
         self.address = f"unix:{folder}/api.sock"
         with self._log.open("wb") as log:
@@ -91,7 +100,7 @@ class Daemon:
         deadline = time.monotonic() + READY_S
         while "ready: " not in self._log.read_text():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
+                self._process.kill()
                 raise SystemExit(f"synproxyd doesn't start: {self._log.read_text()}")
             time.sleep(0.05)
         self._channel = grpc.insecure_channel(self.address)
@@ -100,111 +109,87 @@ class Daemon:
             ListWorkersRequest(), timeout=READY_S).workers
         self._worker = str(worker.thread_id)
 
-    def rate(self, seconds: float) -> Rate:
-        """With its neighbours' work on its core, the worker's thread needn't be the busiest."""
-        frames, cpu_ns, clock = self._frames(), self._worker_ns(), time.monotonic()
-        time.sleep(seconds)
-        frames, clock = self._frames() - frames, time.monotonic() - clock
-        return Rate(frames / clock, frames / (self._worker_ns() - cpu_ns) * 1e9)
+    def reading(self) -> Reading:
+        """Of its worker."""
+        answer = self._stats.GetStats(GetStatsRequest(), timeout=READY_S)
+        return Reading(int(answer.workers[0].counters["received"]), time.monotonic(),
+                       thread_times(self._process.pid)[self._worker] / 1e9)
 
-    def _worker_ns(self) -> int:
-        return thread_times(self._process.pid)[self._worker]
-
-    def _frames(self) -> int:
-        answer = self._stats.GetStats(GetStatsRequest(), timeout=30)
-        return int(answer.workers[0].counters["received"])
-
-    def stop(self) -> None:
+    def __exit__(self, *reason: object) -> None:
         self._process.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(15)
+            self._process.wait(STOP_S)
         self._process.kill()
-
-
-def spin(end: Event) -> None:
-    """What the ill-treated side's programs mostly do: Python, and memory of the cache's size."""
-    os.sched_setaffinity(0, {MAIN_LCORE})
-    block = bytearray(1 << 20)
-    while not end.is_set():
-        for at in range(0, len(block), 64):
-            block[at] = (block[at] + at) & 255
-
-
-@contextmanager
-def neighboured() -> Iterator[None]:
-    context = multiprocessing.get_context("spawn")
-    end = context.Event()
-    process = context.Process(target=spin, args=(end,))
-    process.start()
-    try:
-        time.sleep(1)
-        yield
-    finally:
-        end.set()
-        process.join()
 
 
 def main() -> int:
     arguments = parse()
-    rates: dict[str, list[Rate]] = {state: [] for state in STATES}
     total: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as folder:
-        daemon = Daemon(Path(folder))
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
+        daemons = {name: running.enter_context(Daemon(Path(folder) / name)) for name in TWINS}
         os.sched_setaffinity(0, {MAIN_LCORE})
-        try:
-            daemon.rate(0.5)
-            for at in range(arguments.rounds):
-                measure(daemon, arguments, at, rates, total)
-        finally:
-            daemon.stop()
-    ratios = {f"ill-treated to {to}, by {clock}": quartiles(rates, to, f"by_{clock}")
-              for clock in CLOCKS for to in ("neighbour", "quiet")}
-    goals = {f"{GOAL} to a neighbour": ratios["ill-treated to neighbour, by clock"][1] >= GOAL} | {
+        rounds = [measure(daemons, arguments, number, total)
+                  for number in range(arguments.rounds)]
+    shares = {clock: quartiles(share_kept(one, clock) for one in rounds) for clock in CLOCKS}
+    goals = {f"{GOAL} of the rate when quiet": shares["clock"][1] >= GOAL} | {
         done: total[done] > 0 for way in arguments.way for done in WAYS[way].done}
-    show(ratios, total, goals)
+    show(shares, total, goals)
     report_write(arguments.json, {
-        "rates": {state: [vars(rate) for rate in taken] for state, taken in rates.items()},
-        "meanwhile": total, "goals": goals, "ratios": ratios})
+        "rounds": rounds, "meanwhile": total, "goals": goals, "share_kept": shares})
     return 0 if all(goals.values()) else 1
 
 
-def measure(daemon: Daemon, arguments: argparse.Namespace, number: int,
-            rates: dict[str, list[Rate]], total: Counter[str]) -> None:
-    """Each state follows each other one equally often."""
-    around = {"quiet": nullcontext, "neighbour": neighboured,
-              "ill-treated": lambda: disturbed(daemon.address, arguments.way, total)}
+# By state, twin and clock: million frames a second.
+Round = dict[str, dict[str, dict[str, float]]]
+
+
+def measure(daemons: dict[str, Daemon], arguments: argparse.Namespace, number: int,
+            total: Counter[str]) -> Round:
+    """Each state is as often the first."""
+    around = {"quiet": nullcontext,
+              "ill-treated": lambda: disturbed(daemons["ours"].address, arguments.way, total)}
+    rates: Round = {}
     for state in STATES if number % 2 else reversed(STATES):
         with around[state]():
-            rates[state].append(daemon.rate(arguments.seconds))
-    print("".join(f"{rates[state][-1].by_clock / 1e6:13.2f}" for state in STATES)
-          + "".join(f"{rates[state][-1].by_cpu / 1e6:13.2f}" for state in STATES), flush=True)
+            before = {name: daemon.reading() for name, daemon in daemons.items()}
+            time.sleep(arguments.seconds)
+            rates[state] = {name: daemon.reading().since(before[name])
+                            for name, daemon in daemons.items()}
+    print("".join(f"{rates[state][name]['clock']:13.2f}" for state in STATES for name in TWINS)
+          + f"{share_kept(rates, 'clock'):13.3f}{share_kept(rates, 'cpu'):13.3f}", flush=True)
+    return rates
+
+
+def share_kept(rates: Round, clock: str) -> float:
+    quiet, ill = (rates[state]["ours"][clock] / rates[state]["twin"][clock] for state in STATES)
+    return ill / quiet
+
+
+def quartiles(shares: Iterable[float]) -> list[float]:
+    return statistics.quantiles(shares, n=4)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=within(2, 100), default=12, help="default %(default)s")
     parser.add_argument("--seconds", type=within(0.5, 60.0), default=2.0,
-                        help="of each; default %(default)s")
+                        help="of each state; default %(default)s")
     parser.add_argument("--way", choices=list(WAYS), nargs="+", default=list(WAYS),
                         help="to ill-treat it; default all")
     parser.add_argument("--json", type=Path, default=RESULTS,
                         help="where the figures are written; default %(default)s")
     arguments = parser.parse_args()
-    print(f"{'million frames a second by the clock':^39}{'by the CPU time of its worker':^39}")
-    print("".join(f"{state:>13}" for state in STATES * 2))
+    print("million frames a second by the clock" + f"{'share kept':>42}")
+    print("".join(f"{name + ', ' + state:>13}" for state in ("quiet", "ill") for name in TWINS)
+          + f"{'by the clock':>13}{'by CPU time':>13}")
     return arguments
 
 
-def quartiles(rates: dict[str, list[Rate]], to: str, which: str) -> list[float]:
-    return statistics.quantiles(
-        (getattr(ours, which) / getattr(theirs, which)
-         for ours, theirs in zip(rates["ill-treated"], rates[to], strict=True)), n=4)
-
-
-def show(ratios: dict[str, list[float]], total: Counter[str], goals: dict[str, bool]) -> None:
+def show(shares: dict[str, list[float]], total: Counter[str], goals: dict[str, bool]) -> None:
     print("meanwhile: " + ", ".join(f"{what} {count}" for what, count in sorted(total.items())))
-    for what, (low, middle, high) in ratios.items():
-        print(f"{what}: {middle:.3f}, half of the rounds between {low:.3f} and {high:.3f}")
+    for clock, (low, middle, high) in shares.items():
+        print(f"of its rate when quiet it keeps, by {clock}: {middle:.3f}; half of the rounds"
+              f" between {low:.3f} and {high:.3f}")
     for goal, reached in goals.items():
         print(f"goal: {goal}: {'reached' if reached else 'missed'}")
 
