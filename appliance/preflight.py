@@ -29,7 +29,8 @@ def preflight_refusals(
     yield from lacking
     if not lacking:     # run as root, which is a remedy for that, it may lock any memory
         yield from lockable_refusals(
-            [settings.client_port.device, settings.server_port.device], settings.mbufs)
+            [settings.client_port.device, settings.server_port.device], settings.mbufs,
+            settings.hugepages)
     yield from interface_refusals(attachments)
     yield from pci_refusals(attachments)
     groups = groups_of()

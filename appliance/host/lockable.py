@@ -1,6 +1,10 @@
 """Memory that this process may lock: AF_XDP's driver has the kernel lock all packet buffers.
 
-Reading list: Linux's Documentation/networking/af_xdp.rst (XDP_UMEM_REG), getrlimit(2).
+DPDK 22.11's locks as much as the buffers take, 24.11's all that they lie in (measured with 22.11.11
+and 24.11.8): none lies across two pages, so that each has one to itself where none is huge.
+
+Reading list: Linux's Documentation/networking/af_xdp.rst (XDP_UMEM_REG), getrlimit(2), DPDK's
+rte_mempool.h (rte_mempool_op_calc_mem_size_helper).
 """
 
 import re
@@ -12,17 +16,24 @@ from appliance.config.rules import BUFFER_BYTES, MIB
 from appliance.exit_codes import ExitCode
 from appliance.host.capabilities import CAP_IPC_LOCK, has_capability
 from appliance.refusal import Refusal
+from cython_core.dataplane import DPDK_VERSION
 
 # A buffer behind the header that its pool gives it (rte_mempool.h).
 LOCKED_BYTES = BUFFER_BYTES + 64
 KIB_PER_MIB = 1024
+HUGE_PAGE_BYTES = 2 << 20       # the smallest, with which most is left over
+WITH_GAPS = int(DPDK_VERSION.split(".")[0]) >= 24
 
 
-def lockable_refusals(devices: Sequence[str], buffers: int) -> Iterator[Refusal]:
+def lockable_refusals(
+    devices: Sequence[str], buffers: int, hugepages: bool
+) -> Iterator[Refusal]:
     """`devices` as EAL is told them; `buffers` are those of one pool."""
     limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    page_bytes = HUGE_PAGE_BYTES if hugepages else resource.getpagesize()
     # A page more, since a pool begins within one.
-    need = _registrations(devices) * (buffers * LOCKED_BYTES + resource.getpagesize())
+    need = _registrations(devices) * (
+        pool_bytes(buffers, page_bytes, WITH_GAPS) + resource.getpagesize())
     if limit == resource.RLIM_INFINITY or need <= limit or has_capability(CAP_IPC_LOCK):
         return
     need_mib = -(-need // MIB)
@@ -33,6 +44,14 @@ def lockable_refusals(devices: Sequence[str], buffers: int) -> Iterator[Refusal]
         " or lower memory.buffers",
         ExitCode.DENIED,
     )
+
+
+def pool_bytes(buffers: int, page_bytes: int, with_gaps: bool) -> int:
+    """Of so many that is locked, with what is left at the end of each page or without."""
+    if not with_gaps:
+        return buffers * LOCKED_BYTES
+    pages, more = divmod(buffers, page_bytes // LOCKED_BYTES)
+    return pages * page_bytes + more * LOCKED_BYTES
 
 
 def _registrations(devices: Sequence[str]) -> int:

@@ -27,7 +27,12 @@ from appliance.host.hugepages import hugepage_refusals
 from appliance.host.interfaces import interface_notices, interface_refusals
 from appliance.host.link import Link, link_read
 from appliance.host.listening import listening_notices, listening_refusals
-from appliance.host.lockable import LOCKED_BYTES, lockable_refusals
+from appliance.host.lockable import (
+    HUGE_PAGE_BYTES,
+    LOCKED_BYTES,
+    lockable_refusals,
+    pool_bytes,
+)
 from appliance.host.pci import pci_refusals
 from appliance.host.processors import processor_refusals
 from appliance.refusal import Refusal
@@ -63,25 +68,35 @@ ONE, FOUR, SHARED = ("net_af_xdp0,iface=eth1", "net_af_xdp1,iface=eth2,queue_cou
     ([ONE, "net_af_packet1,iface=eth2"], 1), ([ONE, FOUR], 5), ([SHARED, SHARED], 1),
     ([FOUR, SHARED], 5),
 ])
-def test_each_queue_of_af_xdp_locks_a_pool_unless_it_shares_it(may_lock, devices, pools_locked):
-    need = pools_locked * (32767 * LOCKED_BYTES + 4096)
+@pytest.mark.parametrize("with_gaps", [False, True])
+def test_each_queue_of_af_xdp_locks_a_pool_unless_it_shares_it(
+        monkeypatch, may_lock, devices, pools_locked, with_gaps):
+    monkeypatch.setattr("appliance.host.lockable.WITH_GAPS", with_gaps)
+    need = pools_locked * (32767 * (4096 if with_gaps else LOCKED_BYTES) + 4096)
     may_lock(need)
-    assert not list(lockable_refusals(devices, 32767))
+    assert not list(lockable_refusals(devices, 32767, hugepages=False))
     may_lock(need - 1)
-    (refusal,) = lockable_refusals(devices, 32767)
+    (refusal,) = lockable_refusals(devices, 32767, hugepages=False)
     assert refusal.code is ExitCode.DENIED
     mib = -(-need // (1 << 20))
     assert f"{mib} MiB" in str(refusal)
     assert f"`ulimit -l {mib * 1024}` (LimitMEMLOCK={mib}M of systemd)" in str(refusal)
 
 
+def test_of_a_huge_page_no_more_is_left_over_than_a_buffer():
+    huge, each = HUGE_PAGE_BYTES, HUGE_PAGE_BYTES // LOCKED_BYTES
+    assert pool_bytes(2 * each, huge, with_gaps=True) == 2 * huge
+    assert pool_bytes(2 * each + 1, huge, with_gaps=True) == 2 * huge + LOCKED_BYTES
+    assert pool_bytes(2 * each, huge, with_gaps=False) == 2 * each * LOCKED_BYTES < 2 * huge
+
+
 def test_who_may_lock_memory_is_not_asked_how_much(may_lock):
     may_lock(0, right=True)
-    assert not list(lockable_refusals([ONE], 32767))
+    assert not list(lockable_refusals([ONE], 32767, hugepages=True))
     may_lock(resource.RLIM_INFINITY)
-    assert not list(lockable_refusals([ONE], 32767))
+    assert not list(lockable_refusals([ONE], 32767, hugepages=True))
     may_lock(0)
-    assert not list(lockable_refusals(["0000:03:00.0", "net_ring0"], 32767))
+    assert not list(lockable_refusals(["0000:03:00.0", "net_ring0"], 32767, hugepages=True))
 
 
 @pytest.fixture
