@@ -7,9 +7,10 @@ from appliance.host.link import Link, link_read
 from appliance.host.xdp import program_name
 from appliance.refusal import Refusal
 
-# The program that DPDK's AF_XDP driver attaches through libbpf.  A daemon that was killed leaves
-# it behind, and the next one takes it over; where its owner lives, binding the socket fails.
-OUR_PROGRAM = "xsk_def_prog"
+# The program that DPDK's AF_XDP driver attaches, and libxdp's around it where the kernel lets one
+# program call others (a bpffs, BPF_PROG_TYPE_EXT).  A daemon that was killed leaves it behind, and
+# the next one takes it over; where its owner lives, binding the socket fails.
+OUR_PROGRAMS = ("xsk_def_prog", "xdp_dispatcher")
 
 
 def interface_refusals(
@@ -55,7 +56,7 @@ def _reason(one: Attachment, link: Link | None, name_of: Callable[[int], str | N
     if one.driver == "net_af_xdp" and link.xdp_program and not one.given_map:
         name = name_of(link.xdp_program)
         # A process that may not know the name leaves it to the driver to find out.
-        if name not in (OUR_PROGRAM, None):
+        if name not in (*OUR_PROGRAMS, None):
             return (
                 f"is in use, XDP program {link.xdp_program} is attached to it; stop its owner, or"
                 f" detach it with `ip link set dev {one.interface} xdp off`"

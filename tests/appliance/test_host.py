@@ -154,6 +154,7 @@ def test_no_such_interface_is_read_as_none(name):
                                    " or detach it with `ip link set dev eth1 xdp off`"),
         # What a killed daemon has left behind, or what may not be looked at.
         (Link(7, 0, 42), "xsk_def_prog", None),
+        (Link(7, 0, 42), "xdp_dispatcher", None),
         (Link(7, 0, 42), None, None),
         # A bridge beside AF_XDP is what forwards when the daemon is gone.
         (Link(7, 3, 0), None, None),
