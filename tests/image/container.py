@@ -25,6 +25,7 @@ READY_S = 20
 GRACE_S = 10            # from SIGTERM to SIGKILL, as Docker has it
 CALL_S = 5
 METRICS = "127.0.0.1:9105"
+HEALTH = "127.0.0.1:50052"
 SIZE_MIB = 256          # of huge pages
 CONFIGURATION = """\
 ports:
@@ -33,7 +34,8 @@ ports:
 workers: {lcores: [1], control_lcore: 0}
 memory: {size_mib: %(size_mib)d}
 limits: {connections: 131072, half_open: 4096}
-management: {metrics_address: "%(metrics)s", state_folder: /var/lib/synproxy}
+management:
+  {metrics_address: "%(metrics)s", health_address: "%(health)s", state_folder: /var/lib/synproxy}
 services:
   - {name: lab, prefixes: [10.71.0.2, "fd00:71::2"], ports: [80]}
 """
@@ -66,7 +68,7 @@ class Container(AbstractContextManager["Container"]):
         self._etc, self.run, self._state = (
             self._folder / name for name in ("etc", "run", "state"))
         self._configuration = CONFIGURATION % {
-            "driver": driver, "size_mib": SIZE_MIB, "metrics": METRICS}
+            "driver": driver, "size_mib": SIZE_MIB, "metrics": METRICS, "health": HEALTH}
         self._how = ["--entrypoint", "/usr/bin/setpriv"] if by_file else [
             "--security-opt", "no-new-privileges"]
         self._command = ["--ambient-caps=-all", "--inh-caps=-all",

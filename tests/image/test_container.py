@@ -2,8 +2,11 @@
 
 import os
 import re
+import socket
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -16,10 +19,11 @@ from synproxy.v1.stats_service_pb2 import GetStatsRequest
 from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 
 from appliance.lab.report import Report
-from appliance.lab.topology import Lab
+from appliance.lab.topology import SERVER_IPV4, Lab
 from appliance.lab.waiting import until
+from appliance.lab.webserver import PORT
 
-from .container import CALL_S, GRACE_S, METRICS, USER, Container, image_facts
+from .container import CALL_S, GRACE_S, HEALTH, METRICS, USER, Container, image_facts
 
 Ask = Callable[[int], Report]
 Flood = Callable[[], AbstractContextManager[None]]
@@ -27,6 +31,18 @@ Flood = Callable[[], AbstractContextManager[None]]
 REQUESTS = 500
 BACK_S = 3
 RESTARTS = int(os.environ.get("LAB_RESTARTS", "20"))
+MSS = 1300
+TIMESTAMPS_BYTES = 12       # of each segment, which a host takes off its MSS
+STOP_GRACE_S = 5            # management.stop_grace, unless it is set
+# Of the listener for probes, in plain text.
+PROBE = f"""\
+import grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_health.v1.health_pb2_grpc import HealthStub
+for name in ("", "synproxy.v1.ServicesService"):
+    print(HealthStub(grpc.insecure_channel("{HEALTH}")).Check(
+        HealthCheckRequest(service=name), timeout={CALL_S}).status)
+"""
 # linux/capability.h
 BITS = {"NET_ADMIN": 12, "NET_RAW": 13, "IPC_LOCK": 14, "SYS_ADMIN": 21}
 
@@ -39,6 +55,29 @@ def counter(container: Container, name: str) -> int:
 
 def metrics(lab: Lab) -> str:
     return lab.proxy.run(["curl", "--silent", "--fail", f"http://{METRICS}/metrics"]).stdout
+
+
+@pytest.fixture
+def connected(container: Container, lab: Lab) -> Iterator[Callable[[], socket.socket]]:
+    """Clients that the web server has answered, and may ask again."""
+    opened: list[socket.socket] = []
+
+    def connect() -> socket.socket:
+        connection = lab.client.open_socket(socket.AF_INET, socket.SOCK_STREAM)
+        opened.append(connection)
+        connection.settimeout(CALL_S)
+        connection.connect((SERVER_IPV4, PORT))
+        assert answered(connection)
+        return connection
+
+    yield connect
+    for connection in opened:
+        connection.close()
+
+
+def answered(connection: socket.socket) -> bool:
+    connection.sendall(b"HEAD /one HTTP/1.1\r\nHost: lab\r\n\r\n")
+    return connection.recv(4096).startswith(b"HTTP/1.1 200")
 
 
 def test_clients_are_served_beside_a_flood(container: Container, ask: Ask, flood: Flood) -> None:
@@ -68,15 +107,20 @@ def test_rights_by_its_programs_file_are_enough(
 
 
 def test_a_service_is_changed_under_traffic_from_outside(
-        container: Container, ask: Ask, flood: Flood) -> None:
+        container: Container, ask: Ask, flood: Flood,
+        connected: Callable[[], socket.socket]) -> None:
+    before = connected()
     with flood(), grpc.insecure_channel(container.address) as channel:
         services = ServicesServiceStub(channel)
         (service,) = services.ListServices(api.ListServicesRequest(), timeout=CALL_S).services
-        service.options.mss = 1300
+        service.options.mss = MSS
         answer = services.UpdateService(api.UpdateServiceRequest(
             service=service, update_mask=FieldMask(paths=["options.mss"])), timeout=CALL_S)
         assert ask(REQUESTS).succeeded == REQUESTS
-    assert answer.service.options.mss == 1300
+        assert answer.service.options.mss == MSS
+        told = connected().getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+        assert told == MSS - TIMESTAMPS_BYTES
+        assert answered(before)
 
 
 def test_its_health_and_its_metrics_are_seen(
@@ -84,6 +128,7 @@ def test_its_health_and_its_metrics_are_seen(
     ask(REQUESTS)
     assert container.execute(*image_facts(image)["Healthcheck"]["Test"][1:])
     assert f'synproxy_service_cookie_valid_total{{service="lab"}} {REQUESTS}.0' in metrics(lab)
+    assert lab.proxy.run([sys.executable, "-P", "-c", PROBE]).stdout.split() == ["1", "1"]
 
 
 def test_sigterm_ends_it_within_its_grace_time(container: Container, ask: Ask) -> None:
@@ -92,6 +137,21 @@ def test_sigterm_ends_it_within_its_grace_time(container: Container, ask: Ask) -
     assert container.stop() == 0
     assert time.monotonic() - began < GRACE_S
     assert re.search(rf"^cookie_valid +{REQUESTS}$", container.log(), re.MULTILINE)
+
+
+def test_a_connection_goes_on_while_it_ends(
+        container: Container, connected: Callable[[], socket.socket]) -> None:
+    connection = connected()
+    codes: list[int] = []
+    stopping = threading.Thread(target=lambda: codes.append(container.stop()))
+    began = time.monotonic()
+    stopping.start()
+    until(lambda: "ends when no connection needs it" in container.log(), seconds=STOP_GRACE_S,
+          what="the drain")
+    assert answered(connection)
+    stopping.join()
+    assert codes == [0]
+    assert STOP_GRACE_S <= time.monotonic() - began < GRACE_S
 
 
 def left_behind(lab: Lab, folder: Path) -> tuple[str, list[str], str]:
