@@ -35,12 +35,12 @@ from appliance.management.draft import (
 )
 from appliance.management.shown import service_show
 from appliance.management.slots import Slots, Tenant
-from appliance.management.uncut import uncut
 from appliance.management.watchers import Happening, Kind, Watchers, happenings
 from appliance.management.whole import Whole, whole_compiled
 from appliance.management.wishes import Wish, Wishes
 from appliance.state.history import History, Origin, Stepped, Waiting, unconfirmed
 from appliance.state.record import Record, Step
+from appliance.uncut import uncut
 from cython_core.dataplane import ServiceSpec, WorkerState
 
 # A worker's turn takes microseconds, for which to leave the core isn't worth it; one that takes

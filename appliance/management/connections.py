@@ -24,7 +24,7 @@ from appliance.management.pages import (
     token_join,
     token_split,
 )
-from appliance.management.uncut import uncut
+from appliance.uncut import uncut
 from cython_core.dataplane import (
     CONNECTION_STATES,
     Connection,

@@ -92,10 +92,12 @@ class Slots:
         given = {name: known[name] if name in known else next(free) for name in names}
         there = len(self._of) + len(others)
         alone = sum(slot not in self._by_slot for slot in besides) - len(others)
-        if there + alone + sum(name not in known for name in given) > self.limit:
+        new = sum(name not in known for name in given)
+        if there + alone + new > self.limit:
             raise NoSlotError(
-                f"limits.services is {self.limit}: {there} services and {alone} whose connections"
-                " go on"
+                f"limits.services is {self.limit}: there are {there} services, and {alone} whose"
+                f" connections go on, and {new} would come; what leaves has its place until its"
+                " connections have ended: delete first, or raise the limit"
             )
         return given
 

@@ -28,6 +28,7 @@ from appliance.state.record import (
     record_whole,
 )
 from appliance.state.store import Entry, Store
+from appliance.uncut import uncut
 
 DEFAULT_REVISIONS = 100
 BYTES_MAX = 64 << 20
@@ -96,6 +97,7 @@ class History:
         self.notices: list[str] = []    # what of the folder is of no use
         self.write_error = ""           # of the last write
         self._limit = limit
+        self._looking = asyncio.Lock()
         self._store: Store | None = None
         self._memory: dict[int, AnyRecord] = {}         # what isn't on disk
         self._revisions: dict[int, Revision] = {}
@@ -138,7 +140,9 @@ class History:
         if self._store is None or number not in self._revisions:
             raise UnknownRevisionError(f"there is no revision {number}, or not any more")
         try:
-            return await asyncio.to_thread(self._store.read, number)
+            # One at a time: who only looks is not to have the threads that changes need.
+            async with self._looking:
+                return await uncut(asyncio.to_thread(self._store.read, number))
         except DamagedError as error:
             raise DamagedError(f"the file of revision {number} {error}") from None
         except OSError as error:

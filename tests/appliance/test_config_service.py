@@ -1,6 +1,7 @@
 """The configuration as a whole over gRPC: applied at once, compared, rolled back."""
 
 import asyncio
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
@@ -9,6 +10,7 @@ import grpc
 import pytest
 from synproxy.v1 import config_service_pb2 as api
 from synproxy.v1 import services_service_pb2
+from synproxy.v1.config_service_pb2_grpc import ConfigServiceStub
 from synproxy.v1.service_pb2 import Service
 
 from appliance.config.load import config_load
@@ -118,7 +120,9 @@ def test_what_is_wrong_is_named_and_nothing_applied(daemon, client, services, pa
 def test_without_room_for_what_still_has_connections_nothing_is_applied(daemon, client):
     daemon.plane.connections = 1
     refused(lambda: client.apply([service(f"s{n}", n) for n in range(3)]),
-            grpc.StatusCode.RESOURCE_EXHAUSTED, "limits.services is 4")
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "limits.services is 4: there are 2 services, and 0 whose connections go on, and 3"
+            " would come")
     assert len(daemon.plane.published) == 1
 
 
@@ -264,6 +268,30 @@ def test_the_difference_to_the_file(daemon, client):
     daemon.path.write_text(daemon.path.read_text().replace("net_ring0", "net_ring5"))
     (restart,) = client.diff().restart_differences
     assert (restart.field, restart.after) == ("ports.client.device", "net_ring5")
+
+
+def test_who_looks_has_one_thread_however_many_ask_and_go_away(daemon, client, monkeypatch):
+    """A change is compiled and kept by threads of the same pool."""
+    reading, let_go = threading.Event(), threading.Event()
+    at_once: list[None] = []
+    read = daemon.file.read
+
+    def slow():
+        at_once.append(None)
+        reading.set()
+        assert let_go.wait(CALL_S)
+        return read()
+
+    monkeypatch.setattr(daemon.file, "read", slow)
+    stub = ConfigServiceStub(daemon.channel)
+    calls = [stub.DiffConfig.future(api.DiffConfigRequest(), timeout=CALL_S) for _ in range(40)]
+    assert reading.wait(CALL_S)
+    for call in calls[:20]:
+        call.cancel()
+    client.apply([service("dns", 53)])
+    assert len(at_once) == 1
+    let_go.set()
+    assert all(call.result().differences for call in calls[20:])
 
 
 def test_the_difference_to_a_revision(client):

@@ -8,9 +8,12 @@ import signal
 import stat
 import subprocess
 import time
+from functools import partial
+from pathlib import Path
 
 import pytest
 
+from appliance.lab.waiting import until
 from appliance.state import folder as folders
 from appliance.state import store as stores
 from appliance.state.folder import Folder, FolderError, file_name
@@ -142,6 +145,10 @@ def test_killed_between_a_change_and_the_whole_one_behind_it_nothing_is_lost(
     assert len(found) > 2
 
 
+def answered_first(said: Path) -> bool:
+    return said.exists() and bool(said.read_text())
+
+
 def test_killed_at_any_time_it_comes_back_with_what_was_answered(state, opened, tmp_path):
     history = opened()
     for attempt in range(10):
@@ -153,7 +160,8 @@ def test_killed_at_any_time_it_comes_back_with_what_was_answered(state, opened, 
                     print(add(history, live(1300)).number, file=out)
 
         child = forked(act)
-        time.sleep(0.03 + attempt * 0.0137)
+        until(partial(answered_first, said), seconds=5, what="the first answer")
+        time.sleep(attempt * 0.0137)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         answered = [int(line) for line in said.read_text().splitlines()]

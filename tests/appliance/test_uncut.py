@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from appliance.management.uncut import uncut
+from appliance.uncut import uncut
 
 
 def run(cancels):
