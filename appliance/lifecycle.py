@@ -35,7 +35,7 @@ from appliance.metrics.documents import Documents
 from appliance.metrics.expiries import Expiries
 from appliance.metrics.reading import Reader
 from appliance.metrics.server import MetricsServer
-from appliance.notify import notify, notify_alive, say
+from appliance.notify import notify, notify_alive, said_aside, say
 from appliance.preflight import attachments_of, preflight_notices
 from appliance.refusal import Refusal
 from appliance.reload import Reloader
@@ -60,6 +60,7 @@ def daemon_run(config: Config, path: Path, settings: Settings) -> None:
         held.callback(dataplane.close)
         # Threads that gRPC makes later inherit this: none of them may disturb a worker.
         os.sched_setaffinity(0, {settings.main_lcore})
+        held.enter_context(said_aside())
         asyncio.run(_serve(config, path, settings, dataplane))
         dataplane.stop()
         say("\n".join(counter_lines(dataplane.worker_stats())), sys.stdout)

@@ -3,8 +3,11 @@
 import os
 import socket
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TextIO
+
+from appliance.backlog import Backlog, write_whole
 
 STATUS_CHARACTERS_MAX = 200      # a line of `systemctl status`
 
@@ -40,7 +43,24 @@ def notify_running(reason: str) -> None:
         notify(f"READY=1\nSTATUS={shown[:STATUS_CHARACTERS_MAX]}")
 
 
+_backlog: Backlog | None = None
+
+
+@contextmanager
+def said_aside() -> Iterator[None]:
+    """Meanwhile nobody who says something waits until it is written."""
+    global _backlog
+    _backlog = backlog = Backlog()
+    try:
+        yield
+    finally:
+        backlog.end()
+        _backlog = None
+
+
 def say(text: str, output: TextIO) -> None:
-    """A closed pipe or a full disk behind `output` is no reason to stop a proxy."""
+    """A line, or several, that people read, in the order in which they are said."""
+    backlog = _backlog
     with suppress(OSError):
-        os.write(output.fileno(), f"{text}\n".encode())
+        write = backlog.add if backlog else write_whole
+        write(output.fileno(), f"{text}\n".encode())
