@@ -9,15 +9,11 @@ from google.protobuf.duration_pb2 import Duration
 from synproxy.v1 import config_service_pb2 as api
 from synproxy.v1.config_service_pb2_grpc import ConfigServiceStub
 
-from appliance.cli.connection import connected
+from appliance.cli.connection import CHANGE_TIMEOUT_S, HISTORY, connected
 from appliance.cli.differences import differences_text
 from appliance.cli.duration_value import duration_value
 from appliance.cli.output import applied_text, format_option, message_text
 from appliance.config.duration import duration_ns, duration_text
-
-# As long as the daemon gives a call: thousands of services are compiled meanwhile.
-TIMEOUT_S = 30.0
-
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
@@ -73,8 +69,8 @@ def apply_config(
     request = api.ApplyConfigRequest(
         config=config_given(file, "synproxy"), etag=etag, validate_only=validate_only,
         confirm_within=confirm_within)
-    with connected(address, about=str(file)) as channel:
-        answer = ConfigServiceStub(channel).ApplyConfig(request, timeout=TIMEOUT_S)
+    with connected(address, about=str(file), told_by=HISTORY) as channel:
+        answer = ConfigServiceStub(channel).ApplyConfig(request, timeout=CHANGE_TIMEOUT_S)
     click.echo(_text(answer, output))
 
 
@@ -91,8 +87,8 @@ def rollback_config(
     """
     request = api.RollbackConfigRequest(
         revision=revision, etag=etag, validate_only=validate_only, confirm_within=confirm_within)
-    with connected(address) as channel:
-        answer = ConfigServiceStub(channel).RollbackConfig(request, timeout=TIMEOUT_S)
+    with connected(address, told_by=HISTORY) as channel:
+        answer = ConfigServiceStub(channel).RollbackConfig(request, timeout=CHANGE_TIMEOUT_S)
     click.echo(_text(answer, output))
 
 
@@ -105,9 +101,9 @@ def confirm_config(address: str | None, revision: int | None, output: str) -> No
 
     REVISION makes sure that it is the one meant.
     """
-    with connected(address) as channel:
+    with connected(address, told_by=HISTORY) as channel:
         answer = ConfigServiceStub(channel).ConfirmConfig(
-            api.ConfirmConfigRequest(revision=revision or 0), timeout=TIMEOUT_S)
+            api.ConfirmConfigRequest(revision=revision or 0), timeout=CHANGE_TIMEOUT_S)
     click.echo(
         message_text(answer, output) if output != "table"
         else f"revision {answer.revision.number} is confirmed")

@@ -18,8 +18,12 @@ from appliance.cli.socket_rights import socket_denial
 from appliance.config.schema import rule_of
 from appliance.exit_codes import ExitCode
 
-# Longer than the daemon's own wait for its workers, so that its answer is the one heard.
+# Of a call that only looks.
 TIMEOUT_S = 10.0
+# Of one that changes something: longer than the daemon gives a call, so that its answer is heard.
+CHANGE_TIMEOUT_S = 35.0
+# The command that tells of every change to services.
+HISTORY = "synproxy config history"
 
 _OPTIONS = (
     # The daemon is on this host or its net; a proxy of the environment is not meant for it.
@@ -59,11 +63,12 @@ def default_address() -> str:
 @contextmanager
 def connected(
     address: str | None, options: Sequence[tuple[str, int]] = (), about: str = "",
-    codes: Mapping[grpc.StatusCode, ExitCode] = CODES,
+    codes: Mapping[grpc.StatusCode, ExitCode] = CODES, told_by: str = "",
 ) -> Iterator[grpc.Channel]:
     """Ends the program with lines on stderr and its exit code where a call fails.  `options` are
     gRPC's, of the channel; each line of the daemon's begins with what it is `about`; `codes` say
-    how its refusals end."""
+    how its refusals end; `told_by` is the command that tells whether a change was made, where the
+    daemon doesn't answer in time."""
     address = address or default_address()
     _check_address(address)
     credentials = None if address.startswith("unix:") else _credentials()
@@ -74,7 +79,7 @@ def connected(
         try:
             yield channel
         except grpc.RpcError as error:
-            fail(error, address, credentials is not None, about, codes)
+            fail(error, address, credentials is not None, about, codes, told_by)
 
 
 def _check_address(address: str) -> None:
@@ -88,7 +93,7 @@ def _check_address(address: str) -> None:
 
 def fail(
     error: grpc.RpcError, address: str, tls: bool = False, about: str = "",
-    codes: Mapping[grpc.StatusCode, ExitCode] = CODES,
+    codes: Mapping[grpc.StatusCode, ExitCode] = CODES, told_by: str = "",
 ) -> NoReturn:
     details = str(error.details())
     # The channel's own words; UNAVAILABLE may also be the daemon's answer.
@@ -98,6 +103,8 @@ def fail(
     else:
         code = codes.get(error.code(), ExitCode.FAILED)
         said = _field_lines(error) or details.splitlines() or [details]
+        if told_by and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            said.append(f"what was asked for may be done all the same; `{told_by}` tells")
         lines = [f"{about}: {line}" if about else line for line in said]
     for line in lines:
         click.echo(f"synproxy: {line}", err=True)

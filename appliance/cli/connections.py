@@ -7,7 +7,7 @@ from google.protobuf.message import Message
 from synproxy.v1 import connections_service_pb2 as api
 from synproxy.v1.connections_service_pb2_grpc import ConnectionsServiceStub
 
-from appliance.cli.connection import TIMEOUT_S, connected
+from appliance.cli.connection import CHANGE_TIMEOUT_S, TIMEOUT_S, connected
 from appliance.cli.output import format_option, message_text, table_text
 from appliance.config.duration import duration_ns, duration_text
 from appliance.ends import end_parse, end_text
@@ -114,9 +114,9 @@ def delete_connection(
         client_address=client[0], client_port=client[1],
         server_address=server[0], server_port=server[1],
     )
-    with connected(address) as channel:
+    with connected(address, told_by="synproxy connection list") as channel:
         answer: Message = ConnectionsServiceStub(channel).DeleteConnection(
-            request, timeout=TIMEOUT_S)
+            request, timeout=CHANGE_TIMEOUT_S)
     if output != "table":
         click.echo(message_text(answer, output))
     else:

@@ -8,7 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from synproxy.v1 import system_service_pb2 as api
 from synproxy.v1.system_service_pb2_grpc import SystemServiceStub
 
-from appliance.cli.connection import TIMEOUT_S, connected
+from appliance.cli.connection import CHANGE_TIMEOUT_S, TIMEOUT_S, connected
 from appliance.cli.duration_value import duration_value
 from appliance.cli.output import applied_text, format_option, message_text
 from appliance.cli.system import drain_text
@@ -37,9 +37,9 @@ def command(
     `synproxy system show` says how far it is.  Exit code 4 where somebody else ends it meanwhile.
     """
     request = api.DrainRequest(policy=f"DRAIN_POLICY_{policy.upper()}")
-    with connected(address) as channel:
+    with connected(address, told_by="synproxy system show") as channel:
         stub = SystemServiceStub(channel)
-        answer = stub.Drain(request, timeout=TIMEOUT_S)
+        answer = stub.Drain(request, timeout=CHANGE_TIMEOUT_S)
         if wait:
             applied = applied_text(answer.generation, answer.apply_time)
             click.echo(f"draining; {applied}", err=True)

@@ -4,7 +4,7 @@ import click
 from synproxy.v1 import system_service_pb2 as api
 from synproxy.v1.system_service_pb2_grpc import SystemServiceStub
 
-from appliance.cli.connection import TIMEOUT_S, connected
+from appliance.cli.connection import CHANGE_TIMEOUT_S, TIMEOUT_S, connected
 from appliance.cli.output import format_option, message_text, table_text
 
 
@@ -18,7 +18,7 @@ def command(address: str | None, daemon: str | None, dpdk: str | None, output: s
 
     LEVEL is emergency, alert, critical, error, warning, notice, info or debug.
     """
-    with connected(address) as channel:
+    with connected(address, told_by="synproxy log-level") as channel:
         stub = SystemServiceStub(channel)
         if daemon is None and dpdk is None:
             system = stub.GetSystem(api.GetSystemRequest(), timeout=TIMEOUT_S)
@@ -26,7 +26,7 @@ def command(address: str | None, daemon: str | None, dpdk: str | None, output: s
                 levels=system.log_levels, previous=system.log_levels)
         else:
             answer = stub.SetLogLevel(
-                api.SetLogLevelRequest(daemon=daemon, dpdk=dpdk), timeout=TIMEOUT_S)
+                api.SetLogLevelRequest(daemon=daemon, dpdk=dpdk), timeout=CHANGE_TIMEOUT_S)
     if output != "table":
         click.echo(message_text(answer, output))
         return

@@ -4,7 +4,7 @@ import click
 from synproxy.v1 import system_service_pb2 as api
 from synproxy.v1.system_service_pb2_grpc import SystemServiceStub
 
-from appliance.cli.connection import TIMEOUT_S, connected
+from appliance.cli.connection import CHANGE_TIMEOUT_S, connected
 from appliance.cli.output import applied_text, format_option, message_text
 from appliance.cli.system import secret_text
 
@@ -23,9 +23,9 @@ def rotate_secret(address: str | None, output: str) -> None:
     It counts from the next minute on; cookies that were sent before stay good as long as any, and
     connections don't notice.
     """
-    with connected(address) as channel:
+    with connected(address, told_by="synproxy system show") as channel:
         answer = SystemServiceStub(channel).RotateSecret(
-            api.RotateSecretRequest(), timeout=TIMEOUT_S)
+            api.RotateSecretRequest(), timeout=CHANGE_TIMEOUT_S)
     if output != "table":
         click.echo(message_text(answer, output))
         return

@@ -12,7 +12,7 @@ from synproxy.v1.service_pb2 import Service
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 
 from appliance.cli.complete import assignments, service_names
-from appliance.cli.connection import TIMEOUT_S, connected
+from appliance.cli.connection import CHANGE_TIMEOUT_S, HISTORY, connected
 from appliance.cli.options import assignments_apply, option_fields, option_texts
 from appliance.cli.output import applied_text, format_option, message_text, table_text
 from appliance.config.schema import field_words
@@ -70,10 +70,10 @@ def create_service(
     """
     wanted = Service(name=name, prefixes=prefixes, ports=ports)
     _assign(assignments, wanted)
-    with connected(address) as channel:
+    with connected(address, told_by=HISTORY) as channel:
         answer = ServicesServiceStub(channel).CreateService(
             api.CreateServiceRequest(service=wanted, validate_only=validate_only),
-            timeout=TIMEOUT_S)
+            timeout=CHANGE_TIMEOUT_S)
     if output != "table":
         click.echo(message_text(answer, output))
         return
@@ -103,8 +103,8 @@ def set_service(
         update_mask=FieldMask(paths=[*lists, *(f"options.{path}" for path in paths)]),
         validate_only=validate_only,
     )
-    with connected(address) as channel:
-        answer = ServicesServiceStub(channel).UpdateService(request, timeout=TIMEOUT_S)
+    with connected(address, told_by=HISTORY) as channel:
+        answer = ServicesServiceStub(channel).UpdateService(request, timeout=CHANGE_TIMEOUT_S)
     if output != "table":
         click.echo(message_text(answer, output))
         return
@@ -121,10 +121,10 @@ def delete_service(
 
     Its connections go on to their end; later SYNs pass to the server.
     """
-    with connected(address) as channel:
+    with connected(address, told_by=HISTORY) as channel:
         answer = ServicesServiceStub(channel).DeleteService(
             api.DeleteServiceRequest(name=name, etag=etag, validate_only=validate_only),
-            timeout=TIMEOUT_S)
+            timeout=CHANGE_TIMEOUT_S)
     if output != "table":
         click.echo(message_text(answer, output))
         return

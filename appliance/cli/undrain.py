@@ -4,7 +4,7 @@ import click
 from synproxy.v1 import system_service_pb2 as api
 from synproxy.v1.system_service_pb2_grpc import SystemServiceStub
 
-from appliance.cli.connection import TIMEOUT_S, connected
+from appliance.cli.connection import CHANGE_TIMEOUT_S, connected
 from appliance.cli.output import applied_text, format_option, message_text
 from appliance.cli.system import drain_text
 
@@ -14,8 +14,8 @@ from appliance.cli.system import drain_text
 @click.pass_obj
 def command(address: str | None, output: str) -> None:
     """Take new connections again."""
-    with connected(address) as channel:
-        answer = SystemServiceStub(channel).Undrain(api.UndrainRequest(), timeout=TIMEOUT_S)
+    with connected(address, told_by="synproxy system show") as channel:
+        answer = SystemServiceStub(channel).Undrain(api.UndrainRequest(), timeout=CHANGE_TIMEOUT_S)
     if output != "table":
         click.echo(message_text(answer, output))
         return

@@ -19,7 +19,7 @@ from synproxy.v1.service_pb2 import Service, ServiceOptions
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 
 from appliance.api import SERVICE_NAMES
-from appliance.cli.connection import TIMEOUT_S
+from appliance.cli.connection import CHANGE_TIMEOUT_S, TIMEOUT_S
 from appliance.config.listening import Listening
 from appliance.lab.waiting import until
 from appliance.management import bounds
@@ -219,7 +219,7 @@ def test_who_speaks_no_grpc_is_hung_up_on(daemon, said):
 
 
 def test_the_waits_stand_in_their_order():
-    assert ACKNOWLEDGE_TIMEOUT_S < TIMEOUT_S < bounds.UNARY_DEADLINE_S
+    assert ACKNOWLEDGE_TIMEOUT_S < TIMEOUT_S < bounds.UNARY_DEADLINE_S < CHANGE_TIMEOUT_S
     # An hour at most, as config.proto says of Tls.
     assert bounds.AGE_MS * 11 // 10 + bounds.AGE_GRACE_MS <= 60 * bounds.MINUTE_MS
 
