@@ -3,11 +3,13 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
 import grpc
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.json_format import ParseDict
 from synproxy.v1 import services_service_pb2 as api
 from synproxy.v1.rule_pb2 import ROLE_OPERATOR, ROLE_VIEWER
 from synproxy.v1.service_pb2 import Service, ServiceOptions, Timeouts
@@ -24,6 +26,8 @@ from appliance.management.changes import (
 )
 
 from .conftest import Daemon
+from .methods import changing, methods
+from .test_connections import ONE, WHERE
 
 CALL_S = 10
 METHOD = "synproxy.v1.ServicesService/UpdateService"
@@ -55,6 +59,37 @@ def test_a_change_leaves_one_line_with_who_and_what(daemon):
         }},
         "code": "OK",
     }
+
+
+# By method: what of it changes something, one behind the other.
+CHANGES: dict[str, dict[str, Any]] = {
+    "ServicesService/UpdateService": {"service": {"name": "web", "options": {"mss": 1300}}},
+    "ServicesService/CreateService": {"service": {
+        "name": "dns", "prefixes": ["192.0.2.53"], "ports": ["53"]}},
+    "ServicesService/DeleteService": {"name": "mail"},
+    "ConfigService/ApplyConfig": {
+        "config": {"services": [{"name": "web", "prefixes": ["192.0.2.1"], "ports": ["80"]}]},
+        "confirm_within": "60s"},
+    "ConfigService/ConfirmConfig": {},
+    "ConfigService/RollbackConfig": {"revision": 1},
+    "ConnectionsService/DeleteConnection": WHERE,
+    "SystemService/Drain": {"policy": "DRAIN_POLICY_BRIDGE"},
+    "SystemService/Undrain": {},
+    "SystemService/RotateSecret": {},
+    "SystemService/SetLogLevel": {"dpdk": "error"},
+}
+
+
+def test_every_method_that_changes_something_leaves_its_line(daemon):
+    daemon.plane.entries = [ONE]
+    asked = {f"/synproxy.v1.{name}": fields for name, fields in CHANGES.items()}
+    for path, fields in asked.items():
+        request = message_factory.GetMessageClass(methods()[path].input_type)()
+        body = ParseDict(fields, request).SerializeToString()
+        daemon.channel.unary_unary(path)(body, timeout=CALL_S)
+    assert [(line["audit"], f"/{line['method']}") for line in daemon.lines(len(asked))] == [
+        ("changed", path) for path in asked]
+    assert set(asked) == changing()
 
 
 def test_of_many_at_a_time_each_has_its_own_line(daemon):

@@ -5,16 +5,15 @@ import json
 import shutil
 import signal
 import time
+from urllib.request import urlopen
 
 import grpc
 import pytest
-from google.protobuf import descriptor_pool
 from synproxy.v1.services_service_pb2 import UpdateServiceRequest
-
-from appliance.api import SERVICE_NAMES
 
 from .daemon_process import two_cores
 from .doors import free_port
+from .methods import methods
 
 # Python runs it in every process that finds it: the keys that the daemon draws, and at its end
 # whether it may be dumped, are noted in a file beside it.
@@ -41,6 +40,7 @@ if "run" in sys.argv:
     atexit.register(dumpable)
 """
 CALL_S = 10
+STREAM_S = 1.5          # in which the stats are told again
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def noted(tmp_path):
     return read, {"PYTHONPATH": str(folder)}
 
 
-def with_listeners(config, folder, tls_files, port):
+def with_listeners(config, folder, tls_files, port, metrics_port):
     listeners = [
         {"address": f"unix:{folder}/viewer.sock", "role": "VIEWER"},
         {"address": f"127.0.0.1:{port}", "tls": {
@@ -69,7 +69,8 @@ def with_listeners(config, folder, tls_files, port):
     text = config.read_text()
     config.write_text(text.replace(
         "management: {",
-        f"management: {{state_folder: {folder}/state, listeners: {json.dumps(listeners)}, "))
+        f"management: {{state_folder: {folder}/state, listeners: {json.dumps(listeners)},"
+        f' metrics_address: "127.0.0.1:{metrics_port}", '))
     return config
 
 
@@ -77,21 +78,29 @@ def every_answer(address):
     """The bytes that each method answers, and those of each refusal."""
     answers = []
     with grpc.insecure_channel(address) as channel:
-        for name in SERVICE_NAMES:
-            for method in descriptor_pool.Default().FindServiceByName(name).methods:
-                for request in (b"", b"\x0a\x03web", b"\x08\x01", update()):
-                    answers += answered(channel, method, request)
+        for path, method in methods().items():
+            for request in (b"", b"\x0a\x03web", b"\x08\x01", update()):
+                answers += answered(channel, path, method.server_streaming, request)
     return answers
 
 
-def answered(channel, method, request):
-    path = f"/{method.containing_service.full_name}/{method.name}"
+def answered(channel, path, streams, request):
     try:
-        if method.server_streaming:
-            return [next(channel.unary_stream(path)(request, timeout=CALL_S))]
-        return [channel.unary_unary(path)(request, timeout=CALL_S)]
+        if not streams:
+            yield channel.unary_unary(path)(request, timeout=CALL_S)
+        elif request:
+            yield next(channel.unary_stream(path)(request, timeout=CALL_S))
+        else:
+            yield from channel.unary_stream(path)(request, timeout=STREAM_S)
     except grpc.RpcError as error:
-        return [str(error).encode()]
+        yield str(error).encode()
+
+
+def pages(port):
+    """What is served over HTTP."""
+    for path in ("", "metrics", "status.json"):
+        with urlopen(f"http://127.0.0.1:{port}/{path}", timeout=CALL_S) as page:
+            yield page.read()
 
 
 def update():
@@ -115,8 +124,8 @@ def test_neither_keys_of_cookies_nor_of_tls_leave_it(
     configure, start, noted, tmp_path, tls_files, authority, other_authority
 ):
     read, environment = noted
-    port = free_port()
-    config = with_listeners(configure(), tmp_path, tls_files, port)
+    port, metrics_port = free_port(), free_port()
+    config = with_listeners(configure(), tmp_path, tls_files, port, metrics_port)
     daemon = start(config, env=environment)
     assert f"unix:{tmp_path}/viewer.sock, 127.0.0.1:{port}" in daemon.said()
     by_all = daemon.address
@@ -132,6 +141,7 @@ def test_neither_keys_of_cookies_nor_of_tls_leave_it(
     answers = every_answer(f"unix:{tmp_path}/viewer.sock")
     time.sleep(1)                       # in which the log has room for ten idle lines again
     answers += every_answer(by_all)
+    answers += pages(metrics_port)
     keys_of_tls = [(tls_files / "daemon.key").read_bytes()]
     shutil.copy(other_authority.daemon_certificate().key, tls_files / "daemon.key")
     keys_of_tls.append((tls_files / "daemon.key").read_bytes())
