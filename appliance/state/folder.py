@@ -14,6 +14,7 @@ revision is named and left alone.
 The folder stays open, so that a path which leads elsewhere one day changes nothing.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -86,6 +87,7 @@ class Folder:
         """Returns its length in bytes once it is on disk.  Raises OSError, and then it isn't there,
         or what was there before still is."""
         content = self._encoder.encode(record)
+        _check_size(len(content))
         number = record.revision.number
         unfinished = f"{number:010}.unfinished"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -109,6 +111,7 @@ class Folder:
     def append(self, base: int, length: int, content: bytes) -> None:
         """Behind `length` bytes, 0 where the file is to be made; returns once it is on disk.
         Raises OSError, and then the file has this length, unless the disk denies that as well."""
+        _check_size(length + len(content))
         made = os.O_CREAT if length == 0 else 0
         try:
             with self._opened(base, os.O_APPEND | made) as fd:
@@ -189,6 +192,14 @@ class Folder:
             if not stat.S_ISREG(status.st_mode) or status.st_size > FILE_BYTES_MAX:
                 raise DamagedError(otherwise)
             return file.read(FILE_BYTES_MAX)
+
+
+def _check_size(size: int) -> None:
+    """What is longer would not be read again.  Raises OSError."""
+    if size > FILE_BYTES_MAX:
+        raise OSError(
+            errno.EFBIG, f"a file of {size} bytes would be needed, {FILE_BYTES_MAX} are the most;"
+            " have fewer services, or fewer prefixes and ports of them")
 
 
 def _made(path: Path) -> int:

@@ -38,7 +38,7 @@ FOREIGN_SHOWN = 5
 # Python's collector of garbage looks through all of them, and everyone waits: 100 revisions of 1000
 # services take it a few milliseconds.
 _SERVICE_BYTES = 640
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class UnknownRevisionError(Exception):
@@ -137,17 +137,16 @@ class History:
             return self._newest
         if number in self._memory:
             return record_whole(self._memory[number])
-        if self._store is None or number not in self._revisions:
-            raise UnknownRevisionError(f"there is no revision {number}, or not any more")
+        self._check_there(number)
         try:
             # One at a time: who only looks is not to have the threads that changes need.
             async with self._looking:
-                return await uncut(asyncio.to_thread(self._store.read, number))
-        except DamagedError as error:
-            raise DamagedError(f"the file of revision {number} {error}") from None
-        except OSError as error:
-            reason = f"the file of revision {number} can't be read: {error.strerror}"
-            raise DamagedError(reason) from None
+                return await uncut(asyncio.to_thread(self.stored, number))
+        except (DamagedError, OSError) as error:
+            self._check_there(number)       # it may have gone while it was read
+            reason = (f"can't be read: {error.strerror}" if isinstance(error, OSError)
+                      else str(error))
+            raise DamagedError(f"the file of revision {number} {reason}") from None
 
     def stored(self, number: int) -> Record:
         """From disk.  Raises DamagedError, OSError."""
@@ -283,6 +282,11 @@ class History:
             self._revisions[number] = record.revision
         self._newest = newest[0]
         self.persistent = on_disk
+
+    def _check_there(self, number: int) -> None:
+        """Raises UnknownRevisionError."""
+        if number not in self._revisions:
+            raise UnknownRevisionError(f"there is no revision {number}, or not any more")
 
     def _on_disk(self, record: Record) -> bool:
         newest = self._store.newest if self._store is not None else None

@@ -88,15 +88,15 @@ class Store:
 
     def read(self, number: int) -> Record:
         """Raises DamagedError, OSError."""
-        base = next((base for base, changes in list(self._changes.items())
-                     if number in changes.ends), None)
+        base, wanted = next(((base, changes.ends[number])
+                             for base, changes in list(self._changes.items())
+                             if number in changes.ends), (None, 0))
         if number in self._whole or base is None:
             try:
                 return record_of(self.folder.read(number)[0])
             except (DamagedError, OSError):
                 if base is None:
                     raise
-        wanted = self._changes[base].ends[number]
         behind = [change for change, end in changes_decode(self.folder.read_changes(base))
                   if end <= wanted]
         if not behind or behind[-1].revision.number != number:

@@ -253,6 +253,16 @@ def test_without_room_for_a_whole_one_changes_go_on(state, opened, monkeypatch):
     assert opened().newest.live.services["a"].ports == ["5"]
 
 
+def test_changes_that_would_not_be_read_again_are_refused(state, opened, monkeypatch):
+    history = begun(opened, *(named("a", port) for port in range(10, 30)))
+    bound = (state / changes_name(1)).stat().st_size
+    assert (state / file_name(1)).stat().st_size < bound
+    monkeypatch.setattr("appliance.state.folder.FILE_BYTES_MAX", bound)
+    with pytest.raises(NotKeptError):
+        steps(history, named("a", 30))
+    assert opened().newest.live.services["a"].ports == ["29"]
+
+
 # Disks.
 
 def test_several_at_once_are_one_write_and_one_flush(state, opened, monkeypatch):

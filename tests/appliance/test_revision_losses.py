@@ -7,6 +7,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -17,14 +18,14 @@ from appliance.lab.waiting import until
 from appliance.state import folder as folders
 from appliance.state import store as stores
 from appliance.state.folder import Folder, FolderError, file_name
-from appliance.state.history import NotKeptError
-from appliance.state.record import (
-    DamagedError,
-)
+from appliance.state.history import NotKeptError, UnknownRevisionError
+from appliance.state.record import DamagedError
 
 from .daemon_process import as_root
 from .disks import fill
-from .revisions import add, live, named, names, steps
+from .revisions import ORIGIN, add, live, named, names, steps
+
+SOON_S = 10
 
 # Kills.
 
@@ -227,6 +228,18 @@ def test_a_folder_that_is_taken_away_refuses_changes(state, opened):
         add(history, live(1200))
 
 
+def test_what_would_not_be_read_again_is_refused_and_leaves_nothing(state, opened, monkeypatch):
+    history = opened()
+    add(history, live(1300))
+    monkeypatch.setattr(folders, "FILE_BYTES_MAX", (state / file_name(1)).stat().st_size)
+    with pytest.raises(NotKeptError, match="have fewer services") as error:
+        add(history, live(1200, mail="192.0.2.25"))
+    assert error.value.full
+    assert names(state) == [file_name(1)]
+    assert opened().newest.live == live(1300)
+    assert add(history, live(1200)).number == 2
+
+
 def test_a_rename_that_may_not_last_is_taken_back(state, opened, monkeypatch):
     history = opened()
     add(history, live(1300))
@@ -255,6 +268,31 @@ def test_a_damaged_revision_is_told_when_it_is_asked_for(state, opened):
     (state / file_name(1)).unlink()
     with pytest.raises(DamagedError, match="can't be read: No such file"):
         asyncio.run(history.record(1))
+
+
+def test_one_that_goes_while_it_is_read_is_not_there_any_more(opened, monkeypatch):
+    history = opened(limit=2)
+    add(history, live(1300))
+    add(history, live(1200))
+    begun, gone = threading.Event(), threading.Event()
+    read = history._store.folder.read
+
+    def slow(number):
+        begun.set()
+        assert gone.wait(SOON_S)
+        return read(number)
+
+    async def ask():
+        reading = asyncio.create_task(history.record(1))
+        await asyncio.to_thread(begun.wait, SOON_S)
+        await history.add(live(1100), live(1100), ORIGIN, [])
+        await history.prune()
+        gone.set()
+        await reading
+
+    monkeypatch.setattr(history._store.folder, "read", slow)
+    with pytest.raises(UnknownRevisionError, match="no revision 1, or not any more"):
+        asyncio.run(ask())
 
 
 def test_on_disk_is_the_order_in_which_it_must_be(state, opened, monkeypatch):
