@@ -6,7 +6,7 @@ told at once; what is missing is another check's to tell.
 
 from collections.abc import Iterator, Sequence
 
-from synproxy.v1.config_pb2 import Config, Limits, Memory, Ports
+from synproxy.v1.config_pb2 import Config, Ports
 from synproxy.v1.service_pb2 import Service
 
 from appliance.config.attachment import attachment_of, port_device
@@ -33,7 +33,7 @@ def config_violations(config: Config) -> Iterator[Violation]:
     complete(whole)
     yield from _port_violations(config.ports)
     yield from _lcore_violations(whole)
-    yield from _memory_violations(whole.memory, whole.limits, len(whole.workers.lcores))
+    yield from _memory_violations(whole)
     yield from _buffer_violations(whole)
     yield from management_violations(whole.management)
     yield from service_violations(config.services, whole.limits.services)
@@ -65,19 +65,14 @@ def _lcore_violations(config: Config) -> Iterator[Violation]:
         seen.add(lcore)
 
 
-def _memory_violations(memory: Memory, limits: Limits, workers: int) -> Iterator[Violation]:
+def _memory_violations(config: Config) -> Iterator[Violation]:
+    memory, limits = config.memory, config.limits
     if limits.half_open > limits.connections:
         yield Violation(
             "limits.half_open", f"must not exceed limits.connections, {limits.connections}"
         )
-    needs = {
-        "limits.connections": limits.connections * CONNECTION_BYTES,
-        "memory.buffers": memory.buffers * BUFFER_BYTES,
-        "limits.early_segments": limits.early_segments * EARLY_SEGMENT_BYTES,
-        "limits.servers": limits.servers * SERVER_BYTES,
-        "limits.services": limits.services * SERVICE_BYTES * workers,
-    }
-    total_mib = -(-sum(needs.values()) // MIB)
+    needs = _memory_needs(config)
+    total_mib = memory_least_mib(config)
     if total_mib > memory.size_mib:
         yield Violation(
             max(needs, key=lambda path: needs[path]),
@@ -86,14 +81,36 @@ def _memory_violations(memory: Memory, limits: Limits, workers: int) -> Iterator
         )
 
 
+def memory_least_mib(whole: Config) -> int:
+    """What tables and buffers take at the least.  Every field of `whole` is set."""
+    return -(-sum(_memory_needs(whole).values()) // MIB)
+
+
+def _memory_needs(config: Config) -> dict[str, int]:
+    """In bytes, by the field that says how many."""
+    limits = config.limits
+    return {
+        "limits.connections": limits.connections * CONNECTION_BYTES,
+        "memory.buffers": config.memory.buffers * BUFFER_BYTES,
+        "limits.early_segments": limits.early_segments * EARLY_SEGMENT_BYTES,
+        "limits.servers": limits.servers * SERVER_BYTES,
+        "limits.services": limits.services * SERVICE_BYTES * len(config.workers.lcores),
+    }
+
+
 def _buffer_violations(config: Config) -> Iterator[Violation]:
-    # As many queues as workers, on both ports; what a device has more of, only it knows.
-    rings = config.ports.rx_descriptors + config.ports.tx_descriptors
-    need = 2 * len(config.workers.lcores) * rings
+    need = buffers_least(config)
     if config.memory.buffers < need:
         yield Violation(
             "memory.buffers", f"must be {need} at least, which the queues' descriptors can hold"
         )
+
+
+def buffers_least(whole: Config) -> int:
+    """What the queues' descriptors can hold.  Every field of `whole` is set."""
+    # As many queues as workers, on both ports; what a device has more of, only it knows.
+    rings = whole.ports.rx_descriptors + whole.ports.tx_descriptors
+    return 2 * len(whole.workers.lcores) * rings
 
 
 def service_violations(services: Sequence[Service], limit: int) -> Iterator[Violation]:

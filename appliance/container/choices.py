@@ -6,10 +6,11 @@ Pure: a configuration and its surroundings in, a fuller configuration out.
 import math
 from collections.abc import Iterator
 
-from synproxy.v1.config_pb2 import Config, Memory, Ports, Workers
+from synproxy.v1.config_pb2 import Config, Ports, Workers
 
 from appliance.config.formats import is_pci_variable
-from appliance.config.live import restart_own
+from appliance.config.live import restart_own, restart_part
+from appliance.config.rules import buffers_least, memory_least_mib
 from appliance.container.surroundings import Surroundings
 from appliance.host.processors import core_ranges
 from appliance.refusal import Refusal
@@ -21,7 +22,7 @@ def config_surrounded(config: Config, around: Surroundings) -> tuple[Config, lis
     chosen = restart_own(config)
     lines = [
         *_devices(chosen.ports, around), *_lcores(chosen.workers, around),
-        *_memory(chosen.memory, around),
+        *_buffers(chosen), *_memory(chosen, around),
     ]
     if not chosen.eal.HasField("file_prefix"):
         chosen.eal.file_prefix = around.name
@@ -62,9 +63,29 @@ def _lcores(workers: Workers, around: Surroundings) -> Iterator[str]:
     yield f"workers.lcores {', '.join(map(str, lcores))}: the others of it"
 
 
-def _memory(memory: Memory, around: Surroundings) -> Iterator[str]:
-    without = memory.HasField("hugepages") and not memory.hugepages
-    if without or memory.HasField("size_mib") or not around.hugepages_mib:
+def _buffers(chosen: Config) -> Iterator[str]:
+    """As many as the workers' queues can hold, where the default is fewer."""
+    whole = restart_part(chosen)
+    need = buffers_least(whole)
+    if chosen.memory.HasField("buffers") or whole.memory.buffers >= need:
         return
-    memory.size_mib = around.hugepages_mib
-    yield f"memory.size_mib {memory.size_mib}: the container's huge pages (hugetlb.*.max)"
+    chosen.memory.buffers = (1 << need.bit_length()) - 1    # which uses memory best
+    yield (f"memory.buffers {chosen.memory.buffers}: the queues of"
+           f" {len(whole.workers.lcores)} workers can hold {need}")
+
+
+def _memory(chosen: Config, around: Surroundings) -> Iterator[str]:
+    """What the container may take; where nothing limits that, enough for tables and buffers."""
+    memory = chosen.memory
+    if memory.HasField("size_mib"):
+        return
+    whole = restart_part(chosen)
+    if whole.memory.hugepages and around.hugepages_mib is not None:
+        if around.hugepages_mib:
+            memory.size_mib = around.hugepages_mib
+            yield f"memory.size_mib {memory.size_mib}: the container's huge pages (hugetlb.*.max)"
+    elif whole.memory.size_mib < (least_mib := memory_least_mib(whole)):
+        # Each NUMA node that a worker is of has buffers of its own, and all have headers.
+        memory.size_mib = 2 * least_mib
+        yield (f"memory.size_mib {memory.size_mib}: twice what tables and buffers take at the least"
+               f" ({least_mib} MiB)")

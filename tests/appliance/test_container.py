@@ -80,9 +80,49 @@ def test_else_memory_stays_as_it_is(memory, hugepages_mib):
     assert config.memory == memory
 
 
+@pytest.mark.parametrize(("cores", "descriptors", "buffers", "need"), [
+    (7, None, 65535, 36864), (9, None, 65535, 49152), (12, None, 131071, 67584),
+    (64, None, 524287, 387072), (3, 8192, 65535, 36864),
+])
+def test_buffers_suffice_for_the_workers_that_there_are(cores, descriptors, buffers, need):
+    config, lines = chosen(Config(ports={"rx_descriptors": descriptors}), cores=range(cores),
+                           confined=True)
+    assert config.memory.buffers == buffers
+    assert (f"memory.buffers {buffers}: the queues of {cores - 1} workers can hold {need}"
+            in lines)
+    assert list(config_violations(config)) == []
+
+
+@pytest.mark.parametrize(("memory", "cores"), [
+    (Memory(), 6), (Memory(buffers=32767), 9), (Memory(buffers=65535), 9)])
+def test_else_buffers_stay_as_they_are(memory, cores):
+    config, lines = chosen(Config(memory=memory), cores=range(cores), confined=True)
+    assert config.memory == memory
+    assert not any(line.startswith("memory.") for line in lines)
+
+
+@pytest.mark.parametrize("memory", [Memory(), Memory(hugepages=False)])
+def test_memory_grows_with_buffers_where_nothing_limits_it(memory):
+    config, lines = chosen(Config(memory=memory), cores=range(32), confined=True)
+    assert lines[3] == (
+        "memory.size_mib 1596: twice what tables and buffers take at the least (798 MiB)")
+    assert config.memory.size_mib == 1596
+    assert list(config_violations(config)) == []
+
+
+@pytest.mark.parametrize(("memory", "hugepages_mib"), [
+    (Memory(size_mib=512), None), (Memory(), 512), (Memory(), 0),
+])
+def test_too_little_memory_of_the_file_or_a_limit_is_refused(memory, hugepages_mib):
+    config, _ = chosen(Config(memory=memory), cores=range(32), confined=True,
+                       hugepages_mib=hugepages_mib)
+    (refused,) = config_violations(config)
+    assert refused.reason.endswith("; memory.size_mib is 512")
+
+
 def test_what_is_chosen_is_held_against_the_rules_of_a_file():
-    config, _ = chosen(config_parse(PORTS.encode(), "f"), cores=range(9), confined=True,
-                       hugepages_mib=64, devices={
+    config, _ = chosen(config_parse(f"{PORTS}memory: {{buffers: 32767}}".encode(), "f"),
+                       cores=range(9), confined=True, hugepages_mib=64, devices={
                            "PCIDEVICE_EXAMPLE_COM_CLIENT": ["0000:03:02.0"],
                            "PCIDEVICE_EXAMPLE_COM_SERVER": ["0000:03:02.1"]})
     of_memory, of_queues = config_violations(config)
