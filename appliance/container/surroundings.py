@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.config.formats import is_pci_variable
-from appliance.host.cgroup import cpu_quota, groups_of
+from appliance.host.cgroup import cpu_quota, cpuset_given, groups_of
 from appliance.host.hugepages import POOLS, hugepages_free, hugepages_limited
 from appliance.host.topology import SYSTEM, online_cores
 
@@ -22,7 +22,7 @@ MOUNT_NAMESPACE = Path("/proc/self/ns/mnt")
 class Surroundings:
     name: str                                   # of the container; no other of its host has it
     cores: Sequence[int]                        # that it may use, in order
-    confined: bool = False                      # the host has more
+    confined: bool = False                      # to these: the host has more, or they were given
     cpu_quota: float | None = None              # the CPU time that it may take, in CPUs; None: all
     hugepages_mib: int | None = None            # that it may take; None: all there are
     devices: Mapping[str, Sequence[str]] = field(default_factory=dict)      # by variable
@@ -38,7 +38,7 @@ def surroundings_read(
         # The host's name is a container's, too, where they share the network.
         name=f"synproxy-{MOUNT_NAMESPACE.stat().st_ino}",
         cores=cores,
-        confined=len(cores) < len(online_cores(system)),
+        confined=cpuset_given(groups) or len(cores) < len(online_cores(system)),
         cpu_quota=cpu_quota(groups),
         hugepages_mib=(
             hugepages_free(pools, groups)[0] if hugepages_limited(pools, groups) else None),

@@ -1,6 +1,7 @@
 """What the control groups of this process let it take: cgroups(7), version 2.
 
-Reading list: Linux's Documentation/admin-guide/cgroup-v2.rst (CPU, HugeTLB), cgroup_namespaces(7).
+Reading list: Linux's Documentation/admin-guide/cgroup-v2.rst (CPU, Cpuset, HugeTLB),
+cgroup_namespaces(7).
 A group's limit holds for those below it, too, so the least counts from our own up to the last that
 a container shows of them.
 """
@@ -33,6 +34,11 @@ def cpu_quota(groups: Sequence[Path]) -> float | None:
               for quota, period in map(str.split, _texts(groups, "cpu.max"))
               if quota != UNLIMITED]
     return min(quotas, default=None)
+
+
+def cpuset_given(groups: Sequence[Path]) -> bool:
+    """Whether somebody has said on which CPUs it runs, be it on all of them."""
+    return any(_texts(groups, "cpuset.cpus"))
 
 
 def hugetlb_left_kib(groups: Sequence[Path], size_kib: int) -> int | None:

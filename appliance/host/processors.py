@@ -18,15 +18,16 @@ def processor_refusals(lcores: Sequence[int], quota: float | None = None) -> Ite
             f"this process may use one CPU only, {core_ranges(sorted(usable))}; give it two:"
             " one polls the ports, one does all else"
         )
+    elif quota is not None and quota <= workers:
+        # Told before the cores: with too little of it a container chooses none of its cpuset.
+        yield Refusal(
+            f"workers poll without a pause, and {quota:g} is all the CPU time that this process may"
+            f" take (cpu.max); give it {len(lcores)}: one for each worker, one for all else"
+        )
     elif missing:
         yield Refusal(
             f"workers names lcore {', '.join(map(str, missing))}, but this process may use"
             f" {core_ranges(sorted(usable))} only; change workers, or the cpuset that it runs in"
-        )
-    elif quota is not None and quota <= workers:
-        yield Refusal(
-            f"workers poll without a pause, and {quota:g} is all the CPU time that this process may"
-            f" take (cpu.max); give it {len(lcores)}: one for each worker, one for all else"
         )
 
 

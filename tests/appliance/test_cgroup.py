@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from appliance.host.cgroup import cpu_quota, groups_of, hugetlb_left_kib
+from appliance.host.cgroup import cpu_quota, cpuset_given, groups_of, hugetlb_left_kib
 from appliance.host.hugepages import hugepage_refusals
 from appliance.host.processors import processor_refusals
 
@@ -20,6 +20,17 @@ from .control_groups import MIB, control_groups, pools_of
 ])
 def test_the_least_quota_of_a_group_and_those_above_it_counts(tmp_path, files, quota):
     assert cpu_quota(control_groups(tmp_path, **files)) == quota
+
+
+@pytest.mark.parametrize(("files", "given"), [
+    ({}, False),
+    # As the kernel has it of a group that was given none.
+    ({"pod": "cpuset.cpus: \ncpuset.cpus.effective: 0-7", "slice_": "cpuset.cpus: "}, False),
+    ({"pod": "cpuset.cpus: 0-7"}, True),
+    ({"pod": "cpuset.cpus: ", "slice_": "cpuset.cpus: 0-7"}, True),
+])
+def test_a_cpuset_that_was_given_is_told_from_what_is_left(tmp_path, files, given):
+    assert cpuset_given(control_groups(tmp_path, **files)) is given
 
 
 @pytest.mark.parametrize(("files", "left_mib"), [
@@ -66,3 +77,11 @@ def test_a_worker_does_not_take_all_the_time_that_there_is(monkeypatch, quota, r
     lines = [str(refusal) for refusal in processor_refusals((0, 1), quota)]
     assert lines == ["workers poll without a pause, and 1 is all the CPU time that this process may"
                      " take (cpu.max); give it 2: one for each worker, one for all else"] * refused
+
+
+def test_too_little_cpu_time_is_told_before_the_lcores_that_were_not_chosen_for_it(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {4, 5, 6, 7})
+    (line,) = map(str, processor_refusals((0, 1), 1))
+    assert line.startswith("workers poll without a pause, and 1 is all the CPU time")
+    (line,) = map(str, processor_refusals((0, 1), 2))
+    assert line.startswith("workers names lcore 0, 1, but this process may use 4-7 only")

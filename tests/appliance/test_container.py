@@ -1,5 +1,6 @@
 """What a container leaves to be chosen is chosen by what it was given, and said."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -62,6 +63,18 @@ def test_workers_take_the_cores_that_the_container_was_given(around, control, lc
 def test_else_workers_stay_as_they_are(workers, around):
     config, _ = chosen(Config(workers=workers), **around)
     assert config.workers == workers
+
+
+@pytest.mark.parametrize(("cpus", "confined"), [("0-3", True), ("", False)])
+def test_a_cpuset_of_all_the_host_counts_where_it_was_given(tmp_path, monkeypatch, cpus, confined):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "online").write_text("0-3\n")
+    groups = control_groups(tmp_path, f"cpuset.cpus: {cpus}")
+    around = surroundings_read({}, groups, tmp_path / "pools", tmp_path)
+    assert around.confined is confined
+    config, _ = config_surrounded(Config(), around)
+    assert list(config.workers.lcores) == [1, 2, 3] * confined
 
 
 def test_huge_pages_are_taken_as_far_as_the_container_may(tmp_path, system):
