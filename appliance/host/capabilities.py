@@ -3,7 +3,7 @@
 import ctypes
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from appliance.config.attachment import Attachment
@@ -53,31 +53,45 @@ def capabilities_take() -> None:
 
 
 def has_capability(bit: int, status: Path = _STATUS) -> bool:
-    return bool(_effective(status) >> bit & 1)
+    return bool(_set(status, "CapEff") >> bit & 1)
 
 
 def capability_refusals(
     attachments: Sequence[Attachment], status: Path = _STATUS
 ) -> Iterator[Refusal]:
-    effective = _effective(status)
+    effective = _set(status, "CapEff")
     for one in attachments:
         needs = _needs(one) if one.interface else ()
-        lacking = [name for name, bit in needs if not effective >> bit & 1]
+        lacking = {name: bit for name, bit in needs if not effective >> bit & 1}
         if lacking:
             yield Refusal(
                 f"{one.interface}: {one.driver} needs {' and '.join(lacking)};"
-                " run as root, or grant what is missing (AmbientCapabilities= of systemd, --cap-add"
-                " of a container)",
+                f" {_remedy(lacking.values(), status)}",
                 ExitCode.DENIED,
             )
+
+
+def _remedy(lacking: Iterable[int], status: Path) -> str:
+    within_reach = _set(status, "CapBnd") & ~_set(status, "CapPrm")
+    if _set(status, "NoNewPrivs") and all(within_reach >> bit & 1 for bit in lacking):
+        return (
+            "no-new-privileges keeps the program's file from giving what is granted: set"
+            " allowPrivilegeEscalation: true (Kubernetes), leave out --security-opt"
+            " no-new-privileges (Docker), or name it in AmbientCapabilities= (systemd)"
+        )
+    return (
+        "run as root, or grant what is missing (AmbientCapabilities= of systemd, --cap-add of a"
+        " container)"
+    )
 
 
 def _needs(one: Attachment) -> tuple[tuple[str, int], ...]:
     return _NEEDS_OF_GIVEN_MAP if one.given_map else _NEEDS.get(one.driver, ())
 
 
-def _effective(status: Path) -> int:
+def _set(status: Path, name: str) -> int:
+    """A set of bits, by its name in proc_pid_status(5)."""
     for line in status.read_text().splitlines():
-        if line.startswith("CapEff:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1], 16)
     return 0

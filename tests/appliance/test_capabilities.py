@@ -29,9 +29,11 @@ NET_ADMIN, NET_RAW, SYS_ADMIN, BPF = (1 << bit for bit in (12, 13, 21, 39))
 def status(tmp_path):
     """A /proc/self/status with these effective capabilities."""
 
-    def write(capabilities):
+    def write(capabilities, permitted=2**40, bounding=0, no_new_privileges=0):
         path = tmp_path / "status"
-        path.write_text(f"Name:\tpython\nCapPrm:\t{2**40:016x}\nCapEff:\t{capabilities:016x}\n")
+        path.write_text(
+            f"Name:\tpython\nCapPrm:\t{permitted:016x}\nCapEff:\t{capabilities:016x}\n"
+            f"CapBnd:\t{bounding:016x}\nNoNewPrivs:\t{no_new_privileges}\n")
         return path
 
     return write
@@ -65,11 +67,40 @@ def test_af_xdp_with_a_map_that_it_is_given_needs_no_right_to_a_program(status, 
     assert "needs CAP_NET_ADMIN;" in str(refusal)
 
 
+@pytest.mark.parametrize(("permitted", "bounding", "no_new_privileges", "kept"), [
+    (0, NET_RAW | NET_ADMIN, 1, True),
+    (NET_RAW, NET_RAW | NET_ADMIN, 1, False),       # permitted, and dropped since
+    (0, NET_RAW, 1, False),                         # the other one was never granted
+    (0, NET_RAW | NET_ADMIN, 0, False),
+])
+def test_rights_that_no_new_privileges_keeps_are_told_from_those_that_were_not_granted(
+        status, permitted, bounding, no_new_privileges, kept):
+    (refusal,) = capability_refusals([PACKET], status(0, permitted, bounding, no_new_privileges))
+    found, _, remedy = str(refusal).partition("; ")
+    assert found == "eth2: net_af_packet needs CAP_NET_RAW and CAP_NET_ADMIN"
+    assert ("allowPrivilegeEscalation: true" in remedy) is kept
+    assert ("--cap-add of a container" in remedy) is not kept
+
+
+@as_root
+def test_no_new_privileges_is_told_by_the_kernels_own_status():
+    """With the rights of no file, which is what is left of one there."""
+    ran = subprocess.run(
+        ["setpriv", "--no-new-privs", "--reuid=65534", "--clear-groups", "--inh-caps=-all",
+         sys.executable, "-P", "-c", REFUSED], capture_output=True, text=True, check=True)
+    assert "no-new-privileges keeps the program's file from giving" in ran.stdout
+
+
 def test_a_capability_is_one_bit(status):
     assert has_capability(CAP_CHOWN, status(1))
     assert not has_capability(CAP_CHOWN, status(NET_RAW))
 
 
+REFUSED = """\
+from appliance.config.attachment import attachment_of
+from appliance.host.capabilities import capability_refusals
+print(*capability_refusals([attachment_of("net_af_packet1,iface=eth2")]))
+"""
 TAKE = """\
 from appliance.host.capabilities import capabilities_take, has_capability
 print(has_capability(13), end=" ")

@@ -149,7 +149,8 @@ NET_ADMIN, NET_RAW = 1 << 12, 1 << 13       # linux/capability.h
 
 def test_missing_rights_are_named_by_driver(monkeypatch):
     held = NET_RAW
-    monkeypatch.setattr("appliance.host.capabilities._effective", lambda _: held)
+    monkeypatch.setattr(
+        "appliance.host.capabilities._set", lambda _, name: held * (name == "CapEff"))
     found = {one.subject: one for one in host.host_findings()}
     assert found["rights for net_af_packet"].found == "net_af_packet needs CAP_NET_ADMIN"
     assert "CAP_NET_ADMIN and CAP_SYS_ADMIN" in found["rights for net_af_xdp"].found
