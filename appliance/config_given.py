@@ -1,5 +1,6 @@
 """A configuration file that the command line names, for both commands."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,15 +18,25 @@ def config_summary(path: Path, config: Config) -> str:
     return f"{path}: ok: services {len(config.services)}, prefixes {prefixes}, workers {workers}"
 
 
-def config_given(path: Path, program: str) -> Config:
+def config_given(path: Path, program: str, instead: str = "name another") -> Config:
     """Ends the program, with all that is wrong on stderr, where it is no configuration or can't be
-    read."""
+    read.  `instead` is what to do where there is no such file."""
     try:
         return config_load(path)
     except ConfigError as error:
         click.echo(str(error), err=True)
         sys.exit(ExitCode.INVALID)
     except OSError as error:
-        click.echo(f"{program}: {path}: can't be read: {error.strerror}", err=True)
-        denied = isinstance(error, PermissionError)
-        sys.exit(ExitCode.DENIED if denied else ExitCode.FAILED)
+        code, remedy = _ending(error, instead)
+        click.echo(f"{program}: {path}: can't be read: {error.strerror}{remedy}", err=True)
+        sys.exit(code)
+
+
+def _ending(error: OSError, instead: str) -> tuple[ExitCode, str]:
+    """The exit code, and what to do, where something is known."""
+    match error:
+        case FileNotFoundError() | IsADirectoryError() | NotADirectoryError():
+            return ExitCode.USAGE, f"; {instead}"
+        case PermissionError():
+            return ExitCode.DENIED, f"; let user {os.geteuid()} read it, and enter its folder"
+    return ExitCode.FAILED, ""

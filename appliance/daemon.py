@@ -19,7 +19,7 @@ from cython_core.dataplane import Settings
 
 _CONFIG = click.option(
     "--config", "path", required=True, metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, readable=False, path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     help="The configuration, in YAML.",
 )
 

@@ -14,7 +14,7 @@ CONFIG = Path("/etc/synproxy/synproxy.yaml")
 @click.option(
     "--config", "path", envvar="SYNPROXY_CONFIG", default=CONFIG, show_default=True,
     show_envvar=True, metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, readable=False, path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     help="The configuration, in YAML.",
 )
 @click.version_option(package_name="synproxy-appliance", prog_name="synproxyd")

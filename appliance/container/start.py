@@ -22,7 +22,8 @@ RUNTIME = ("RUNTIME_DIRECTORY", "/run/synproxy")
 def start_contained(path: Path) -> None:
     """`path` is the configuration.  Ends the program where something stands in its way."""
     os.environ.setdefault(*RUNTIME)
-    config = config_given(path, "synproxyd")
+    config = config_given(
+        path, "synproxyd", "mount its folder there, or name another by SYNPROXY_CONFIG")
     try:
         chosen, lines = config_surrounded(config, surroundings_read())
     except Refusal as refusal:

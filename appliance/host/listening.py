@@ -53,6 +53,11 @@ def _socket_refusals(path: Path, where: str) -> Iterator[Refusal]:
             f"{where}: the folder {folder} doesn't exist; create it with"
             f" `mkdir -p {folder}` (RuntimeDirectory= of systemd)"
         )
+    elif os.statvfs(folder).f_flag & os.ST_RDONLY:
+        yield Refusal(
+            f"{where}: {folder} is read-only; mount a tmpfs there (--tmpfs of Docker, emptyDir of"
+            " Kubernetes), or choose another path"
+        )
     elif not os.access(folder, os.W_OK | os.X_OK):
         yield Refusal(
             f"{where}: no right to write to {folder}; run as its owner", ExitCode.DENIED

@@ -50,7 +50,28 @@ def test_a_wrong_configuration_is_told_in_whole_and_nothing_starts(configure, tm
 def test_a_file_that_is_not_there_is_a_usage_error(tmp_path):
     result = finished("check", tmp_path / "none.yaml")
     assert result.returncode == ExitCode.USAGE
-    assert "does not exist" in result.stderr
+    assert result.stderr == (
+        f"synproxyd: {tmp_path}/none.yaml: can't be read: No such file or directory;"
+        " name another\n")
+
+
+@pytest.mark.parametrize("verb", ["check", "run"])
+def test_a_folder_in_the_files_place_is_a_usage_error_in_one_line(verb, tmp_path):
+    """It is what Docker makes of a file that isn't there and is to be mounted."""
+    result = finished(verb, tmp_path)
+    assert result.returncode == ExitCode.USAGE
+    assert result.stderr == f"synproxyd: {tmp_path}: can't be read: Is a directory; name another\n"
+
+
+@as_root
+def test_a_file_in_a_folder_that_may_not_be_entered_is_no_missing_one(configure, tmp_path):
+    tmp_path.chmod(0o700)
+    config = configure()
+    result = finished("check", config, user=65534, group=65534, extra_groups=[])
+    assert result.returncode == ExitCode.DENIED
+    assert result.stderr == (
+        f"synproxyd: {config}: can't be read: Permission denied;"
+        " let user 65534 read it, and enter its folder\n")
 
 
 def test_a_file_that_cannot_be_read_is_told_in_one_line():
@@ -67,7 +88,9 @@ def test_a_file_of_others_is_denied(configure):
     config.chmod(0)
     result = finished("check", config, user=65534, group=65534, extra_groups=[])
     assert result.returncode == ExitCode.DENIED
-    assert result.stderr == f"synproxyd: {config}: can't be read: Permission denied\n"
+    assert result.stderr == (
+        f"synproxyd: {config}: can't be read: Permission denied;"
+        " let user 65534 read it, and enter its folder\n")
 
 
 @two_cores

@@ -136,7 +136,18 @@ def test_what_the_environment_has_wrong_is_named_by_its_field(contained):
 
 
 def test_a_file_that_is_not_there_is_a_usage_error(tmp_path):
-    result = subprocess.run([*PROGRAM, "--config", f"{tmp_path}/none.yaml"],
-                            capture_output=True, text=True, timeout=READY_S, check=False)
-    assert result.returncode == ExitCode.USAGE
-    assert "does not exist" in result.stderr
+    code, line = refused({"SYNPROXY_CONFIG": f"{tmp_path}/none.yaml"})
+    assert code == ExitCode.USAGE
+    assert line == (
+        f"{tmp_path}/none.yaml: can't be read: No such file or directory;"
+        " mount its folder there, or name another by SYNPROXY_CONFIG")
+
+
+@as_root
+def test_a_file_in_a_folder_that_may_not_be_entered_wants_rights(contained, tmp_path):
+    config, env = contained()
+    tmp_path.chmod(0o700)
+    code, line = refused(env, ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+    assert code == ExitCode.DENIED
+    assert line == (f"{config}: can't be read: Permission denied;"
+                    " let user 65534 read it, and enter its folder")

@@ -38,6 +38,8 @@ from appliance.host.processors import processor_refusals
 from appliance.refusal import Refusal
 
 from .certificates import Authority, openssl
+from .daemon_process import as_root
+from .disks import small
 
 XDP = attachment_of("net_af_xdp0,iface=eth1")
 PACKET = attachment_of("net_af_packet1,iface=eth2")
@@ -233,6 +235,16 @@ def test_cores_outside_of_the_cpuset_are_named():
 def test_a_folder_for_the_socket_must_exist(tmp_path):
     (line,) = said(listening_refusals(Listening("management", f"unix:{tmp_path}/missing/api.sock")))
     assert f"the folder {tmp_path}/missing doesn't exist; create it with `mkdir -p" in line
+
+
+@as_root
+def test_a_folder_for_the_socket_that_is_read_only_is_told_from_one_without_rights(tmp_path):
+    with small(tmp_path / "run"):
+        subprocess.run(["mount", "-o", "remount,ro", tmp_path / "run"], check=True)
+        (refusal,) = listening_refusals(Listening("management", f"unix:{tmp_path}/run/api.sock"))
+    assert str(refusal).startswith(
+        f"management.address: {tmp_path}/run is read-only; mount a tmpfs there (")
+    assert refusal.code is ExitCode.UNAVAILABLE
 
 
 def test_a_file_in_the_sockets_place_is_not_removed(tmp_path):
