@@ -23,7 +23,9 @@ path-exclude /usr/share/info/*
 path-exclude /usr/share/locale/*
 END
 
-debootstrap --variant=minbase "$suite" "$root"
+# What it mounts below the folder, and leaves there where it is interrupted, is gone with its
+# namespace before the folder is removed.
+unshare --mount --propagation private debootstrap --variant=minbase "$suite" "$root"
 find "$root"/usr/share/doc -type f ! -name copyright -delete
 rm -rf "$root"/usr/share/{man,info,locale}/* "$root"/var/cache/apt/*.bin \
     "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/var/log/*.log

@@ -20,5 +20,9 @@ if ! "$engine" image inspect "$base" >/dev/null 2>&1 && ! "$engine" pull --quiet
     docker/base_image.sh "$engine" "$base"
 fi
 # What the host's own authorities sign is trusted while it is built.
-exec "$engine" build "${options[@]}" --secret id=ca,src=/etc/ssl/certs/ca-certificates.crt \
+authorities=/etc/ssl/certs/ca-certificates.crt
+if [ -e "$authorities" ]; then
+    options+=(--secret "id=ca,src=$authorities")
+fi
+exec "$engine" build "${options[@]}" \
     --build-arg BASE="$base" --file docker/Dockerfile --tag "$image" .
