@@ -12,7 +12,7 @@ from pathlib import Path
 
 from appliance.config.formats import is_pci_variable
 from appliance.host.cgroup import cpu_quota, cpuset_given, groups_of
-from appliance.host.hugepages import POOLS, hugepages_free, hugepages_limited
+from appliance.host.hugepages import POOLS, hugepages_limited
 from appliance.host.topology import SYSTEM, online_cores
 
 MOUNT_NAMESPACE = Path("/proc/self/ns/mnt")
@@ -40,8 +40,7 @@ def surroundings_read(
         cores=cores,
         confined=cpuset_given(groups) or len(cores) < len(online_cores(system)),
         cpu_quota=cpu_quota(groups),
-        hugepages_mib=(
-            hugepages_free(pools, groups)[0] if hugepages_limited(pools, groups) else None),
+        hugepages_mib=hugepages_limited(pools, groups),
         devices={
             name: [address.strip() for address in value.split(",") if address.strip()]
             for name, value in environment.items() if is_pci_variable(name)

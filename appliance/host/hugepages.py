@@ -1,6 +1,7 @@
 """Free huge pages of all sizes, as EAL takes them."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.host.cgroup import KIB_PER_MIB, hugetlb_left_kib
@@ -9,26 +10,31 @@ from appliance.refusal import Refusal
 POOLS = Path("/sys/kernel/mm/hugepages")
 
 
+@dataclass(frozen=True)
+class _Pool:
+    """Of pages of one size."""
+
+    size_kib: int
+    free_kib: int       # as far as the control groups allow it
+    limited: bool       # by them
+
+
 def hugepages_free(
     folder: Path = POOLS, groups: Sequence[Path] = ()
 ) -> tuple[int, list[int]]:
     """How much is free, and the sizes that there are, in MiB.  `folder` holds one
     hugepages-<size>kB for each size: Documentation/admin-guide/mm.  What is free counts as far as
     the control `groups` allow it."""
-    free_kib = 0
-    sizes_kib = _sizes_kib(folder)
-    for pool, size_kib in sizes_kib.items():
-        in_pool_kib = int((pool / "free_hugepages").read_text()) * size_kib
-        left_kib = hugetlb_left_kib(groups, size_kib)
-        free_kib += in_pool_kib if left_kib is None else min(in_pool_kib, left_kib)
-    sizes_mib = sorted(max(size_kib // KIB_PER_MIB, 1) for size_kib in sizes_kib.values())
-    return free_kib // KIB_PER_MIB, sizes_mib
+    pools = _pools(folder, groups)
+    sizes_mib = sorted(max(pool.size_kib // KIB_PER_MIB, 1) for pool in pools)
+    return _free_mib(pools), sizes_mib
 
 
-def hugepages_limited(folder: Path = POOLS, groups: Sequence[Path] = ()) -> bool:
-    """Whether the control `groups` limit how much may be taken."""
-    return any(hugetlb_left_kib(groups, size_kib) is not None
-               for size_kib in _sizes_kib(folder).values())
+def hugepages_limited(folder: Path = POOLS, groups: Sequence[Path] = ()) -> int | None:
+    """How much is free of the sizes that the control `groups` limit, in MiB; None where they limit
+    none.  Of another size all is everybody's, and not meant for those who were given a part."""
+    pools = [pool for pool in _pools(folder, groups) if pool.limited]
+    return _free_mib(pools) if pools else None
 
 
 def hugepage_refusals(
@@ -50,9 +56,17 @@ def hugepage_refusals(
     )
 
 
-def _sizes_kib(folder: Path) -> dict[Path, int]:
-    """By the pool's folder."""
-    return {
-        pool: int(pool.name.removeprefix("hugepages-").removesuffix("kB"))
-        for pool in folder.glob("hugepages-*kB")
-    }
+def _free_mib(pools: Sequence[_Pool]) -> int:
+    return sum(pool.free_kib for pool in pools) // KIB_PER_MIB
+
+
+def _pools(folder: Path, groups: Sequence[Path]) -> list[_Pool]:
+    pools = []
+    for pool in folder.glob("hugepages-*kB"):
+        size_kib = int(pool.name.removeprefix("hugepages-").removesuffix("kB"))
+        free_kib = int((pool / "free_hugepages").read_text()) * size_kib
+        left_kib = hugetlb_left_kib(groups, size_kib)
+        if left_kib is not None:
+            free_kib = min(free_kib, left_kib)
+        pools.append(_Pool(size_kib, free_kib, limited=left_kib is not None))
+    return pools

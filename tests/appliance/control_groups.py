@@ -22,9 +22,10 @@ def control_groups(folder: Path, pod: str = "", slice_: str = "") -> Sequence[Pa
     return groups_of(own, mount)
 
 
-def pools_of(folder: Path, free: int) -> Path:
-    """A /sys/kernel/mm/hugepages with so many free pages of 2 MiB."""
-    pool = folder / "pools" / "hugepages-2048kB"
+def pools_of(folder: Path, free: int, size_kib: int = 2048) -> Path:
+    """A /sys/kernel/mm/hugepages with so many free pages, 2 MiB each; called again, with those of
+    another size, too."""
+    pool = folder / "pools" / f"hugepages-{size_kib}kB"
     pool.mkdir(parents=True)
     (pool / "free_hugepages").write_text(f"{free}\n")
     return pool.parent

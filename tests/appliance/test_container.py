@@ -85,6 +85,21 @@ def test_huge_pages_are_taken_as_far_as_the_container_may(tmp_path, system):
     assert "memory.size_mib 256: the container's huge pages (hugetlb.*.max)" in lines
 
 
+@pytest.mark.parametrize(("limits", "taken_mib"), [
+    (f"hugetlb.2MB.max: {256 * MIB}", 256),
+    (f"hugetlb.2MB.max: {256 * MIB}\nhugetlb.1GB.max: max", 256),
+    (f"hugetlb.2MB.max: 0\nhugetlb.1GB.max: {2048 * MIB}", 2048),
+    (f"hugetlb.2MB.max: {256 * MIB}\nhugetlb.1GB.max: {1024 * MIB}", 1280),
+    ("hugetlb.2MB.max: max", None),
+])
+def test_huge_pages_of_a_size_that_is_not_limited_are_the_hosts(
+        tmp_path, system, limits, taken_mib):
+    pools_of(tmp_path, free=4, size_kib=1 << 20)
+    pools = pools_of(tmp_path, free=512)
+    around = surroundings_read({}, control_groups(tmp_path, limits), pools, system)
+    assert around.hugepages_mib == taken_mib
+
+
 @pytest.mark.parametrize(("memory", "hugepages_mib"), [
     (Memory(size_mib=128), 1024), (Memory(hugepages=False), 1024), (Memory(), None), (Memory(), 0),
 ])
