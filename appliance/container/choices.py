@@ -11,9 +11,13 @@ from synproxy.v1.config_pb2 import Config, Ports, Workers
 from appliance.config.formats import is_pci_variable
 from appliance.config.live import restart_own, restart_part
 from appliance.config.rules import buffers_least, memory_least_mib
+from appliance.config.schema import rule_of
 from appliance.container.surroundings import Surroundings
 from appliance.host.processors import core_ranges
 from appliance.refusal import Refusal
+
+# As far as EAL counts in Debian's build (RTE_MAX_LCORE).
+LCORE_MAX = rule_of(Workers.DESCRIPTOR.fields_by_name["control_lcore"]).max
 
 
 def config_surrounded(config: Config, around: Surroundings) -> tuple[Config, list[str]]:
@@ -49,14 +53,20 @@ def _lcores(workers: Workers, around: Surroundings) -> Iterator[str]:
     """All that the container was given; where it was given none of its own, the defaults stay."""
     if workers.lcores or workers.HasField("control_lcore"):
         return
-    cores, origin = around.cores, f"the cpuset {core_ranges(list(around.cores))}"
-    if around.cpu_quota is not None:
-        cores = cores[:math.ceil(around.cpu_quota)]
-        origin += f" and {around.cpu_quota:g} of CPU time (cpu.max)"
-    elif not around.confined:
-        return
+    quota, cpuset = around.cpu_quota, core_ranges(list(around.cores))
+    enough = len(around.cores) if quota is None else min(len(around.cores), math.ceil(quota))
+    if enough < 2 or (quota is None and not around.confined):
+        return      # with fewer than two the daemon refuses to start
+    cores = [core for core in around.cores if core <= LCORE_MAX][:enough]
     if len(cores) < 2:
-        return      # too few for any choice: the daemon refuses to start
+        raise Refusal(
+            f"workers: an lcore is one of the cores 0-{LCORE_MAX}, and of the cpuset {cpuset} that"
+            f" is {core_ranges(cores) or 'none'}; give the container a cpuset with two of them")
+    origin = f"the cpuset {cpuset}"
+    if around.cores[-1] > LCORE_MAX:
+        origin += f" up to {LCORE_MAX}"
+    if quota is not None:
+        origin += f" and {quota:g} of CPU time (cpu.max)"
     workers.control_lcore, *lcores = cores
     workers.lcores.extend(lcores)
     yield f"workers.control_lcore {workers.control_lcore}: the first of {origin}"

@@ -44,12 +44,32 @@ def chosen(config=None, **around):
     ({"cpu_quota": 3}, 0, [1, 2]),
     ({"cpu_quota": 2.5}, 0, [1, 2]),
     ({"cores": [8, 9], "confined": True, "cpu_quota": 16}, 8, [9]),
+    ({"cores": [2, 127, 128, 130], "confined": True}, 2, [127]),
+    ({"cores": [2, 127, 130], "cpu_quota": 3}, 2, [127]),
 ])
 def test_workers_take_the_cores_that_the_container_was_given(around, control, lcores):
     config, lines = chosen(**around)
     assert (config.workers.control_lcore, list(config.workers.lcores)) == (control, lcores)
     assert lines[0].startswith(f"workers.control_lcore {control}: the first of the cpuset ")
     assert lines[1] == f"workers.lcores {', '.join(map(str, lcores))}: the others of it"
+
+
+@pytest.mark.parametrize(("cores", "cpuset", "left"), [
+    ([130, 131], "130-131", "none"), ([2, 130, 131], "2,130-131", "2")])
+def test_a_cpuset_of_cores_that_are_no_lcores_is_refused_with_those_that_are(cores, cpuset, left):
+    with pytest.raises(Refusal) as refused:
+        chosen(cores=cores, confined=True)
+    assert str(refused.value) == (
+        f"workers: an lcore is one of the cores 0-127, and of the cpuset {cpuset} that is {left};"
+        " give the container a cpuset with two of them")
+    config, _ = chosen(cores=cores, confined=True, cpu_quota=1)
+    assert not config.workers.lcores        # which is refused for the quota's sake
+
+
+def test_where_cores_were_left_out_is_said():
+    _, lines = chosen(cores=[2, 127, 130], confined=True, cpu_quota=4)
+    assert lines[0] == ("workers.control_lcore 2: the first of the cpuset 2,127,130 up to 127"
+                        " and 4 of CPU time (cpu.max)")
 
 
 @pytest.mark.parametrize(("workers", "around"), [
