@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from synproxy.v1.config_pb2 import Config
 
 from appliance.cli.connection import default_address
+from appliance.config.settings import stop_grace_s
 from appliance.daemon import main
 from appliance.exit_codes import ExitCode
 
@@ -88,6 +90,15 @@ def test_it_is_started_again_unless_that_cannot_help():
     hopeless = {ExitCode.USAGE, ExitCode.INVALID, ExitCode.DENIED}
     assert setting("Restart") == "always"
     assert set(map(int, setting("RestartPreventExitStatus").split())) == hopeless
+
+
+def test_from_which_grace_on_it_wants_a_drop_in_is_said_where_it_is_put_in_place():
+    """The end itself takes a second or two, behind the grace."""
+    longest = int(setting("TimeoutStopSec").removesuffix("s")) - 3
+    assert stop_grace_s(Config()) <= longest
+    section = README.read_text().partition("### As a service\n")[2].partition("\n### ")[0]
+    assert f"`management.stop_grace` above {longest} s" in section
+    assert f"a grace above {longest} s wants a drop-in" in UNIT.read_text()
 
 
 def test_its_folder_is_where_the_daemon_listens_and_who_may_use_a_socket_may_enter():
