@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from importlib.metadata import version
 
 import grpc
@@ -23,6 +24,8 @@ from cython_core.dataplane import CAPTURE_REASONS, CaptureFilter, Dataplane, Dat
 PACKETS_DEFAULT = 10_000
 TIME_DEFAULT_NS = 60 * NS_PER_S
 SNAP_BYTES_DEFAULT = 256
+# Captures whose readers haven't come to the end, of 8 MiB each at most.
+HELD_MAX = 4
 _TX_FULL = "tx_full"
 
 _ANY, _RECEIVED, _SENT = (
@@ -36,6 +39,7 @@ class CaptureServicer(CaptureServiceServicer):
         self._catalogue = catalogue
         self._dataplane = dataplane
         self._recording: Recording | None = None
+        self._held: list[Recording] = []    # whose readers haven't come to the end
 
     async def Capture(
         self, request: api.CaptureRequest, context: grpc.aio.ServicerContext
@@ -50,6 +54,7 @@ class CaptureServicer(CaptureServiceServicer):
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "somebody captures already")
         self._recording = recording = Recording(
             self._dataplane, request.packets or PACKETS_DEFAULT, self._holder(wanted.slot))
+        self._hold(recording)
         try:
             await recording.begin(wanted, (duration_ns(request.time) or TIME_DEFAULT_NS) / NS_PER_S)
             async for answer in self._answers(recording, wanted.snap_bytes):
@@ -58,6 +63,15 @@ class CaptureServicer(CaptureServiceServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         finally:
             recording.end()
+            with suppress(ValueError):      # it was given up
+                self._held.remove(recording)
+
+    def _hold(self, recording: Recording) -> None:
+        """Of those that have ended and stand unread only so many are kept, the latest."""
+        self._held.append(recording)
+        for former in self._held[:-HELD_MAX]:
+            former.give_up()
+        del self._held[:-HELD_MAX]
 
     async def _answers(
         self, recording: Recording, snap_bytes: int

@@ -78,6 +78,11 @@ class Recording:
             self._arrived.set()
             self._dataplane.capture_end()
 
+    def give_up(self) -> None:
+        """What is unread of one that has ended is lost to its reader, who is told."""
+        self._lost += len(self._unread)
+        self._unread.clear()
+
     def _look_later(self) -> None:
         wait_s = min(POLL_S, max(self._deadline_s - time.monotonic(), 0))
         self._timer = asyncio.get_running_loop().call_later(wait_s, self._look)

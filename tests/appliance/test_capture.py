@@ -157,6 +157,20 @@ def test_one_whose_reader_reads_nothing_ends_all_the_same(daemon, capture, bound
     assert last.lost == 0
 
 
+@pytest.mark.usefixtures("flood")
+def test_of_captures_that_nobody_reads_to_the_end_the_latest_are_kept(
+        daemon, capture, monkeypatch):
+    monkeypatch.setattr("appliance.management.capture.HELD_MAX", 2)
+    unread = []
+    for _ in range(3):
+        unread.append(capture(packets=7_000)[0])
+        until(lambda: daemon.plane.capturing is None, seconds=CALL_S, what="the capture to end")
+    first, *kept = [list(parts)[-1] for parts in unread]
+    assert first.packets + first.lost == 7_000
+    assert first.lost > 0
+    assert [(last.packets, last.lost) for last in kept] == [(7_000, 0)] * 2
+
+
 @pytest.fixture
 def recreated(daemon):
     """Gives the slot of a service that has left to another one, of what was its own."""
