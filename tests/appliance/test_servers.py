@@ -1,5 +1,6 @@
 """ServersService: what is learned of servers, in order, by service, a page at a time."""
 
+import time
 from base64 import urlsafe_b64encode
 from ipaddress import ip_address
 from itertools import chain
@@ -135,6 +136,18 @@ class TestPages:
         rest = servers(page_token=first.next_page_token)
         assert places(first) + places(rest) == [
             place for place in places(servers()) if place[0] != "192.0.2.0"]
+
+    def test_who_asks_again_at_once_is_told_of_the_same_look(self, daemon, servers, monkeypatch):
+        looks: list[None] = []
+
+        def slow():
+            looks.append(None)
+            time.sleep(0.2)
+            return daemon.plane.servers
+
+        monkeypatch.setattr(daemon.plane, "learned_servers", slow)
+        assert {len(servers().servers) for _ in range(10)} == {7}
+        assert len(looks) == 1
 
     def test_a_token_is_for_its_own_list(self, servers):
         token = servers(page_size=1).next_page_token
