@@ -19,6 +19,7 @@ from appliance.doctor.finding import State
 from appliance.exit_codes import ExitCode
 from appliance.host import topology
 from appliance.host.offloads import offloads_read
+from appliance.host.pmds import PciId
 from appliance.host.topology import cpu_list
 
 from .daemon_process import CONFIGURATION, LCORES, as_root, two_cores
@@ -142,6 +143,28 @@ def test_huge_pages(monkeypatch, free, state, word):
     monkeypatch.setattr(host, "hugepages_free", lambda: free)
     (found,) = [one for one in host.host_findings() if one.subject == "huge pages"]
     assert (found.state, word in found.advice) == (state, True)
+
+
+IXGBE = PciId(0x8086, 0x10FB, 0x8086, 0x0003)       # an 82599, which DPDK has a driver for
+UNKNOWN = PciId(0xFFFE, 1, 0xFFFE, 1)
+
+
+@pytest.mark.parametrize(("device", "bound", "state", "found", "advice"), [
+    (IXGBE, "vfio-pci", State.OK, "is bound to vfio-pci, for net_ixgbe", ""),
+    (IXGBE, "ixgbe", State.NOTE, "is bound to ixgbe; net_ixgbe could drive it",
+     "`dpdk-devbind.py --bind=vfio-pci 0000:03:00.0`"),
+    (IXGBE, "", State.NOTE, "is bound to no driver; net_ixgbe could drive it",
+     "`dpdk-devbind.py --bind=vfio-pci 0000:03:00.0`"),
+    (UNKNOWN, "virtio-pci", State.OK,
+     "is bound to virtio-pci; name its interface with AF_XDP or AF_PACKET", ""),
+])
+def test_what_a_device_is_bound_to(monkeypatch, device, bound, state, found, advice):
+    monkeypatch.setattr(host, "pci_devices", lambda: [("0000:03:00.0", device)])
+    monkeypatch.setattr(host, "bound_driver", lambda path: bound)
+    (told,) = [one for one in host.host_findings() if one.subject == "0000:03:00.0"]
+    assert told.state is state
+    assert told.found.endswith(found)
+    assert advice in told.advice
 
 
 NET_ADMIN, NET_RAW = 1 << 12, 1 << 13       # linux/capability.h
