@@ -16,6 +16,7 @@ from synproxy.v1.rule_pb2 import ROLE_VIEWER
 from appliance.cli.main import main
 from appliance.exit_codes import ExitCode
 
+from .daemon_process import opened
 from .doors import install
 
 UPDATE = ("service", "set", "web", "mss=1300")
@@ -55,8 +56,7 @@ class TestASocketOfOthers:
     def place(self, daemon):
         """Its folder, which anybody may enter."""
         path = Path(daemon.address.removeprefix("unix:"))
-        for folder in path.parents[:-1]:
-            folder.chmod(0o755)
+        opened(path)
         return path
 
     def denial(self, place):

@@ -23,6 +23,7 @@ from .daemon_process import (
     cores_of,
     finished,
     left_behind,
+    opened,
     two_cores,
 )
 
@@ -83,8 +84,7 @@ def test_a_file_that_cannot_be_read_is_told_in_one_line():
 @as_root
 def test_a_file_of_others_is_denied(configure):
     config = configure()
-    for folder in config.parents[:-1]:
-        folder.chmod(0o755)
+    opened(config)
     config.chmod(0)
     result = finished("check", config, user=65534, group=65534, extra_groups=[])
     assert result.returncode == ExitCode.DENIED

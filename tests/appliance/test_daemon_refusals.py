@@ -6,7 +6,7 @@ from appliance.api import SERVICE_NAMES
 from appliance.exit_codes import ExitCode
 from cython_core.dataplane import VECTORS
 
-from .daemon_process import LCORES, Running, as_root, finished, left_behind, two_cores
+from .daemon_process import LCORES, Running, as_root, finished, left_behind, opened, two_cores
 from .xdp import xdp_attached
 
 
@@ -32,8 +32,8 @@ def test_no_rights(configure, veth):
     config = configure(
         client=f"{{interface: {veth[0]}}}", address="127.0.0.1:50051"
     )
-    for folder in (config, *config.parents[:-1]):
-        folder.chmod(0o755)
+    opened(config)
+    config.chmod(0o644)
     code, line = refused(config, user=65534, group=65534, extra_groups=[])
     assert code == ExitCode.DENIED
     assert f"{veth[0]}: net_af_xdp needs CAP_NET_RAW and CAP_NET_ADMIN and CAP_SYS_ADMIN" in line
