@@ -38,7 +38,6 @@ class CaptureServicer(CaptureServiceServicer):
     def __init__(self, catalogue: Catalogue, dataplane: Dataplane) -> None:
         self._catalogue = catalogue
         self._dataplane = dataplane
-        self._recording: Recording | None = None
         self._held: list[Recording] = []    # whose readers haven't come to the end
 
     async def Capture(
@@ -50,9 +49,9 @@ class CaptureServicer(CaptureServiceServicer):
             wanted = self._filter(request)
         except UnknownServiceError as error:
             await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
-        if self._recording and not self._recording.ended:
+        if not all(one.ended for one in self._held):
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "somebody captures already")
-        self._recording = recording = Recording(
+        recording = Recording(
             self._dataplane, request.packets or PACKETS_DEFAULT, self._holder(wanted.slot))
         self._hold(recording)
         try:

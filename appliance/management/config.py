@@ -1,8 +1,8 @@
 """synproxy.v1.ConfigService."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -32,11 +32,9 @@ from appliance.management.differences import (
 from appliance.management.errors import abort_invalid
 from appliance.management.pages import page_size, page_size_violations
 from appliance.management.refusals import answered
-from appliance.uncut import uncut
+from appliance.uncut import Aside
 
 CONFIRM_S_MAX = 24 * 3600
-
-Result = TypeVar("Result")
 
 
 class ConfigServicer(ConfigServiceServicer):
@@ -44,7 +42,7 @@ class ConfigServicer(ConfigServiceServicer):
         self._catalogue = catalogue
         self._history = catalogue.history
         self._file = file
-        self._looking = asyncio.Lock()
+        self._aside = Aside()
 
     async def GetConfig(
         self, request: api.GetConfigRequest, context: grpc.aio.ServicerContext
@@ -71,7 +69,7 @@ class ConfigServicer(ConfigServiceServicer):
         if request.revision:
             record = await answered(self._history.record(request.revision), context)
             return api.DiffConfigResponse(differences=await self._differences(record.live))
-        config = await answered(self._aside(self._file.read), context)
+        config = await answered(self._aside.run(self._file.read), context)
         return api.DiffConfigResponse(
             differences=await self._differences(live_of(config)),
             restart_differences=restart_differences(self._file.started, config),
@@ -127,15 +125,9 @@ class ConfigServicer(ConfigServiceServicer):
         return api.RollbackConfigResponse(**_answer(done))
 
     async def _differences(self, other: Live) -> Any:
+        """Of thousands of services, while others are served."""
         running = self._catalogue.live
-        return await self._aside(lambda: differences_of(changed_resources(running, other)))
-
-    async def _aside(self, work: Callable[[], Result]) -> Result:
-        """Of thousands of services, while others are served: in a thread, and one at a time,
-        whoever goes away meanwhile.  Who only looks is not to have the threads that changes
-        need."""
-        async with self._looking:
-            return await uncut(asyncio.to_thread(work))
+        return await self._aside.run(lambda: differences_of(changed_resources(running, other)))
 
     async def _check_restart(self, config: Config) -> None:
         """Raises FileRefusedError where a section that is there isn't as it runs."""

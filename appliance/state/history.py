@@ -28,7 +28,7 @@ from appliance.state.record import (
     record_whole,
 )
 from appliance.state.store import Entry, Store
-from appliance.uncut import uncut
+from appliance.uncut import Aside
 
 DEFAULT_REVISIONS = 100
 BYTES_MAX = 64 << 20
@@ -97,7 +97,7 @@ class History:
         self.notices: list[str] = []    # what of the folder is of no use
         self.write_error = ""           # of the last write
         self._limit = limit
-        self._looking = asyncio.Lock()
+        self._aside = Aside()
         self._store: Store | None = None
         self._memory: dict[int, AnyRecord] = {}         # what isn't on disk
         self._revisions: dict[int, Revision] = {}
@@ -139,9 +139,7 @@ class History:
             return record_whole(self._memory[number])
         self._check_there(number)
         try:
-            # One at a time: who only looks is not to have the threads that changes need.
-            async with self._looking:
-                return await uncut(asyncio.to_thread(self.stored, number))
+            return await self._aside.run(lambda: self.stored(number))
         except (DamagedError, OSError) as error:
             self._check_there(number)       # it may have gone while it was read
             reason = (f"can't be read: {error.strerror}" if isinstance(error, OSError)

@@ -15,8 +15,10 @@ from typing import Any, TypeVar, cast
 
 import grpc
 import pytest
+from click.testing import CliRunner
 from synproxy.v1.rule_pb2 import Role
 
+from appliance.cli.main import main
 from appliance.config.listening import Listening
 from appliance.config.load import ConfigError, config_load, config_parse
 from appliance.config_file import ConfigFile
@@ -263,6 +265,16 @@ def veth() -> Iterator[tuple[str, str]]:
     )
     yield names
     subprocess.run(["ip", "link", "delete", names[0]], check=True)
+
+
+@pytest.fixture
+def synproxy(daemon):
+    """Runs the client against the daemon; returns its result."""
+
+    def run(*arguments):
+        return CliRunner().invoke(main, ["--address", daemon.address, *arguments])
+
+    return run
 
 
 @pytest.fixture

@@ -18,14 +18,6 @@ DNS = "  - {name: dns, prefixes: [192.0.2.53], ports: [53]}\n"
 
 
 @pytest.fixture
-def synproxy(daemon):
-    def run(*arguments):
-        return CliRunner().invoke(main, ["--address", daemon.address, *arguments])
-
-    return run
-
-
-@pytest.fixture
 def config(synproxy):
     def run(*arguments, code=ExitCode.OK):
         result = synproxy("config", *arguments)

@@ -3,21 +3,11 @@
 import asyncio
 
 import pytest
-from click.testing import CliRunner
 
-from appliance.cli.main import main
 from appliance.exit_codes import ExitCode
 from appliance.management import bounds, guard
 
 from .methods import changing
-
-
-@pytest.fixture
-def synproxy(daemon):
-    def run(*arguments):
-        return CliRunner().invoke(main, ["--address", daemon.address, *arguments])
-
-    return run
 
 
 @pytest.fixture

@@ -18,16 +18,6 @@ from .plane import HZ, worker_state
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
-@pytest.fixture
-def synproxy(daemon):
-    """Runs the client against the daemon; returns its result."""
-
-    def run(*arguments):
-        return CliRunner().invoke(main, ["--address", daemon.address, *arguments])
-
-    return run
-
-
 @pytest.fixture(autouse=True)
 def _levels():
     former = logging.getLogger().level

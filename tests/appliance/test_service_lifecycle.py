@@ -5,13 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
-from click.testing import CliRunner
 from google.protobuf.field_mask_pb2 import FieldMask
 from synproxy.v1 import services_service_pb2 as api
 from synproxy.v1.service_pb2 import Service, ServiceOptions
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 
-from appliance.cli.main import main
 from appliance.exit_codes import ExitCode
 from appliance.lab.waiting import until
 
@@ -43,14 +41,6 @@ def delete(stub):
         return stub.DeleteService(api.DeleteServiceRequest(name=name, **fields), timeout=CALL_S)
 
     return call
-
-
-@pytest.fixture
-def synproxy(daemon):
-    def run(*arguments):
-        return CliRunner().invoke(main, ["--address", daemon.address, *arguments])
-
-    return run
 
 
 def names(stub):

@@ -27,7 +27,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +129,8 @@ def main() -> int:
         os.sched_setaffinity(0, {MAIN_LCORE})
         rounds = [measure(daemons, arguments, number, total)
                   for number in range(arguments.rounds)]
-    shares = {clock: quartiles(share_kept(one, clock) for one in rounds) for clock in CLOCKS}
+    shares = {clock: statistics.quantiles([share_kept(one, clock) for one in rounds], n=4)
+              for clock in CLOCKS}
     goals = {f"{GOAL} of the rate when quiet": shares["clock"][1] >= GOAL} | {
         done: total[done] > 0 for way in arguments.way for done in WAYS[way].done}
     show(shares, total, goals)
@@ -163,10 +163,6 @@ def measure(daemons: dict[str, Daemon], arguments: argparse.Namespace, number: i
 def share_kept(rates: Round, clock: str) -> float:
     quiet, ill = (rates[state]["ours"][clock] / rates[state]["twin"][clock] for state in STATES)
     return ill / quiet
-
-
-def quartiles(shares: Iterable[float]) -> list[float]:
-    return statistics.quantiles(shares, n=4)
 
 
 def parse() -> argparse.Namespace:
