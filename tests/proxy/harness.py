@@ -11,6 +11,7 @@ an origin, and a client that has proven nothing gets no more frames or bytes tha
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from types import SimpleNamespace
 
@@ -198,6 +199,7 @@ class Proxy:
         return {reason: totals[reason] for reason in counter_names.DROP_REASONS if totals[reason]}
 
 
+@lru_cache      # a flood brings the same again and again
 def read(frame: bytes):
     try:
         return Segment.read(frame)

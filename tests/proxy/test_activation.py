@@ -21,10 +21,10 @@ def syns(first, count):
 
 def flood(proxy, rate, seconds):
     """Each second's SYNs, in its first moment; the answers' flags."""
-    flags = []
+    flags, frames = [], [syn.frame() for syn in syns(2000, rate)]
     for _ in range(seconds):
         for first in range(0, rate, 50):
-            out = proxy.from_client(*syns(2000 + first, min(50, rate - first)))
+            out = proxy.from_client(*frames[first:first + 50])
             flags += [segment.flags for _, segment in out.sent]
         proxy.clock.advance(1)
     return flags
