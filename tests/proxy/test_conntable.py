@@ -55,7 +55,7 @@ class TableBesideADict(RuleBasedStateMachine):
 
 test_a_table_behaves_as_a_bounded_set = TableBesideADict.TestCase
 test_a_table_behaves_as_a_bounded_set.settings = settings(
-    max_examples=60, stateful_step_count=80, deadline=None)
+    max_examples=60, stateful_step_count=80)
 
 
 @pytest.mark.parametrize("capacity", [

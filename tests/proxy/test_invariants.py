@@ -243,5 +243,5 @@ class AnyOrder(RuleBasedStateMachine):
 
 TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, derandomize=True,
+    max_examples=60, stateful_step_count=40, derandomize=True,
     phases=[Phase.generate, Phase.shrink])

@@ -282,7 +282,7 @@ def lasting(request):
     return Connection(Proxy(), request.param).establish()
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(
     from_client=st.booleans(), flags=st.sampled_from(["A", "PA", "AU", "AE"]), seq=U32, ack=U32,
     window=st.integers(0, 65535), options=PIECES.filter(possible), payload=st.binary(max_size=70),
@@ -294,7 +294,7 @@ def test_any_segment_comes_out_as_the_model_has_it(
     assert_translated(lasting, frame, from_client)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(target=st.sampled_from([0x0000, 0xFFFF, 0x0001, 0xFFFE]), from_client=st.booleans(),
        seq=U32, ack=U32)
 def test_a_checksum_near_either_zero_stays_right(lasting, target, from_client, seq, ack):
