@@ -1,5 +1,6 @@
 """synproxy config check | apply | confirm | rollback."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from appliance.cli.differences import differences_text
 from appliance.cli.duration_value import duration_value
 from appliance.cli.output import applied_text, format_option, message_text
 from appliance.config.duration import duration_ns, duration_text
+from appliance.exit_codes import ExitCode
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
@@ -65,10 +67,18 @@ def apply_config(
     """
     # Its rules are the data plane's in part, which other commands start without.
     from appliance.config_given import config_given
+    from appliance.management.bounds import APPLY_BYTES_MAX, MIB
 
     request = api.ApplyConfigRequest(
         config=config_given(file, "synproxy"), etag=etag, validate_only=validate_only,
         confirm_within=confirm_within)
+    # Which aliases alone bring about.
+    if request.ByteSize() > APPLY_BYTES_MAX:
+        click.echo(
+            f"synproxy: {file}: makes a request of {request.ByteSize()} bytes, and a listener takes"
+            f" {APPLY_BYTES_MAX // MIB} MiB; put it in the place of the daemon's own file, which is"
+            " read again", err=True)
+        sys.exit(ExitCode.INVALID)
     with connected(address, about=str(file), told_by=HISTORY) as channel:
         answer = ConfigServiceStub(channel).ApplyConfig(request, timeout=CHANGE_TIMEOUT_S)
     click.echo(_text(answer, output))

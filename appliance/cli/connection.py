@@ -40,6 +40,8 @@ _PORT_MAX = 65535
 # closed it before it said anything; not in TLS's handshake, of which they say so.
 _UNCONNECTED = ("failed to connect", "errors resolving")
 _CLOSED = (": Socket closed", "recvmsg:Connection reset by peer (104)")
+# And what the daemon's end says of a request that is longer than its listener takes.
+_TOO_LONG = re.compile(r"SERVER: Received message larger than max \(([0-9]+) vs\. ([0-9]+)\)")
 
 CODES = {
     grpc.StatusCode.NOT_FOUND: ExitCode.NOT_FOUND,
@@ -102,7 +104,7 @@ def fail(
         lines = [line]
     else:
         code = codes.get(error.code(), ExitCode.FAILED)
-        said = _field_lines(error) or details.splitlines() or [details]
+        said = _field_lines(error) or _plain(details).splitlines() or [details]
         if told_by and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
             said.append(f"what was asked for may be done all the same; `{told_by}` tells")
         lines = [f"{about}: {line}" if about else line for line in said]
@@ -159,6 +161,15 @@ def _content(path: str) -> bytes:
         click.echo(f"synproxy: {path}: can't be read: {error.strerror}", err=True)
         denied = isinstance(error, PermissionError)
         sys.exit(ExitCode.DENIED if denied else ExitCode.FAILED)
+
+
+def _plain(details: str) -> str:
+    """In our words, where they are gRPC's."""
+    too_long = _TOO_LONG.fullmatch(details)
+    if not too_long:
+        return details
+    return (f"a request of {too_long[1]} bytes is too long for this listener, which takes"
+            f" {too_long[2]}; those for operators and admins take the most")
 
 
 def _field_lines(error: grpc.RpcError) -> list[str]:

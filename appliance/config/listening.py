@@ -23,6 +23,11 @@ class Listening:
     health: bool = False        # the health service is all that it serves
 
     @property
+    def highest_role(self) -> Role:
+        """That a caller may have."""
+        return max(named.role for named in self.tls.roles) if self.tls else self.role
+
+    @property
     def field(self) -> str:
         """The path of its address."""
         return f"{self.path}.{'health_address' if self.health else 'address'}"

@@ -3,12 +3,21 @@
 Every listener is a gRPC server of its own, so that none takes the room of another's callers.
 """
 
+from synproxy.v1.rule_pb2 import ROLE_OPERATOR
+
+from appliance.config.listening import Listening
+
 MIB = 1 << 20
 
 CONNECTIONS_MAX = 128
 CALLS_MAX = 128                 # in all; a stream counts as long as it lasts
 CALLS_PER_CONNECTION_MAX = 64
-REQUEST_BYTES_MAX = 4 * MIB     # thousands of services in one change
+REQUEST_BYTES_MAX = 4 * MIB     # of callers who only look
+# Where a whole configuration may be applied, a file of 16 MiB (load.FILE_BYTES_MAX) fits in: as a
+# message a prefix or a port range may take a byte more, and there are 1 Mi of them (RULES_MAX).
+# It is taken in before its caller's role is looked at, so that 128 calls are 2.1 GiB of bytes, and
+# three times that of messages: not for everybody to ask for.
+APPLY_BYTES_MAX = 17 * MIB
 ANSWER_BYTES_MAX = 64 * MIB     # a list of 100,000 services
 # Longer than a change waits for the workers (catalogue.ACKNOWLEDGE_TIMEOUT_S), and for some
 # changes before it.
@@ -27,7 +36,6 @@ Options = tuple[tuple[str, int], ...]
 _OPTIONS: Options = (
     # Two daemons on one TCP port would share its calls without a word.
     ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", REQUEST_BYTES_MAX),
     ("grpc.max_send_message_length", ANSWER_BYTES_MAX),
     ("grpc.max_concurrent_streams", CALLS_PER_CONNECTION_MAX),
     ("grpc.max_allowed_incoming_connections", CONNECTIONS_MAX),
@@ -48,5 +56,10 @@ _TLS_OPTIONS: Options = (
 )
 
 
-def server_options(tls: bool) -> Options:
-    return _OPTIONS + (_TLS_OPTIONS if tls else ())
+def request_bytes_max(listening: Listening) -> int:
+    return APPLY_BYTES_MAX if listening.highest_role >= ROLE_OPERATOR else REQUEST_BYTES_MAX
+
+
+def server_options(listening: Listening) -> Options:
+    length = ("grpc.max_receive_message_length", request_bytes_max(listening))
+    return (*_OPTIONS, length, *(_TLS_OPTIONS if listening.tls else ()))

@@ -29,7 +29,7 @@ class Door:
         self.server = grpc.aio.server(
             interceptors=(Guard(listening, log),),
             maximum_concurrent_rpcs=CALLS_MAX,
-            options=server_options(tls=listening.tls is not None),
+            options=server_options(listening),
         )
 
     async def open(self) -> None:

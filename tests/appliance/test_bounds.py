@@ -14,16 +14,19 @@ from google.protobuf import descriptor_pool
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from synproxy.v1 import services_service_pb2 as api
-from synproxy.v1.rule_pb2 import ROLE_VIEWER
+from synproxy.v1.config_pb2 import NamedRole, Tls
+from synproxy.v1.rule_pb2 import ROLE_ADMIN, ROLE_OPERATOR, ROLE_VIEWER
 from synproxy.v1.service_pb2 import Service, ServiceOptions
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 
 from appliance.api import SERVICE_NAMES
 from appliance.cli.connection import CHANGE_TIMEOUT_S, TIMEOUT_S
 from appliance.config.listening import Listening
+from appliance.config.load import FILE_BYTES_MAX
 from appliance.lab.waiting import until
 from appliance.management import bounds
 from appliance.management.catalogue import ACKNOWLEDGE_TIMEOUT_S
+from cython_core.dataplane import RULES_MAX
 
 from .conftest import Daemon
 
@@ -53,16 +56,43 @@ def listed(channel: grpc.Channel, timeout: float = CALL_S) -> int:
     return len(answer.services)
 
 
-def test_a_request_has_a_size(daemon):
-    stub = ServicesServiceStub(daemon.channel)
+def looked_for(channel: grpc.Channel, length: int) -> grpc.RpcError:
+    """What becomes of asking for a service by a name of that many bytes."""
     with pytest.raises(grpc.RpcError) as error:
-        stub.GetService(
-            api.GetServiceRequest(name="x" * (bounds.REQUEST_BYTES_MAX + 1)), timeout=CALL_S)
-    assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    with pytest.raises(grpc.RpcError) as error:
-        stub.GetService(
-            api.GetServiceRequest(name="x" * (bounds.REQUEST_BYTES_MAX - 100)), timeout=CALL_S)
-    assert error.value.code() is grpc.StatusCode.NOT_FOUND
+        ServicesServiceStub(channel).GetService(
+            api.GetServiceRequest(name="x" * length), timeout=CALL_S)
+    return error.value
+
+
+def test_a_request_has_a_size_by_who_may_come(viewers):
+    daemon, address = viewers
+    with own_channel(address) as channel:
+        for own, most in ((daemon.channel, bounds.APPLY_BYTES_MAX),
+                          (channel, bounds.REQUEST_BYTES_MAX)):
+            error = looked_for(own, most + 1)
+            assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert f"vs. {most})" in error.details()
+            assert looked_for(own, most - 100).code() is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize(("listening", "most"), [
+    (Listening("m", "unix:/a", ROLE_VIEWER), bounds.REQUEST_BYTES_MAX),
+    (Listening("m", "unix:/a", ROLE_OPERATOR), bounds.APPLY_BYTES_MAX),
+    (Listening("m", "unix:/a"), bounds.APPLY_BYTES_MAX),
+    (Listening("m", "[::]:8080", ROLE_VIEWER, health=True), bounds.REQUEST_BYTES_MAX),
+    (Listening("m", "[::]:1", tls=Tls(roles=[NamedRole(name="a", role=ROLE_VIEWER)])),
+     bounds.REQUEST_BYTES_MAX),
+    (Listening("m", "[::]:1", tls=Tls(roles=[NamedRole(name="a", role=ROLE_VIEWER),
+                                             NamedRole(name="b", role=ROLE_OPERATOR)])),
+     bounds.APPLY_BYTES_MAX),
+])
+def test_long_requests_are_for_those_who_may_apply(listening, most):
+    assert dict(bounds.server_options(listening))["grpc.max_receive_message_length"] == most
+
+
+def test_whatever_a_file_holds_fits_in_a_request():
+    """Each item of a list may take a byte more than with a comma behind it."""
+    assert FILE_BYTES_MAX + RULES_MAX <= bounds.APPLY_BYTES_MAX
 
 
 def answered(channel: grpc.Channel, method: Any, body: bytes) -> object:
@@ -231,6 +261,7 @@ def test_the_bounds_are_those_that_are_told(file):
         f"{bounds.CONNECTIONS_MAX} connections", f"{bounds.CALLS_MAX} calls at a time in all",
         f"{bounds.CALLS_PER_CONNECTION_MAX} calls at a time on each",
         f"requests of {bounds.REQUEST_BYTES_MAX // bounds.MIB} MiB",
+        f"requests of {bounds.APPLY_BYTES_MAX // bounds.MIB} MiB",
         f"answers of {bounds.ANSWER_BYTES_MAX // bounds.MIB} MiB",
         f"{bounds.UNARY_DEADLINE_S:g} s for a call",
     ):
@@ -238,6 +269,8 @@ def test_the_bounds_are_those_that_are_told(file):
 
 
 def test_only_what_was_proven_ages():
-    tcp, tls = dict(bounds.server_options(tls=False)), dict(bounds.server_options(tls=True))
+    roles = Tls(roles=[NamedRole(name="a", role=ROLE_ADMIN)])
+    tcp, tls = (dict(bounds.server_options(Listening("m", "[::1]:1", tls=one)))
+                for one in (None, roles))
     assert tcp.items() < tls.items()
     assert tls["grpc.max_connection_age_ms"] == bounds.AGE_MS

@@ -1,6 +1,7 @@
 """synproxy config: what it prints, and how it ends."""
 
 import json
+import re
 import time
 
 import pytest
@@ -11,9 +12,11 @@ from synproxy.v1.rule_pb2 import ROLE_OPERATOR, ROLE_VIEWER
 from appliance.cli.main import main
 from appliance.config.load import config_load, config_parse
 from appliance.exit_codes import ExitCode
+from appliance.management import bounds
 
-from .conftest import SERVICES, Daemon
+from .conftest import MINIMAL, SERVICES, Daemon
 
+NAME = "a" * 62
 DNS = "  - {name: dns, prefixes: [192.0.2.53], ports: [53]}\n"
 
 
@@ -249,6 +252,41 @@ def test_exit_codes(synproxy, file, tmp_path, arguments, code, words):
     result = synproxy("config", *(one.format(**places) for one in arguments))
     assert result.exit_code == code
     assert words.format(**places) in result.stderr
+
+
+@pytest.fixture
+def long_file(tmp_path):
+    """As a request beyond gRPC's own 4 MiB."""
+    path = tmp_path / "long.yaml"
+    path.write_text(MINIMAL + "services:\n" + "".join(
+        f"- {{name: {NAME}{number}, ports: [443], prefixes: ["
+        + ", ".join(f'"2001:db8:{number}:{at:x}:1111:2222:3333:4444/128"' for at in range(55_000))
+        + "]}\n" for number in range(2)))
+    return str(path)
+
+
+def test_what_a_long_file_says_is_applied(daemon, config, long_file):
+    assert "nothing was changed" not in config("apply", long_file)
+    running = daemon.catalogue.live.services
+    assert list(running) == [f"{NAME}0", f"{NAME}1"]
+    assert sum(one.ByteSize() for one in running.values()) > bounds.REQUEST_BYTES_MAX
+
+
+def test_a_listener_that_takes_no_such_length_says_so(doors, long_file):
+    result = CliRunner().invoke(
+        main, ["--address", doors.sockets[ROLE_VIEWER], "config", "apply", long_file])
+    assert result.exit_code == ExitCode.UNAVAILABLE
+    assert re.fullmatch(
+        rf"synproxy: {long_file}: a request of [0-9]+ bytes is too long for this listener, which"
+        rf" takes {bounds.REQUEST_BYTES_MAX}; those for operators and admins take the most\n",
+        result.stderr)
+
+
+def test_what_no_listener_takes_is_not_sent(daemon, config, file, monkeypatch):
+    monkeypatch.setattr(bounds, "APPLY_BYTES_MAX", 100)
+    assert "put it in the place of the daemon's own file" in config(
+        "apply", file, code=ExitCode.INVALID)
+    assert len(daemon.plane.published) == 1
 
 
 def test_only_an_operator_may_change_it(doors, file):
