@@ -8,7 +8,7 @@ import asyncio
 import sys
 from contextlib import suppress
 
-from appliance.config.live import live_merge, live_of
+from appliance.config.live import Live, live_merge, live_of
 from appliance.config_file import ConfigFile, FileRefusedError
 from appliance.management.audit import AuditLog
 from appliance.management.catalogue import Catalogue
@@ -22,6 +22,7 @@ from appliance.management.changes import changes_begin
 from appliance.notify import notify_reloading, notify_running, say
 from appliance.state.history import NotKeptError, UnconfirmedError
 from appliance.state.record import Record
+from appliance.uncollected import uncollected
 from cython_core.dataplane import DataplaneError
 
 # Between two looks at the file: a changed one is taken after one to two of them.
@@ -29,6 +30,7 @@ LOOK_S = 1.0
 # Until what waits is tried again.
 RETRY_S = 5.0
 SIGHUP = "SIGHUP"
+OVERRIDDEN_SHOWN = 50       # lines, of thousands that a file may come to
 
 
 class Reloader:
@@ -69,8 +71,10 @@ class Reloader:
             state.took()
             changed = len(changes.resources) + changes.unnamed
             self._say(f"taken: {changed} resources changed" if changed else "taken: runs already")
-            for resource in overridden:
+            for resource in overridden[:OVERRIDDEN_SHOWN]:
                 self._say(f"{resource}: takes the place of another change")
+            if (more := len(overridden) - OVERRIDDEN_SHOWN) > 0:
+                self._say(f"{more} more take the place of other changes")
         except UnconfirmedError:
             self._wait(f"{state.path}: waits until the newest revision is confirmed or rolled back")
         except NotKeptError as error:
@@ -99,8 +103,7 @@ class Reloader:
 
     async def _take(self) -> tuple[str, ...]:
         """Returns where it takes the place of another change."""
-        config = await asyncio.to_thread(self._file.load)
-        file = live_of(config)
+        file = await asyncio.to_thread(self._read)
         overridden: tuple[str, ...] = ()
 
         def edit(newest: Record) -> Wanted:
@@ -111,6 +114,11 @@ class Reloader:
 
         await self._catalogue.replace(edit)
         return overridden
+
+    @uncollected()
+    def _read(self) -> Live:
+        """Raises FileRefusedError."""
+        return live_of(self._file.load())
 
     def _say(self, text: str) -> None:
         say(f"synproxyd: reload: {text}", sys.stderr)

@@ -1,8 +1,6 @@
 """A configuration file, read and checked in whole."""
 
-import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from appliance.config.document import DocumentError, Position, document_parse
 from appliance.config.reader import Reader
 from appliance.config.rules import config_violations
 from appliance.config.violation import Violation, parent
+from appliance.uncollected import uncollected
 
 # Far more than the most services, prefixes and ports that the data plane takes.
 FILE_BYTES_MAX = 16 << 20
@@ -55,33 +54,25 @@ def config_load(path: Path) -> Config:
 
 def config_parse(content: bytes, file: str) -> Config:
     """Raises ConfigError."""
-    with _uncollected():
-        try:
-            root = document_parse(content)
-        except DocumentError as error:
-            problem = Problem(file, error.position, Violation("", str(error)))
-            raise ConfigError([problem]) from None
-        reader = Reader()
-        config = Config()
-        reader.read(root, config)
-        located = reader.refused + _follow_ups(reader, config)
+    # The document, which is the most of it, has gone when there are collections again.
+    with uncollected():
+        config, located = _read(content, file)
     if located:
         located.sort(key=lambda found: (found[0].line, found[0].column))
         raise ConfigError([Problem(file, *found) for found in located])
     return config
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Of what a file comes to nothing is garbage, and Python's collector would look through all of
-    it again and again: with thousands of services for nearly half of the time."""
-    collects = gc.isenabled()
-    gc.disable()
+def _read(content: bytes, file: str) -> tuple[Config, list[tuple[Position, Violation]]]:
     try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
+        root = document_parse(content)
+    except DocumentError as error:
+        problem = Problem(file, error.position, Violation("", str(error)))
+        raise ConfigError([problem]) from None
+    reader = Reader()
+    config = Config()
+    reader.read(root, config)
+    return config, reader.refused + _follow_ups(reader, config)
 
 
 def _follow_ups(reader: Reader, config: Config) -> list[tuple[Position, Violation]]:

@@ -20,7 +20,7 @@ from appliance.config.settings import service_spec
 from appliance.management.apply_times import ApplyTimes
 from appliance.management.change import Change, Replacement, Wanted
 from appliance.management.change_errors import NotAcknowledgedError, StaleEtagError
-from appliance.management.changes import Fields, change_note, changes_now
+from appliance.management.changes import change_note, changes_now
 from appliance.management.differences import (
     changed_resources,
     differences_of,
@@ -140,15 +140,15 @@ class Catalogue:
 
     async def begin(self, file: Live, origin: Origin) -> None:
         """A revision of what was published first, unless the newest is just that."""
-        newest, file = self.history.newest, live_shared(file, self._live)
-        changed = changed_resources(newest.live, self._live)
+        newest, live = self.history.newest, self._live
+        file = await asyncio.to_thread(live_shared, file, live)
+        changed = await asyncio.to_thread(changed_resources, newest.live, live)
         if newest.revision.number and not changed and not unconfirmed(newest.revision):
             self.history.file_taken(file)
             return
-        await self.history.add(
-            self._live, file, origin, differences_of(changed), must_be_kept=False)
-        for resource, fields in changed.items():
-            change_note(resource, fields)
+        differences = await asyncio.to_thread(differences_of, changed)
+        await self.history.add(live, file, origin, differences, must_be_kept=False)
+        changes_now().note_all(changed)
         await self.history.prune()
 
     async def create(self, wanted: Service, validate_only: bool = False) -> Change:
@@ -171,26 +171,26 @@ class Catalogue:
     async def replace(
         self, edit: Callable[[Record], Wanted], validate_only: bool = False, etag: str = "",
     ) -> Replacement:
-        """All services and the defaults at once; `edit` is given the newest revision.  Raises what
-        this module and the history define, what `edit` does, and DataplaneError."""
+        """All services and the defaults at once; `edit` is given the newest revision, in a thread.
+        Raises what this module and the history define, what `edit` does, and DataplaneError."""
         began_ns = time.monotonic_ns()
         async with self._changing:
             self._check_revision(etag)
-            wanted = edit(self.history.newest)
+            # For thousands of services it takes a while, which others needn't wait for.
+            wanted = await asyncio.to_thread(edit, self.history.newest)
             if not wanted.ends_wait:
                 self.history.check_confirmed()
-            # For thousands of services it takes a while, which others needn't wait for.
             leaving = self._plane.leaving()
-            whole, changed = await asyncio.to_thread(
-                whole_compiled, wanted.live, self._live, self._specs, self._slots, leaving)
-            if validate_only or not (changed or self.history.waiting):
-                if wanted.file is not None and not validate_only:
-                    self.history.file_taken(wanted.file)
-                return Replacement(changed, None, 0, 0)
-            revision = await uncut(self._replace(whole, wanted, changed))
+            whole = await asyncio.to_thread(
+                whole_compiled, wanted, self._live, self._specs, self._slots, leaving)
+            if validate_only or not (whole.changed or self.history.waiting):
+                if whole.file is not None and not validate_only:
+                    self.history.file_taken(whole.file)
+                return Replacement(whole.differences, None, 0, 0)
+            revision = await uncut(self._replace(whole, wanted))
             generation = self.generation
             await self.acknowledged()
-            return Replacement(changed, revision, generation, self._applied(began_ns))
+            return Replacement(whole.differences, revision, generation, self._applied(began_ns))
 
     async def confirm(self, number: int, by: str) -> Revision:
         """Raises what the history defines."""
@@ -343,31 +343,27 @@ class Catalogue:
     def _draft(self) -> Draft:
         return Draft(self._live, self._slots, self._claims, self._plane.leaving())
 
-    async def _replace(
-        self, whole: Whole, wanted: Wanted, changed: Mapping[str, Fields]
-    ) -> Revision:
+    async def _replace(self, whole: Whole, wanted: Wanted) -> Revision:
         before = self._live
-        revision = await self._make(whole, wanted, changed)
+        revision = await self._make(whole, wanted)
         self._claims = whole.claims
-        self.watchers.tell(happenings(before, whole.live, self.generation))
+        if len(self.watchers):
+            told = happenings(before, whole.live, self.generation)
+            self.watchers.tell(await asyncio.to_thread(list, told))
         await self.history.prune()
         return revision
 
-    async def _make(
-        self, whole: Whole, wanted: Wanted, changed: Mapping[str, Fields]
-    ) -> Revision:
+    async def _make(self, whole: Whole, wanted: Wanted) -> Revision:
         """Keep it, publish it, remember it.  The caller runs it uncut, under the lock."""
         former, waiting = self.history.newest, self.history.waiting
-        file = live_shared(wanted.file, whole.live) if wanted.file else former.file
         changes = changes_now()
         revision = await self.history.add(
-            whole.live, file, Origin(changes.by, changes.action),
-            differences_of(changed), wanted.confirm_within_s, wanted.must_be_kept)
+            whole.live, whole.file or former.file, Origin(changes.by, changes.action),
+            whole.differences, wanted.confirm_within_s, wanted.must_be_kept)
         await self._publish_kept(whole.specs, former, waiting)
         self._slots.take(whole.came, whole.gone)
         self._live = whole.live
-        for resource, fields in changed.items():
-            change_note(resource, fields)
+        changes.note_all(whole.changed)
         return revision
 
     def _check_revision(self, etag: str) -> None:

@@ -1,13 +1,12 @@
 """What is asked of the catalogue, and what comes of it."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from synproxy.v1.revision_pb2 import Revision
+from synproxy.v1.revision_pb2 import Difference, Revision
 from synproxy.v1.service_pb2 import Service
 
 from appliance.config.live import Live
-from appliance.management.changes import Fields
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Replacement:
     """`revision` is unset and `generation` 0 where the same runs already, or where the change was
     only checked."""
 
-    changed: Mapping[str, Fields]
+    differences: Sequence[Difference]
     revision: Revision | None
     generation: int
     elapsed_ns: int

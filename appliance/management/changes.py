@@ -7,6 +7,7 @@ is isn't.
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import islice
 
 from google.protobuf.message import Message
 
@@ -37,6 +38,12 @@ class Changes:
             self.resources[resource] = fields
         else:
             self.unnamed += 1
+
+    def note_all(self, changed: Mapping[str, Fields]) -> None:
+        """Likewise, of thousands that each have changed and aren't noted yet."""
+        room = max(RESOURCES_MAX - len(self.resources), 0)
+        self.resources.update(islice(changed.items(), room))
+        self.unnamed += max(len(changed) - room, 0)
 
 
 _current: ContextVar[Changes | None] = ContextVar("changes", default=None)

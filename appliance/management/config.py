@@ -1,20 +1,20 @@
 """synproxy.v1.ConfigService."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 from synproxy.v1 import config_service_pb2 as api
 from synproxy.v1.config_pb2 import Config
 from synproxy.v1.config_service_pb2_grpc import ConfigServiceServicer
+from synproxy.v1.revision_pb2 import Difference
 
 from appliance.config.duration import NS_PER_S, duration_ns, duration_of
 from appliance.config.live import (
     LIVE_FIELDS,
     Live,
-    live_make,
     live_of,
     restart_own,
     restart_part,
@@ -32,9 +32,13 @@ from appliance.management.differences import (
 from appliance.management.errors import abort_invalid
 from appliance.management.pages import page_size, page_size_violations
 from appliance.management.refusals import answered
+from appliance.uncollected import uncollected
 from appliance.uncut import Aside
 
 CONFIRM_S_MAX = 24 * 3600
+
+Answer = TypeVar(
+    "Answer", api.ApplyConfigResponse, api.DiffConfigResponse, api.RollbackConfigResponse)
 
 
 class ConfigServicer(ConfigServiceServicer):
@@ -68,26 +72,24 @@ class ConfigServicer(ConfigServiceServicer):
     ) -> api.DiffConfigResponse:
         if request.revision:
             record = await answered(self._history.record(request.revision), context)
-            return api.DiffConfigResponse(differences=await self._differences(record.live))
-        config = await answered(self._aside.run(self._file.read), context)
-        return api.DiffConfigResponse(
-            differences=await self._differences(live_of(config)),
-            restart_differences=restart_differences(self._file.started, config),
-        )
+            return await self._differing(record.live)
+        other, restart = await answered(self._aside.run(self._read_file), context)
+        return await self._differing(other, restart)
 
     async def ApplyConfig(
         self, request: api.ApplyConfigRequest, context: grpc.aio.ServicerContext
     ) -> api.ApplyConfigResponse:
         within_s = await _confirm_within_s(request, context)
         await answered(self._check_restart(request.config), context)
-        wanted = live_make(request.config.defaults, request.config.services)
+        wanted = await asyncio.to_thread(live_of, request.config)
         if len(wanted.services) < len(request.config.services):
-            await abort_invalid(context, list(_doubles(request.config)))
+            await abort_invalid(
+                context, await asyncio.to_thread(lambda: list(_doubles(request.config))))
         done = await answered(self._catalogue.replace(
             lambda newest: Wanted(wanted, confirm_within_s=within_s),
             request.validate_only, request.etag,
         ), context)
-        return api.ApplyConfigResponse(**_answer(done))
+        return await _told(api.ApplyConfigResponse(**_answer(done)), done.differences)
 
     async def ConfirmConfig(
         self, request: api.ConfirmConfigRequest, context: grpc.aio.ServicerContext
@@ -122,12 +124,21 @@ class ConfigServicer(ConfigServiceServicer):
             lambda newest: Wanted(record.live, confirm_within_s=within_s, ends_wait=True),
             request.validate_only, request.etag,
         ), context)
-        return api.RollbackConfigResponse(**_answer(done))
+        return await _told(api.RollbackConfigResponse(**_answer(done)), done.differences)
 
-    async def _differences(self, other: Live) -> Any:
+    @uncollected()
+    def _read_file(self) -> tuple[Live, list[Difference]]:
+        """With what of it takes a restart.  Raises FileRefusedError."""
+        config = self._file.read()
+        return live_of(config), restart_differences(self._file.started, config)
+
+    async def _differing(
+        self, other: Live, restart: Sequence[Difference] = ()
+    ) -> api.DiffConfigResponse:
         """Of thousands of services, while others are served."""
         running = self._catalogue.live
-        return await self._aside.run(lambda: differences_of(changed_resources(running, other)))
+        differences = await self._aside.run(lambda: _differences(running, other))
+        return await _told(api.DiffConfigResponse(restart_differences=restart), differences)
 
     async def _check_restart(self, config: Config) -> None:
         """Raises FileRefusedError where a section that is there isn't as it runs."""
@@ -145,6 +156,11 @@ class ConfigServicer(ConfigServiceServicer):
             path=self._file.started.management.state_folder, persistent=history.persistent,
             notices=[*filter(None, (history.unusable, history.write_error)), *history.notices],
         )
+
+
+@uncollected()
+def _differences(running: Live, other: Live) -> list[Difference]:
+    return differences_of(changed_resources(running, other))
 
 
 async def _confirm_within_s(request: Any, context: grpc.aio.ServicerContext) -> float:
@@ -176,9 +192,17 @@ def _page_violations(request: api.ListRevisionsRequest) -> Iterator[Violation]:
 
 def _answer(done: Replacement) -> Mapping[str, Any]:
     return {
-        "revision": done.revision, "differences": differences_of(done.changed),
-        "generation": done.generation, "apply_time": duration_of(done.elapsed_ns),
+        "revision": done.revision, "generation": done.generation,
+        "apply_time": duration_of(done.elapsed_ns),
     }
+
+
+async def _told(answer: Answer, differences: Sequence[Difference]) -> Answer:
+    """With them, put in in steps, between which others are served."""
+    for first in range(0, len(differences), STEP):
+        answer.differences.extend(differences[first:first + STEP])
+        await asyncio.sleep(0)
+    return answer
 
 
 def _file_state(state: FileState) -> api.FileState:

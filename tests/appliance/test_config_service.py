@@ -1,6 +1,7 @@
 """The configuration as a whole over gRPC: applied at once, compared, rolled back."""
 
 import asyncio
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +12,11 @@ import pytest
 from synproxy.v1 import config_service_pb2 as api
 from synproxy.v1 import services_service_pb2
 from synproxy.v1.config_service_pb2_grpc import ConfigServiceStub
+from synproxy.v1.revision_pb2 import Difference
 from synproxy.v1.service_pb2 import Service
 
 from appliance.config.load import config_load
+from appliance.management.config import _told
 
 from .config_client import CALL_S, refused, service, specs
 from .refused import violations
@@ -51,6 +54,57 @@ def test_others_are_served_while_a_long_configuration_is_put_together(daemon, mo
         return count
 
     assert daemon.call(turns()) > 2      # a step for each service
+
+
+CHANGES = {
+    "apply": lambda daemon, client: client.apply([service("dns", 53)]),
+    "diff": lambda daemon, client: client.diff(),
+    "reload": lambda daemon, client: daemon.call(daemon.reloader.reload("SIGHUP")),
+    "rollback": lambda daemon, client: client.rollback(1),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_others_are_served_while_all_services_are_compared(daemon, client, monkeypatch, change):
+    """Of thousands a copy, a comparison or a list of what differs holds up nobody's call."""
+    client.set(mss=1300)
+    daemon.path.write_text(daemon.path.read_text().replace("1400", "1200"))
+    threads: dict[str, set[threading.Thread]] = {}
+
+    def noted(name):
+        module, _, function = name.rpartition(".")
+        work = getattr(sys.modules[module], function)
+
+        def noting(*arguments, **fields):
+            threads.setdefault(function, set()).add(threading.current_thread())
+            return work(*arguments, **fields)
+
+        monkeypatch.setattr(name, noting)
+
+    for name in ("appliance.config.live.service_own", "appliance.management.differences.Difference",
+                 "appliance.management.differences.fields_changed", "appliance.reload.live_merge"):
+        noted(name)
+    CHANGES[change](daemon, client)
+    assert {"Difference", "fields_changed"} <= threads.keys()
+    assert ("service_own" in threads) == (change != "rollback")
+    assert ("live_merge" in threads) == (change == "reload")
+    assert daemon._thread not in set.union(*threads.values())
+
+
+def test_what_differs_is_told_in_steps(daemon, monkeypatch):
+    monkeypatch.setattr("appliance.management.config.STEP", 2)
+
+    async def turns():
+        telling = asyncio.ensure_future(
+            _told(api.DiffConfigResponse(), [Difference(field=str(n)) for n in range(5)]))
+        count = 0
+        while not telling.done():
+            await asyncio.sleep(0)
+            count += 1
+        assert [one.field for one in telling.result().differences] == ["0", "1", "2", "3", "4"]
+        return count
+
+    assert daemon.call(turns()) > 3
 
 
 def test_the_new_set_is_one_snapshot(daemon, client):

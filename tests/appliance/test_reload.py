@@ -67,6 +67,19 @@ def test_what_was_changed_over_grpc_stays_where_the_file_says_nothing_new(daemon
     assert client.running()[0].options.mss == 1300
 
 
+def test_of_many_changes_whose_place_it_takes_the_first_are_named(
+        daemon, client, capfd, monkeypatch):
+    monkeypatch.setattr(reload, "OVERRIDDEN_SHOWN", 1)
+    for name in ("web", "mail"):
+        client.set(name, mss=1000)
+    write(daemon, SERVICES.replace("[443", "[444").replace("[25]", "[26]"))
+    take(daemon)
+    said = capfd.readouterr().err
+    assert "reload: services/web: takes the place of another change" in said
+    assert "services/mail: takes" not in said
+    assert "reload: 1 more take the place of other changes" in said
+
+
 def test_the_defaults_change_every_service(daemon, client):
     write(daemon, SERVICES.replace("wscale: 9", "wscale: 3"))
     take(daemon)
