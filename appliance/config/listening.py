@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from synproxy.v1.config_pb2 import Config, Listener, Management, NamedRole, Tls
-from synproxy.v1.rule_pb2 import ROLE_ADMIN, ROLE_VIEWER, Role
+from synproxy.v1.rule_pb2 import ROLE_ADMIN, ROLE_UNSPECIFIED, ROLE_VIEWER, Role
 
 from appliance.config.formats import is_loopback, listener_address_parse
 from appliance.config.options import complete
@@ -24,8 +24,10 @@ class Listening:
 
     @property
     def highest_role(self) -> Role:
-        """That a caller may have."""
-        return max(named.role for named in self.tls.roles) if self.tls else self.role
+        """That a caller may have; none where `tls` names nobody."""
+        if self.tls:
+            return max((named.role for named in self.tls.roles), default=ROLE_UNSPECIFIED)
+        return self.role
 
     @property
     def field(self) -> str:
