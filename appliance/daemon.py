@@ -33,7 +33,7 @@ def main() -> None:
 @main.command()
 @_CONFIG
 def check(path: Path) -> None:
-    """Check a configuration; start nothing.  Exit code 5 where anything is wrong."""
+    """Check a configuration; start nothing.  Exit code 5 where anything in it is wrong."""
     click.echo(config_summary(path, config_given(path, "synproxyd")))
 
 

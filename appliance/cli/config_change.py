@@ -36,8 +36,7 @@ def _with_options(function: Any) -> Any:
     return function
 
 
-_FILE = click.argument(
-    "file", type=click.Path(exists=True, dir_okay=False, readable=False, path_type=Path))
+_FILE = click.argument("file", type=click.Path(readable=False, path_type=Path))
 
 
 @click.command("check")
@@ -46,7 +45,7 @@ def check_config(file: Path) -> None:
     """Check a configuration file, as `synproxyd check` does.
 
     The daemon is not asked: `config apply --validate-only` says what it would change. Exit code 5
-    where anything is wrong.
+    where anything in it is wrong.
     """
     from appliance.config_given import config_given, config_summary
 

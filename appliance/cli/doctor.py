@@ -17,14 +17,15 @@ from appliance.doctor.host import host_findings
 @click.command("doctor")
 @click.option(
     "--config", "path", metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, readable=False, path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     help="Look at what this configuration needs, too; its daemon must not run.")
 @format_option
 def command(path: Path | None, output: str) -> None:
     """Find what is wrong with this host, and say what to do.
 
     It starts and changes nothing. Exit code 0 where nothing keeps the daemon from running, 7 where
-    rights are missing, 6 where anything else is.
+    rights are missing, 6 where anything else is; 5 where the configuration has mistakes, 2 where
+    there is none.
     """
     findings = [*host_findings(), *(_configured(path) if path else ())]
     click.echo(_text(findings, output))

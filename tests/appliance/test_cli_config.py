@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import time
 
 import pytest
@@ -15,9 +17,12 @@ from appliance.exit_codes import ExitCode
 from appliance.management import bounds
 
 from .conftest import MINIMAL, SERVICES, Daemon
+from .daemon_process import as_root, opened
 
 NAME = "a" * 62
 DNS = "  - {name: dns, prefixes: [192.0.2.53], ports: [53]}\n"
+# The commands that are given a configuration to read.
+READING = [("config", "check"), ("config", "apply"), ("doctor", "--config")]
 
 
 @pytest.fixture
@@ -234,7 +239,6 @@ def test_check_says_what_synproxyd_check_says(config, file):
     (["rollback", "0"], ExitCode.USAGE, "x>=1"),
     (["rollback", "one"], ExitCode.USAGE, "not a valid integer"),
     (["apply"], ExitCode.USAGE, "Missing argument"),
-    (["apply", "/nonexistent.yaml"], ExitCode.USAGE, "does not exist"),
     (["apply", "/proc/self/mem"], ExitCode.FAILED, "can't be read: Input/output error"),
     (["apply", "{file}", "--etag", "x"], ExitCode.CONFLICT, "revision 1 runs"),
     (["apply", "{file}", "--confirm-within", "60"], ExitCode.USAGE, "it needs a unit"),
@@ -287,6 +291,33 @@ def test_what_no_listener_takes_is_not_sent(daemon, config, file, monkeypatch):
     assert "put it in the place of the daemon's own file" in config(
         "apply", file, code=ExitCode.INVALID)
     assert len(daemon.plane.published) == 1
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+@pytest.mark.parametrize(("place", "reason"), [
+    ("none.yaml", "No such file or directory"), (".", "Is a directory"),
+    ("wanted.yaml/below", "Not a directory")])
+def test_a_file_that_is_not_there_is_told_in_one_line(
+    synproxy, file, tmp_path, command, place, reason
+):
+    path = tmp_path / place
+    result = synproxy(*command, str(path))
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        ExitCode.USAGE, "", f"synproxy: {path}: can't be read: {reason}; name another\n")
+
+
+@as_root
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+def test_a_file_of_others_is_denied_in_one_line(file, tmp_path, command):
+    opened(tmp_path / "wanted.yaml")
+    (tmp_path / "wanted.yaml").chmod(0)
+    result = subprocess.run(
+        [sys.executable, "-P", "-m", "appliance.cli.main", *command, file],
+        capture_output=True, text=True, user=65534, group=65534, extra_groups=[], check=False,
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (
+        ExitCode.DENIED, "", f"synproxy: {file}: can't be read: Permission denied;"
+        " let user 65534 read it, and enter its folder\n")
 
 
 def test_only_an_operator_may_change_it(doors, file):
