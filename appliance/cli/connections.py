@@ -1,7 +1,5 @@
 """synproxy connection list | delete."""
 
-from collections.abc import Iterator
-
 import click
 from google.protobuf.message import Message
 from synproxy.v1 import connections_service_pb2 as api
@@ -9,6 +7,7 @@ from synproxy.v1.connections_service_pb2_grpc import ConnectionsServiceStub
 
 from appliance.cli.connection import CHANGE_TIMEOUT_S, TIMEOUT_S, connected
 from appliance.cli.output import format_option, message_text, table_text
+from appliance.cli.watch import PAUSE_FACTOR, look, watch_options
 from appliance.config.duration import duration_ns, duration_text
 from appliance.ends import end_parse, end_text
 
@@ -32,46 +31,52 @@ def command() -> None:
               help="Only this state.  May be given again.")
 @click.option("--limit", type=click.IntRange(min=1), default=1000, show_default=True,
               help="Show no more than so many.")
+@watch_options()
 @format_option
 @click.pass_obj
 def list_connections(
     address: str | None, service: str, client_prefix: str, server_prefix: str,
-    states: tuple[str, ...], limit: int, output: str,
+    states: tuple[str, ...], limit: int, watch: bool, interval: float, output: str,
 ) -> None:
     """List the connections, with those that have ended and are remembered.
 
     Connections that begin or end meanwhile may be missing.  IDLE is in steps of 4 s.  FIN is whose
-    has passed.  NUMBERS are translated, or pass where the handshake was not the proxy's.
+    has passed.  NUMBERS are translated, or pass where the handshake was not the proxy's.  The
+    longer the daemon looks, the longer are the pauses of --watch.
     """
     request = api.ListConnectionsRequest(
         service=service, client_prefix=client_prefix, server_prefix=server_prefix,
         states=[f"STATE_{state.upper()}" for state in states],
     )
-    listed = api.ListConnectionsResponse()
+
+    def more(listed: api.ListConnectionsResponse) -> str:
+        return f"there may be more than these {limit} (--limit)" if listed.next_page_token else ""
+
     with connected(address) as channel:
-        for page in _pages(ConnectionsServiceStub(channel), request, limit):
-            listed.connections.extend(page.connections)
-            listed.next_page_token = page.next_page_token
-    if output != "table":
-        click.echo(message_text(listed, output))
-        return
-    click.echo(table_text(_HEAD, [_row(one) for one in listed.connections], numbers=(4, 5)))
-    if listed.next_page_token:
-        click.echo(f"there may be more than these {limit} (--limit)", err=True)
+        stub = ConnectionsServiceStub(channel)
+        look(
+            channel, lambda: _listed(stub, request, limit), _text, output,
+            interval if watch else None, pause_factor=PAUSE_FACTOR, aside=more)
 
 
-def _pages(
+def _listed(
     stub: ConnectionsServiceStub, request: api.ListConnectionsRequest, limit: int
-) -> Iterator[api.ListConnectionsResponse]:
-    left = limit
-    while left:
+) -> api.ListConnectionsResponse:
+    """All pages in one, up to the limit."""
+    listed = api.ListConnectionsResponse()
+    request.page_token = ""
+    while left := limit - len(listed.connections):
         request.page_size = min(left, PAGE_SIZE)
         page = stub.ListConnections(request, timeout=TIMEOUT_S)
-        yield page
-        left -= len(page.connections)
-        request.page_token = page.next_page_token
+        listed.connections.extend(page.connections)
+        listed.next_page_token = request.page_token = page.next_page_token
         if not page.next_page_token:
-            return
+            break
+    return listed
+
+
+def _text(listed: api.ListConnectionsResponse) -> str:
+    return table_text(_HEAD, [_row(one) for one in listed.connections], numbers=(4, 5))
 
 
 def _row(one: api.Connection) -> tuple[object, ...]:

@@ -16,13 +16,14 @@ import grpc
 
 
 @contextmanager
-def until_ctrl_c(channel: grpc.Channel) -> Iterator[None]:
-    """Calls on this channel end at Ctrl-C, and with them the body, which is no error.  What is
-    being written is written to its end; where nobody reads it, a second Ctrl-C does what the first
-    would do outside."""
+def until_ctrl_c(channel: grpc.Channel) -> Iterator[threading.Event]:
+    """Calls on this channel end at Ctrl-C, and with them the body, which is no error; the event is
+    set then, for a body that waits between calls.  What is being written is written to its end;
+    where nobody reads it, a second Ctrl-C does what the first would do outside."""
     former = signal.getsignal(signal.SIGINT)
+    ended = threading.Event()
     if former is signal.SIG_IGN:
-        yield
+        yield ended
         return
     # Its put() may interrupt itself, as no lock may that a handler takes.
     ends: SimpleQueue[bool] = SimpleQueue()
@@ -34,11 +35,11 @@ def until_ctrl_c(channel: grpc.Channel) -> Iterator[None]:
         signal.signal(signal.SIGINT, former)
         ends.put(True)
 
-    closer = threading.Thread(target=_close_at, args=(ends, channel), daemon=True)
+    closer = threading.Thread(target=_close_at, args=(ends, channel, ended), daemon=True)
     closer.start()
     try:
         signal.signal(signal.SIGINT, note)
-        yield
+        yield ended
     except (grpc.RpcError, ValueError):     # ValueError: a call on a channel that is closed
         if not interrupted:
             raise
@@ -48,6 +49,10 @@ def until_ctrl_c(channel: grpc.Channel) -> Iterator[None]:
         closer.join()
 
 
-def _close_at(ends: "SimpleQueue[bool]", channel: grpc.Channel) -> None:
+def _close_at(
+    ends: "SimpleQueue[bool]", channel: grpc.Channel, ended: threading.Event
+) -> None:
     if ends.get():
+        # Here, since its lock may be held where a handler runs.
+        ended.set()
         channel.close()

@@ -5,7 +5,8 @@ from synproxy.v1 import system_service_pb2 as api
 from synproxy.v1.system_service_pb2_grpc import SystemServiceStub
 
 from appliance.cli.connection import TIMEOUT_S, connected
-from appliance.cli.output import format_option, message_text, table_text
+from appliance.cli.output import format_option, table_text
+from appliance.cli.watch import look, watch_options
 
 
 @click.group("mempool")
@@ -14,18 +15,20 @@ def command() -> None:
 
 
 @command.command("list")
+@watch_options()
 @format_option
 @click.pass_obj
-def list_mempools(address: str | None, output: str) -> None:
+def list_mempools(address: str | None, watch: bool, interval: float, output: str) -> None:
     """List the pools of packet buffers.
 
     LEAST FREE is the fewest buffers that were free since the start, of one look a second; CACHE is
     how many of the free ones each core may keep to itself; BYTES are those of a buffer.
     """
     with connected(address) as channel:
-        listed = SystemServiceStub(channel).ListMempools(
-            api.ListMempoolsRequest(), timeout=TIMEOUT_S)
-    click.echo(message_text(listed, output) if output != "table" else _text(listed))
+        stub = SystemServiceStub(channel)
+        look(
+            channel, lambda: stub.ListMempools(api.ListMempoolsRequest(), timeout=TIMEOUT_S),
+            _text, output, interval if watch else None)
 
 
 def _text(listed: api.ListMempoolsResponse) -> str:

@@ -5,7 +5,8 @@ from synproxy.v1 import system_service_pb2 as api
 from synproxy.v1.system_service_pb2_grpc import SystemServiceStub
 
 from appliance.cli.connection import TIMEOUT_S, connected
-from appliance.cli.output import format_option, message_text, table_text
+from appliance.cli.output import format_option, table_text
+from appliance.cli.watch import look, watch_options
 
 
 @click.group("port")
@@ -15,9 +16,12 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--counters", is_flag=True, help="Show what the NIC counts itself, too.")
+@watch_options()
 @format_option
 @click.pass_obj
-def list_ports(address: str | None, counters: bool, output: str) -> None:
+def list_ports(
+    address: str | None, counters: bool, watch: bool, interval: float, output: str
+) -> None:
     """List the ports with their link, driver, queues and offloads.
 
     SPEED is in Mbit/s.  QUEUES and DESCRIPTORS are for receiving and sending; RSS is symmetric
@@ -25,13 +29,14 @@ def list_ports(address: str | None, counters: bool, output: str) -> None:
     Counters that are 0 are left out.
     """
     with connected(address) as channel:
-        listed = SystemServiceStub(channel).ListPorts(api.ListPortsRequest(), timeout=TIMEOUT_S)
-    if output != "table":
-        click.echo(message_text(listed, output))
-        return
-    click.echo(_ports(listed))
-    if counters:
-        click.echo("\n" + _counters(listed))
+        stub = SystemServiceStub(channel)
+        look(
+            channel, lambda: stub.ListPorts(api.ListPortsRequest(), timeout=TIMEOUT_S),
+            _with_counters if counters else _ports, output, interval if watch else None)
+
+
+def _with_counters(listed: api.ListPortsResponse) -> str:
+    return f"{_ports(listed)}\n\n{_counters(listed)}"
 
 
 def _ports(listed: api.ListPortsResponse) -> str:

@@ -6,7 +6,8 @@ from synproxy.v1.servers_service_pb2_grpc import ServersServiceStub
 
 from appliance.cli.complete import service_names
 from appliance.cli.connection import TIMEOUT_S, connected
-from appliance.cli.output import format_option, message_text, table_text
+from appliance.cli.output import format_option, table_text
+from appliance.cli.watch import PAUSE_FACTOR, look, watch_options
 from appliance.config.duration import duration_ns, duration_text
 
 PAGE_SIZE = 1000
@@ -21,26 +22,35 @@ def command() -> None:
 @click.option(
     "--service", default="", metavar="NAME", shell_complete=service_names,
     help="Only the servers of this service.")
+@watch_options()
 @format_option
 @click.pass_obj
-def list_servers(address: str | None, service: str, output: str) -> None:
+def list_servers(
+    address: str | None, service: str, watch: bool, interval: float, output: str
+) -> None:
     """List the servers that have answered, with their options.
 
     Later clients are told the same, as far as nobody sets an option for the service.  What no
     client has asked a server for yet stands as most have it: 7, yes, yes.  AGE is the time since
-    its newest SYN-ACK.
+    its newest SYN-ACK.  The more there are, the longer are the pauses of --watch.
     """
-    request = api.ListServersRequest(service=service, page_size=PAGE_SIZE)
-    listed = api.ListServersResponse()
     with connected(address) as channel:
         stub = ServersServiceStub(channel)
-        while True:
-            page = stub.ListServers(request, timeout=TIMEOUT_S)
-            listed.servers.extend(page.servers)
-            if not page.next_page_token:
-                break
-            request.page_token = page.next_page_token
-    click.echo(message_text(listed, output) if output != "table" else _text(listed))
+        look(
+            channel, lambda: _listed(stub, service), _text, output, interval if watch else None,
+            pause_factor=PAUSE_FACTOR)
+
+
+def _listed(stub: ServersServiceStub, service: str) -> api.ListServersResponse:
+    """All pages in one."""
+    request = api.ListServersRequest(service=service, page_size=PAGE_SIZE)
+    listed = api.ListServersResponse()
+    while True:
+        page = stub.ListServers(request, timeout=TIMEOUT_S)
+        listed.servers.extend(page.servers)
+        if not page.next_page_token:
+            return listed
+        request.page_token = page.next_page_token
 
 
 def _text(listed: api.ListServersResponse) -> str:

@@ -1,6 +1,5 @@
 """synproxy stats."""
 
-import sys
 from collections import defaultdict
 
 import click
@@ -9,16 +8,13 @@ from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 
 from appliance.cli.connection import TIMEOUT_S, connected
 from appliance.cli.interrupt import until_ctrl_c
-from appliance.cli.interval import interval_option
 from appliance.cli.output import format_option, message_text, table_text
+from appliance.cli.watch import screen_clear, watch_options
 from appliance.config.duration import NS_PER_S, duration_text
-
-_CLEAR = "\033[H\033[2J"    # ECMA-48 CUP and ED: home, erase
 
 
 @click.command("stats")
-@click.option("--watch", is_flag=True, help="Show again and again, with rates, until Ctrl-C.")
-@interval_option("Seconds between two looks of --watch.")
+@watch_options("Show again and again, with rates, until Ctrl-C.")
 @click.option("--service", "services", multiple=True, metavar="NAME",
               help="Of the services, only this one.  May be given again.")
 @click.option("--all", "zeros", is_flag=True, help="Show what was never counted, too.")
@@ -66,8 +62,7 @@ def _watch(stub: StatsServiceStub, request: api.WatchStatsRequest, zeros: bool) 
         stats.ClearField("services")
         stats.services.extend(known.values())
         stats.meanings.extend(meanings)
-        clear = _CLEAR if sys.stdout.isatty() else ""
-        click.echo(clear + _text(stats, zeros, sample.HasField("period")))
+        click.echo(screen_clear() + _text(stats, zeros, sample.HasField("period")))
         if sample.lost:
             click.echo(f"\n{sample.lost} samples were lost: this reader is too slow")
 

@@ -5,7 +5,8 @@ from synproxy.v1 import system_service_pb2 as api
 from synproxy.v1.system_service_pb2_grpc import SystemServiceStub
 
 from appliance.cli.connection import TIMEOUT_S, connected
-from appliance.cli.output import format_option, message_text, moment_text, table_text
+from appliance.cli.output import format_option, moment_text, table_text
+from appliance.cli.watch import look, watch_options
 from appliance.config.duration import NS_PER_S, duration_text
 
 _KINDS = ("opening", "open", "passing", "time_wait", "tombstones")
@@ -17,20 +18,24 @@ def command() -> None:
 
 
 @command.command("show")
+@watch_options()
 @format_option
 @click.pass_obj
-def show_system(address: str | None, output: str) -> None:
+def show_system(address: str | None, watch: bool, interval: float, output: str) -> None:
     """Show versions, what is set, and how full the tables are.
 
     EAL's arguments stand with the versions.  ENTRIES are those of the connection table: `opening`
     and `open` need the proxy, `passing` were opened without it, `tombstones` have ended.
     """
     with connected(address) as channel:
-        system = SystemServiceStub(channel).GetSystem(api.GetSystemRequest(), timeout=TIMEOUT_S)
-    if output != "table":
-        click.echo(message_text(system, output))
-        return
-    click.echo("\n\n".join((_properties(system), _tables(system.tables), _kinds(system.tables))))
+        stub = SystemServiceStub(channel)
+        look(
+            channel, lambda: stub.GetSystem(api.GetSystemRequest(), timeout=TIMEOUT_S), _text,
+            output, interval if watch else None)
+
+
+def _text(system: api.GetSystemResponse) -> str:
+    return "\n\n".join((_properties(system), _tables(system.tables), _kinds(system.tables)))
 
 
 def _properties(system: api.GetSystemResponse) -> str:

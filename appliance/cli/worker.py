@@ -5,7 +5,8 @@ from synproxy.v1 import system_service_pb2 as api
 from synproxy.v1.system_service_pb2_grpc import SystemServiceStub
 
 from appliance.cli.connection import TIMEOUT_S, connected
-from appliance.cli.output import format_option, message_text, table_text
+from appliance.cli.output import format_option, table_text
+from appliance.cli.watch import look, watch_options
 
 RATES_S = 10        # the window that rates are shown of
 
@@ -16,9 +17,10 @@ def command() -> None:
 
 
 @command.command("list")
+@watch_options()
 @format_option
 @click.pass_obj
-def list_workers(address: str | None, output: str) -> None:
+def list_workers(address: str | None, watch: bool, interval: float, output: str) -> None:
     """List the workers and how busy each is.
 
     BUSY is the share of its time in turns that had frames, or timers due, over the last 1, 10 and
@@ -29,9 +31,10 @@ def list_workers(address: str | None, output: str) -> None:
     and verified with.
     """
     with connected(address) as channel:
-        listed = SystemServiceStub(channel).ListWorkers(
-            api.ListWorkersRequest(), timeout=TIMEOUT_S)
-    click.echo(message_text(listed, output) if output != "table" else _text(listed))
+        stub = SystemServiceStub(channel)
+        look(
+            channel, lambda: stub.ListWorkers(api.ListWorkersRequest(), timeout=TIMEOUT_S),
+            _text, output, interval if watch else None)
 
 
 def _text(listed: api.ListWorkersResponse) -> str:

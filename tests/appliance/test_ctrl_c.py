@@ -23,6 +23,8 @@ WATCHING = [
     ("service", "watch"),
     ("event", "watch", "-o", "json"),
     ("capture", "--write", "-"),
+    ("worker", "list", "--watch", "--interval", "0.1"),
+    ("connection", "list", "--watch", "--interval", "0.1", "-o", "json"),
 ]
 
 
