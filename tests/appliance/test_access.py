@@ -27,6 +27,7 @@ from appliance.refusal import Refusal
 
 from .conftest import Daemon
 from .doors import ROLES, channel_with, free_port, install
+from .methods import code_of
 
 CALL_S = 10
 
@@ -68,18 +69,10 @@ def handlers_of(server: ManagementServer) -> dict[str, grpc.RpcMethodHandler]:
     return found
 
 
-def code_of(channel: grpc.Channel, method: str, handler: grpc.RpcMethodHandler) -> grpc.StatusCode:
-    """How an empty request is met."""
-    try:
-        if handler.response_streaming:
-            stream = channel.unary_stream(method)(b"", timeout=CALL_S)
-            next(stream)
-            stream.cancel()
-        else:
-            channel.unary_unary(method)(b"", timeout=CALL_S)
-    except grpc.RpcError as error:
-        return error.code()
-    return grpc.StatusCode.OK
+def denied(channel: grpc.Channel, method: str, handler: grpc.RpcMethodHandler) -> bool:
+    """Whether an empty request is."""
+    code = code_of(channel, method, handler.response_streaming)
+    return code is grpc.StatusCode.PERMISSION_DENIED
 
 
 def without_role(methods) -> list[str]:
@@ -113,8 +106,7 @@ def test_a_method_without_a_role_is_for_nobody(doors, monkeypatch):
 def test_what_each_role_may_call_at_its_socket(doors, role):
     with grpc.insecure_channel(doors.sockets[role]) as channel:
         for method, handler in handlers_of(doors.daemon.server).items():
-            denied = code_of(channel, method, handler) is grpc.StatusCode.PERMISSION_DENIED
-            assert denied == (role < method_role(method)), method
+            assert denied(channel, method, handler) == (role < method_role(method)), method
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -122,8 +114,7 @@ def test_what_each_role_may_call_by_its_certificate(doors, authority, role):
     caller = authority.certificate(role_word(role), f"DNS:{role_word(role)}.example")
     with channel_with(doors.tls, authority, caller) as channel:
         for method, handler in handlers_of(doors.daemon.server).items():
-            denied = code_of(channel, method, handler) is grpc.StatusCode.PERMISSION_DENIED
-            assert denied == (role < method_role(method)), method
+            assert denied(channel, method, handler) == (role < method_role(method)), method
 
 
 def test_a_refusal_says_which_role_is_needed_and_who_was_seen(doors, authority):
