@@ -70,10 +70,11 @@ $(BIN)/pytest: build/packages pyproject.toml
 	$(BIN)/pip install -q --group build --group test
 	@touch $@
 
-# One program of a package, the first of these that Debian has: installed, some would start a service
-# on this machine.
+# One program of a package, the first of these that Debian has, with its parts: installed, some would
+# start a service on this machine.
 $(BIN)/sshd: packages := openssh-server
 $(BIN)/sshd: program := usr/sbin/sshd
+$(BIN)/sshd: parts := usr/lib/openssh/sshd-*
 $(BIN)/promtool: packages := promtool prometheus
 $(BIN)/promtool: program := usr/bin/promtool
 $(BIN)/sshd $(BIN)/promtool: build/packages | $(BIN)/pytest
@@ -83,7 +84,7 @@ $(BIN)/sshd $(BIN)/promtool: build/packages | $(BIN)/pytest
 	        apt-cache show $$package >/dev/null 2>&1 && apt-get download -q $$package && return; \
 	    done; false; } && \
 	    { fetch || { apt-get update -q && fetch; } } && dpkg-deb --extract *.deb .
-	@cp build/$(@F)/$(program) $@
+	@cd build/$(@F) && cp $$(compgen -G '$(parts)') $(program) $(CURDIR)/$(BIN)
 
 # What the Node client is made of, as its lock file has it.
 build/node/node_modules: tests/clients/node/package.json tests/clients/node/package-lock.json \
@@ -128,7 +129,7 @@ lint: setup
 IN_PROCESS := tests/wire tests/proxy
 
 # Where tests of the first part fail the second runs all the same; what became of both stands last.
-unit: setup
+unit: setup chromium
 	@code=0; \
 	$(BIN)/pytest -n auto --dist worksteal $(IN_PROCESS) | tee build/in-process.log || code=$$?; \
 	test $$code -le 1; \
@@ -258,7 +259,6 @@ reference: setup
 	$(BIN)/python -P -m appliance.cli.reference > build/reference.md
 	@mv build/reference.md proto/README.md
 
-# 300 MB, so only where it is asked for; from then on `make test` has the browser, too.
 browser: setup chromium
 	LAB_SKIPS=fail $(BIN)/pytest tests/system/test_protocols.py tests/system/test_status_page.py \
 	    -k 'Chromium or test_status_page'
@@ -267,6 +267,7 @@ picture: setup chromium
 	LAB_SKIPS=fail LAB_PICTURE=docs/status-page.png \
 	    $(BIN)/pytest tests/system/test_status_page.py -k flood
 
+# 300 MB, so for tests alone.
 chromium:
 	@dpkg -s chromium-headless-shell >/dev/null 2>&1 || { apt-get update -q && \
 	    DEBIAN_FRONTEND=noninteractive \

@@ -14,7 +14,10 @@ from appliance.lab.listening import start_server
 from appliance.lab.namespace import require, run_tool
 from appliance.lab.topology import SERVER_IPV4, SERVER_IPV6, Lab
 
-SSHD = Path(sys.executable).with_name("sshd")       # where `make setup` puts it
+# Where `make setup` puts it, and from OpenSSH 10 on its parts beside it.
+SSHD = Path(sys.executable).with_name("sshd")
+PARTS = {option: SSHD.with_name(name) for option, name in (
+    ("SshdSessionPath", "sshd-session"), ("SshdAuthPath", "sshd-auth"))}
 PORT = 7062
 USER = "guest"
 NOBODY = 65534      # uid and gid that own nothing
@@ -64,7 +67,8 @@ def start_loginserver(lab: Lab) -> Login:
         f"[{address}]:{PORT} {host_key}\n" for address in (SERVER_IPV4, SERVER_IPV6)))
     (directory / "passwd").write_text(PASSWD.format(nobody=NOBODY, user=USER, home=home))
     (directory / "sshd_config").write_text(
-        CONFIGURATION.format(port=PORT, directory=directory, user=USER))
+        CONFIGURATION.format(port=PORT, directory=directory, user=USER) + "".join(
+            f"{option} {part}\n" for option, part in PARTS.items() if part.exists()))
     start_server(lab, "sshd", ["sh", "-ec", START.format(directory=directory, sshd=SSHD)], PORT)
     return Login(("-F", "none", "-i", str(directory / "user"), "-o", f"UserKnownHostsFile={known}",
                   "-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes"), home)

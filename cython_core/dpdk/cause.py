@@ -19,6 +19,9 @@ EAL_CAUSES = (
     (r"Permission denied|not permitted", "no permission; run as root"),
 )
 PORT_CAUSES = (
+    # DPDK 24.11.8 has such a bound.
+    (r"devargs truncated \(len (\d+), max (\d+)\)",
+     "its arguments have {0} characters, and DPDK takes less than {1}: shorten them"),
     (r"failed to parse device|no driver|Cannot find driver", "DPDK has no driver of that name"),
     (r"SIOCGIFINDEX|channel info of interface|No such device exists|No such device",
      "there is no such interface in this network namespace"),

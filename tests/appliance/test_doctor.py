@@ -109,7 +109,10 @@ def test_what_it_says_of_lockable_memory_is_enough(veth, configure, start):
     (found,) = (one for one in json.loads(doctor.stdout) if one["state"] == "bad")
     assert re.search(r"locks .* (7|12) MiB, and this process may lock 6144 KiB", found["found"])
     (kib,) = re.findall(r"`ulimit -l (\d+)`", found["advice"])
-    start(path, before=[*without, "prlimit", f"--memlock={int(kib) << 10}"])
+    enough = ["prlimit", f"--memlock={int(kib) << 10}"]
+    if subprocess.run([*enough, "true"], capture_output=True).returncode != 0:
+        pytest.skip(f"nothing here may lock {kib} KiB, as this DPDK wants")
+    start(path, before=[*without, *enough])
 
 
 @two_cores

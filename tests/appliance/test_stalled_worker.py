@@ -104,7 +104,8 @@ def test_a_change_that_it_does_not_take_up_is_told_until_it_does(daemon, metric,
         shown = daemon.synproxy("config", "show")
         assert f"# published, but not run by the worker on core {CORE}\n" in shown
         assert metric("synproxy_config_acknowledged") == 0
-        assert health(daemon)[CONFIGURATION] == "NOT_SERVING"
+        until(lambda: health(daemon)[CONFIGURATION] == "NOT_SERVING", seconds=SOON_S,
+              what="health to tell of it")
     until(lambda: healthy(daemon, "--strict"), seconds=SOON_S, what="health")
     assert "not run by" not in daemon.synproxy("config", "show")
     assert metric("synproxy_config_acknowledged") == 1

@@ -34,8 +34,8 @@ class Captures:
         }
 
     def _device(self, name: str, frames: list[bytes], side: str) -> str:
-        source, sink = self.folder / f"from_{side}.pcap", self.folder / f"to_{side}.pcap"
-        pcap_write(source, frames)
+        source, sink = f"from_{side}.pcap", f"to_{side}.pcap"
+        pcap_write(self.folder / source, frames)
         return f"{name},rx_pcap={source},tx_pcap={sink}"
 
     def to_client(self) -> list[bytes]:
@@ -46,19 +46,21 @@ class Captures:
 
 
 def queues(folder: Path, side: str, received: list[list[bytes]], ways_out: int = 1) -> str:
-    """A port with a queue for each list of frames, and so many to send by."""
+    """A port with a queue for each list of frames, and so many to send by.
+
+    The names are short: DPDK 24.11.8 takes 127 characters of a device."""
     words = [f"net_pcap{('client', 'server').index(side)}"]
     for at, frames in enumerate(received):
-        source = folder / f"from_{side}_{at}.pcap"
-        pcap_write(source, frames)
+        source = f"{side[0]}{at}.in"
+        pcap_write(folder / source, frames)
         words.append(f"rx_pcap={source}")
-    words += [f"tx_pcap={folder / f'to_{side}_{at}.pcap'}" for at in range(ways_out)]
+    words += [f"tx_pcap={side[0]}{at}.out" for at in range(ways_out)]
     return ",".join(words)
 
 
 def queues_sent(folder: Path, side: str) -> list[bytes]:
     """By all queues of that port."""
-    return [frame for file in sorted(folder.glob(f"to_{side}_*.pcap")) for frame in pcap_read(file)]
+    return [frame for file in sorted(folder.glob(f"{side[0]}*.out")) for frame in pcap_read(file)]
 
 
 def lcores(workers: int) -> dict:
@@ -80,12 +82,14 @@ def pcap_read(path: Path) -> list[bytes]:
         return [bytes(packet) for packet in reader]
 
 
-def plane_run(job: dict, command: tuple[str, ...] = ()) -> tuple[dict, str]:
+def plane_run(
+    job: dict, command: tuple[str, ...] = (), folder: Path | None = None,
+) -> tuple[dict, str]:
     """What the process wrote to standard output, and to standard error.  `command` is put
-    before that of the process."""
+    before that of the process, which runs in `folder`."""
     done = subprocess.run(
         [*command, sys.executable, "-P", str(PROGRAM)], input=json.dumps(job),
-        capture_output=True, text=True, timeout=PATIENCE_S)
+        capture_output=True, text=True, timeout=PATIENCE_S, cwd=folder)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1]), done.stderr
 
@@ -105,7 +109,8 @@ def captures(tmp_path) -> Captures:
 
 
 @pytest.fixture
-def plane():
+def plane(tmp_path):
+    """In the folder of the test's capture files, by which they can have short names."""
     def run(services=((WEB,),), received=0, seconds=0.2, command=(), drains=False, drain="none",
             rotate=0, delete=False, crowd=False, leave=False, captures=(), wrong=0,
             watches=0, rss=(), **differences):
@@ -114,7 +119,7 @@ def plane():
             "seconds": seconds, "drains": drains, "drain": drain, "rotate": rotate,
             "delete": delete, "crowd": crowd, "leave": leave, "captures": captures,
             "wrong": wrong, "watches": watches, "rss": rss,
-        }, command)
+        }, command, tmp_path)
         assert stderr == ""
         assert "workers" in told, told
         check_books(told)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cython_core.dataplane import VECTORS
+from cython_core.dpdk.cause import port_cause
 
 from .conftest import WEB, plane_run, settings
 
@@ -101,3 +102,9 @@ def test_vectors_that_are_not_there(refuse):
 def test_an_argument_that_eal_does_not_know(refuse):
     assert refuse(extra_eal_args=("--colour",)) == (
         "EAL does not start: EAL knows no argument --colour")
+
+
+def test_a_device_that_is_too_long_for_dpdk_is_told_with_its_bound():
+    """As 24.11.8 tells it; older ones have no bound."""
+    assert port_cause("EAL: devargs truncated (len 192, max 128)\n", "Argument list too long") == (
+        "its arguments have 192 characters, and DPDK takes less than 128: shorten them")
