@@ -123,13 +123,14 @@ def diff_config(
     else:
         other = f"REVISION {revision}" if revision else "FILE"
         click.echo(_differences(answer, other))
-    if exit_code and (answer.differences or answer.restart_differences):
+    if exit_code and (answer.differences_total or answer.restart_differences):
         sys.exit(ExitCode.CONFLICT)
 
 
 def _differences(answer: api.DiffConfigResponse, other: str) -> str:
     restart: list[Difference] = list(answer.restart_differences)
-    tables = [differences_text([*answer.differences, *restart], "RUNNING", other)]
+    total = answer.differences_total + len(restart)
+    tables = [differences_text([*answer.differences, *restart], "RUNNING", other, total)]
     if restart:
         fields = ", ".join(one.field for one in restart)
         tables.append(f"until a restart nothing of the file is taken, because of {fields}")

@@ -121,7 +121,7 @@ def confirm_config(address: str | None, revision: int | None, output: str) -> No
 def _text(answer: api.ApplyConfigResponse | api.RollbackConfigResponse, output: str) -> str:
     if output != "table":
         return message_text(answer, output)
-    lines = [differences_text(answer.differences, "BEFORE", "AFTER")]
+    lines = [differences_text(answer.differences, "BEFORE", "AFTER", answer.differences_total)]
     if not answer.generation:
         lines.append("nothing was changed")
         return "\n".join(lines)

@@ -9,12 +9,17 @@ from appliance.cli.output import table_text
 UNSET = "-"
 
 
-def differences_text(differences: Sequence[Difference], before: str, after: str) -> str:
-    """`before` and `after` head their columns."""
-    if not differences:
+def differences_text(
+    differences: Sequence[Difference], before: str, after: str, total: int
+) -> str:
+    """`before` and `after` head their columns.  `total` counts what an answer had no room for,
+    too."""
+    if not total:
         return "nothing differs"
     rows = [(one.resource or UNSET, one.field, *_pair(one)) for one in differences]
-    return table_text(("RESOURCE", "FIELD", before, after), rows)
+    text = table_text(("RESOURCE", "FIELD", before, after), rows)
+    more = total - len(rows)
+    return f"{text}\n{more} more, for which an answer has no room" if more > 0 else text
 
 
 def difference_words(difference: Difference) -> str:

@@ -19,6 +19,8 @@ REQUEST_BYTES_MAX = 4 * MIB     # of callers who only look
 # three times that of messages: not for everybody to ask for.
 APPLY_BYTES_MAX = 17 * MIB
 ANSWER_BYTES_MAX = 64 * MIB     # a list of 100,000 services
+# Of an answer, which has more besides: where each of 100,000 is another one, they take more.
+DIFFERENCES_BYTES_MAX = 32 * MIB
 # Longer than a change waits for the workers (catalogue.ACKNOWLEDGE_TIMEOUT_S), and for some
 # changes before it.
 UNARY_DEADLINE_S = 30.0

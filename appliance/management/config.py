@@ -21,6 +21,7 @@ from appliance.config.live import (
 )
 from appliance.config.violation import Violation
 from appliance.config_file import ConfigFile, FileRefusedError, FileState, restart_reason
+from appliance.management.bounds import DIFFERENCES_BYTES_MAX
 from appliance.management.catalogue import STEP, Catalogue
 from appliance.management.change import Replacement, Wanted
 from appliance.management.changes import changes_now
@@ -198,10 +199,16 @@ def _answer(done: Replacement) -> Mapping[str, Any]:
 
 
 async def _told(answer: Answer, differences: Sequence[Difference]) -> Answer:
-    """With them, put in in steps, between which others are served."""
-    for first in range(0, len(differences), STEP):
-        answer.differences.extend(differences[first:first + STEP])
-        await asyncio.sleep(0)
+    """With as many of them as it has room for, put in in steps, between which others are served."""
+    answer.differences_total = len(differences)
+    room = DIFFERENCES_BYTES_MAX
+    for at, difference in enumerate(differences):
+        room -= difference.ByteSize()
+        if room < 0:
+            break
+        answer.differences.append(difference)
+        if at % STEP == 0:
+            await asyncio.sleep(0)
     return answer
 
 

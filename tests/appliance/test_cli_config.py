@@ -78,6 +78,12 @@ def test_diff_shows_the_file_against_what_runs(daemon, synproxy, config):
     assert json.loads(config("diff", "-o", "json"))["differences"][0]["before"] == "1300"
 
 
+def test_what_an_answer_has_no_room_for_is_counted(daemon, config, file, monkeypatch):
+    monkeypatch.setattr("appliance.management.config.DIFFERENCES_BYTES_MAX", 0)
+    assert re.search(r"\n[1-9][0-9]* more, for which an answer has no room\n",
+                     config("apply", file, "--validate-only"))
+
+
 def test_diff_says_what_takes_a_restart(daemon, config):
     daemon.path.write_text(SERVICES.replace("net_ring0", "net_ring5"))
     lines = config("diff").splitlines()

@@ -107,6 +107,20 @@ def test_what_differs_is_told_in_steps(daemon, monkeypatch):
     assert daemon.call(turns()) > 3
 
 
+def test_of_what_differs_an_answer_has_what_it_has_room_for_and_the_number_of_all(
+    client, monkeypatch
+):
+    whole = client.apply([service("dns", 53, "53")], validate_only=True)
+    assert whole.differences_total == len(whole.differences) > 3
+    first = sum(one.ByteSize() for one in whole.differences[:3])
+    monkeypatch.setattr("appliance.management.config.DIFFERENCES_BYTES_MAX", first)
+    answer = client.apply([service("dns", 53, "53")])
+    assert list(answer.differences) == list(whole.differences[:3])
+    assert answer.differences_total == len(whole.differences)
+    back = client.rollback(1)
+    assert back.differences_total == len(whole.differences) > len(back.differences) > 0
+
+
 def test_the_new_set_is_one_snapshot(daemon, client):
     watcher = client.services.WatchServices(services_service_pb2.WatchServicesRequest())
     seen = [next(watcher) for _ in range(3)]
