@@ -42,6 +42,8 @@ PACKAGES := gcc libc6-dev pkg-config python3 python3-dev python3-venv libdpdk-de
             dpkg-dev iproute2 ethtool util-linux nftables iptables netbase curl iputils-ping \
             nginx-light wrk iperf3 openssl openssh-client libwrap0 redis-tools systemd tshark zsh \
             fish valgrind
+# Of Debian 13's sshd.
+PACKAGES += $(shell . /etc/os-release; [[ $$VERSION_ID == 12 ]] || echo libwtmpdb0)
 
 # All but what is written out of them: README.md by `make compare`, proto/README.md.
 SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__pycache__/*' \
