@@ -7,7 +7,7 @@ from synproxy.v1.connections_service_pb2_grpc import ConnectionsServiceStub
 
 from appliance.cli.connection import CHANGE_TIMEOUT_S, TIMEOUT_S, connected
 from appliance.cli.output import format_option, message_text, table_text
-from appliance.cli.watch import PAUSE_FACTOR, look, watch_options
+from appliance.cli.watch import look, watch_options
 from appliance.config.duration import duration_ns, duration_text
 from appliance.ends import end_parse, end_text
 
@@ -56,7 +56,7 @@ def list_connections(
         stub = ConnectionsServiceStub(channel)
         look(
             channel, lambda: _listed(stub, request, limit), _text, output,
-            interval if watch else None, pause_factor=PAUSE_FACTOR, aside=more)
+            interval if watch else None, seldom=True, aside=more)
 
 
 def _listed(

@@ -7,7 +7,7 @@ from synproxy.v1.servers_service_pb2_grpc import ServersServiceStub
 from appliance.cli.complete import service_names
 from appliance.cli.connection import TIMEOUT_S, connected
 from appliance.cli.output import format_option, table_text
-from appliance.cli.watch import PAUSE_FACTOR, look, watch_options
+from appliance.cli.watch import look, watch_options
 from appliance.config.duration import duration_ns, duration_text
 
 PAGE_SIZE = 1000
@@ -38,7 +38,7 @@ def list_servers(
         stub = ServersServiceStub(channel)
         look(
             channel, lambda: _listed(stub, service), _text, output, interval if watch else None,
-            pause_factor=PAUSE_FACTOR)
+            seldom=True)
 
 
 def _listed(stub: ServersServiceStub, service: str) -> api.ListServersResponse:

@@ -15,10 +15,8 @@ from google.protobuf.message import Message
 from appliance.cli.interrupt import until_ctrl_c
 from appliance.cli.interval import interval_option
 from appliance.cli.output import message_text
+from appliance.pausing import PAUSE_FACTOR
 
-# A look through a table of the daemon's takes its control core's time.  So many times as long as it
-# took goes by before the next: 4 % of that core at most, as the daemon has it for its own.
-PAUSE_FACTOR = 24
 _CLEAR = "\033[H\033[2J"    # ECMA-48 CUP and ED: home, erase
 
 Answer = TypeVar("Answer", bound=Message)
@@ -34,12 +32,14 @@ def watch_options(words: str = "Show again and again, until Ctrl-C.") -> Callabl
 
 def look(
     channel: grpc.Channel, ask: Callable[[], Answer], table: Callable[[Answer], str],
-    output: str, interval_s: float | None, *, pause_factor: int = 0,
+    output: str, interval_s: float | None, *, seldom: bool = False,
     aside: Callable[[Answer], str] = lambda _: "",
 ) -> None:
     """Writes what is answered: once where `interval_s` is None; else until Ctrl-C, with pauses of
-    so many seconds, and at least of `pause_factor` times as long as it took to ask.  `aside` is
-    what people are told of it behind its table, on stderr."""
+    so many seconds.  `seldom`, where the daemon goes through a table for it: of PAUSE_FACTOR times
+    as long as it took to ask, at least.  `aside` is what people are told of it behind its table, on
+    stderr."""
+    pause_factor = PAUSE_FACTOR if seldom else 0
 
     def write(answer: Answer, before: str = "") -> None:
         if output != "table":

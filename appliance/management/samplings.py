@@ -20,14 +20,14 @@ from appliance.config.duration import NS_PER_S
 from appliance.management.catalogue import Catalogue
 from appliance.management.sampler import Sampler
 from appliance.management.seats import NoSeatError, Seats, listener_here
+from appliance.pausing import PAUSE_FACTOR
 from appliance.supervision import Supervision
 from cython_core.dataplane import Dataplane
 
 READERS_MAX = 64        # at a listener
-SAMPLINGS_MAX = 8       # that readers at a listener take part in
-# A sampling pauses for so many times as long as its last sample took: each has 4 % of the control
-# core at most, and however many listeners there are, all have a third.
-PAUSE_FACTOR = 24
+# That readers at a listener take part in.  Where all listeners together have more the pauses are
+# longer, so that all have a third of the control core at most.
+SAMPLINGS_MAX = 8
 
 Key = tuple[int, frozenset[str]]        # interval in nanoseconds, names of services
 

@@ -21,14 +21,12 @@ from appliance.management.pages import (
     token_read,
     token_write,
 )
+from appliance.pausing import PAUSE_FACTOR
 from cython_core.dataplane import Dataplane, LearnedServer
 
 # Further pages are of the look that the first one took, while it is no older: all servers at once
 # take a third of a second at 65,536.
 LOOK_S = 5.0
-# So many times as long as it took goes by before another first page takes one: who asks again and
-# again has 4 % of the control core.
-PAUSE_FACTOR = 24
 
 
 class ServersServicer(ServersServiceServicer):

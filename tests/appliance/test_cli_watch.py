@@ -14,6 +14,7 @@ import yaml
 
 from appliance.cli import watch
 from appliance.exit_codes import ExitCode
+from appliance.pausing import PAUSE_FACTOR
 from cython_core.dataplane import LearnedServer
 
 from .conftest import Daemon
@@ -163,7 +164,7 @@ def test_a_list_that_takes_the_daemon_long_is_asked_for_seldom(synproxy, slow, p
     slow(0.05)
     synproxy(*command, *QUICK)
     (pause_s,) = pauses
-    assert pause_s >= watch.PAUSE_FACTOR * 0.05
+    assert pause_s >= PAUSE_FACTOR * 0.05
     synproxy(*command, "--watch", "--interval", "3600")
     assert pauses[1:] == [3600]
 
