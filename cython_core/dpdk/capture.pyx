@@ -91,12 +91,15 @@ cdef inline uint64_t frames_wanted(const Capture *capture, const Burst *burst) n
 # Without a branch on what became of a frame, which in an attack is any of several things: each run
 # of reasons that are asked for is one comparison, of as many frames at once as a vector has bytes.
 cdef inline uint64_t drops_wanted(const Capture *capture, const Burst *burst) noexcept nogil:
+    cdef uint64_t frames = ~<uint64_t>0 >> (BURST_FRAMES - burst.count)
     cdef uint8_t wanted[BURST_FRAMES]
     cdef uint64_t left = capture.filter.reasons
     cdef uint8_t first = DROP_FIRST
     cdef uint8_t skipped, run
     cdef uint32_t i
-    memset(wanted, not capture.filter.drops, BURST_FRAMES)
+    if not capture.filter.drops:
+        return frames
+    memset(wanted, 0, BURST_FRAMES)
     while left != 0:
         skipped = <uint8_t>__builtin_ctzll(left)
         run = <uint8_t>__builtin_ctzll(~(left >> skipped))
@@ -105,7 +108,7 @@ cdef inline uint64_t drops_wanted(const Capture *capture, const Burst *burst) no
             wanted[i] |= <uint8_t>(burst.verdict[i] - first) < run
         first += run
         left >>= skipped + run
-    return bytes_bits(wanted) & ~<uint64_t>0 >> (BURST_FRAMES - burst.count)
+    return bytes_bits(wanted) & frames
 
 
 # A bit of each byte, which is 0 or 1: the product has those of eight bytes side by side in its top.
