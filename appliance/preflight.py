@@ -9,7 +9,7 @@ from appliance.host.cgroup import cpu_quota, groups_of
 from appliance.host.hugepages import hugepage_refusals
 from appliance.host.interfaces import interface_notices, interface_refusals
 from appliance.host.listening import listening_notices, listening_refusals
-from appliance.host.lockable import lockable_refusals
+from appliance.host.lockable import dma_refusals, lockable_refusals
 from appliance.host.pci import pci_refusals
 from appliance.host.processors import processor_refusals, vector_refusals
 from appliance.refusal import Refusal
@@ -31,6 +31,7 @@ def preflight_refusals(
         yield from lockable_refusals(
             [settings.client_port.device, settings.server_port.device], settings.mbufs,
             settings.hugepages)
+        yield from dma_refusals(attachments, settings.memory_mib)
     yield from interface_refusals(attachments)
     yield from pci_refusals(attachments)
     groups = groups_of()

@@ -46,9 +46,16 @@ def socket_answers(path: Path) -> bool:
 
 def _socket_refusals(path: Path, where: str) -> Iterator[Refusal]:
     folder = path.parent
-    if folder.exists() and not folder.is_dir():
+    try:
+        is_there = folder.exists()
+    except PermissionError:
+        yield Refusal(
+            f"{where}: no right to enter what {folder} lies in; run as its owner", ExitCode.DENIED
+        )
+        return
+    if is_there and not folder.is_dir():
         yield Refusal(f"{where}: {folder} is no folder; choose another path")
-    elif not folder.exists():
+    elif not is_there:
         yield Refusal(
             f"{where}: the folder {folder} doesn't exist; create it with"
             f" `mkdir -p {folder}` (RuntimeDirectory= of systemd)"

@@ -1,20 +1,25 @@
-"""Memory that this process may lock: AF_XDP's driver has the kernel lock all packet buffers.
+"""Memory that this process may lock: AF_XDP's driver has the kernel lock all packet buffers, and a
+PCI device's all memory that the device could read or write.
 
-DPDK 22.11's locks as much as the buffers take, 24.11's all that they lie in (measured with 22.11.11
-and 24.11.8): none lies across two pages, so that each has one to itself where none is huge.
+AF_XDP's in DPDK 22.11 locks as much as the buffers take, in 24.11 all that they lie in (measured
+with 22.11.11 and 24.11.8): none lies across two pages, so that each has one to itself where none
+is huge.
 
 Reading list: Linux's Documentation/networking/af_xdp.rst (XDP_UMEM_REG), getrlimit(2), DPDK's
-rte_mempool.h (rte_mempool_op_calc_mem_size_helper).
+rte_mempool.h (rte_mempool_op_calc_mem_size_helper) and Getting Started Guide for Linux ("Running
+DPDK Applications Without Root Privileges": RLIMIT_MEMLOCK).
 """
 
 import re
 import resource
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from appliance.config.attachment import attachment_of
+from appliance.config.attachment import Attachment, attachment_of
 from appliance.config.rules import BUFFER_BYTES, MIB
 from appliance.exit_codes import ExitCode
 from appliance.host.capabilities import CAP_IPC_LOCK, has_capability
+from appliance.host.pci import PCI_DEVICES, SHARING_DRIVERS, bound_driver
 from appliance.refusal import Refusal
 from cython_core.dataplane import DPDK_VERSION
 
@@ -22,6 +27,7 @@ from cython_core.dataplane import DPDK_VERSION
 LOCKED_BYTES = BUFFER_BYTES + 64
 KIB_PER_MIB = 1024
 HUGE_PAGE_BYTES = 2 << 20       # the smallest, with which most is left over
+LOCKING_DRIVERS = ("vfio-pci", *SHARING_DRIVERS)
 WITH_GAPS = int(DPDK_VERSION.split(".")[0]) >= 24
 
 
@@ -29,19 +35,39 @@ def lockable_refusals(
     devices: Sequence[str], buffers: int, hugepages: bool
 ) -> Iterator[Refusal]:
     """`devices` as EAL is told them; `buffers` are those of one pool."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     page_bytes = HUGE_PAGE_BYTES if hugepages else resource.getpagesize()
     # A page more, since a pool begins within one.
     need = _registrations(devices) * (
         pool_bytes(buffers, page_bytes, WITH_GAPS) + resource.getpagesize())
-    if limit == resource.RLIM_INFINITY or need <= limit or has_capability(CAP_IPC_LOCK):
-        return
+    if not may_lock(need):
+        yield _refusal("AF_XDP locks memory.buffers for each queue", need, "memory.buffers")
+
+
+def dma_refusals(
+    attachments: Sequence[Attachment], memory_mib: int, devices: Path = PCI_DEVICES
+) -> Iterator[Refusal]:
+    """A device behind an IOMMU reaches all of `memory_mib`, which is locked for it."""
+    locking = [one.pci for one in attachments
+               if one.pci and bound_driver(devices / one.pci) in LOCKING_DRIVERS]
+    if locking and not may_lock(memory_mib * MIB):
+        yield _refusal(
+            f"{' and '.join(locking)}: memory.size_mib is locked for DMA", memory_mib * MIB,
+            "memory.size_mib")
+
+
+def may_lock(need: int) -> bool:
+    """So many bytes."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    return limit == resource.RLIM_INFINITY or need <= limit or has_capability(CAP_IPC_LOCK)
+
+
+def _refusal(what: str, need: int, option: str) -> Refusal:
+    limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     need_mib = -(-need // MIB)
-    yield Refusal(
-        f"AF_XDP locks memory.buffers for each queue, {need_mib} MiB, and this process may lock"
-        f" {limit // KIB_PER_MIB} KiB; `ulimit -l {need_mib * KIB_PER_MIB}` (LimitMEMLOCK="
-        f"{need_mib}M of systemd) or `--ulimit memlock={need}` of a container, grant CAP_IPC_LOCK,"
-        " or lower memory.buffers",
+    return Refusal(
+        f"{what}, {need_mib} MiB, and this process may lock {limit // KIB_PER_MIB} KiB;"
+        f" `ulimit -l {need_mib * KIB_PER_MIB}` (LimitMEMLOCK={need_mib}M of systemd) or"
+        f" `--ulimit memlock={need}` of a container, grant CAP_IPC_LOCK, or lower {option}",
         ExitCode.DENIED,
     )
 

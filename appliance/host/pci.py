@@ -9,6 +9,7 @@ from appliance.config.formats import is_pci_variable
 from appliance.exit_codes import ExitCode
 from appliance.refusal import Refusal
 
+PCI_DEVICES = Path("/sys/bus/pci/devices")
 USER_SPACE_DRIVERS = ("vfio-pci", "uio_pci_generic", "igb_uio")
 # Kernel drivers that stay bound while DPDK uses the device beside them.
 SHARING_DRIVERS = ("mlx4_core", "mlx5_core", "mana")
@@ -16,7 +17,7 @@ SHARING_DRIVERS = ("mlx4_core", "mlx5_core", "mana")
 
 def pci_refusals(
     attachments: Sequence[Attachment],
-    devices: Path = Path("/sys/bus/pci/devices"),
+    devices: Path = PCI_DEVICES,
     vfio: Path = Path("/dev/vfio"),
 ) -> Iterator[Refusal]:
     for one in attachments:

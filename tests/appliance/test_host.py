@@ -30,6 +30,7 @@ from appliance.host.listening import listening_notices, listening_refusals
 from appliance.host.lockable import (
     HUGE_PAGE_BYTES,
     LOCKED_BYTES,
+    dma_refusals,
     lockable_refusals,
     pool_bytes,
 )
@@ -45,6 +46,7 @@ XDP = attachment_of("net_af_xdp0,iface=eth1")
 PACKET = attachment_of("net_af_packet1,iface=eth2")
 PCI = attachment_of("0000:03:00.0")
 RING = attachment_of("net_ring0")
+NOBODY = 65534
 
 
 def said(refusals):
@@ -220,6 +222,26 @@ def test_a_pci_device_without_access(devices, tmp_path):
     assert f"no access to {tmp_path}/17" in str(refusal)
 
 
+@pytest.mark.parametrize("driver", ["vfio-pci", "mlx5_core"])
+def test_all_memory_is_locked_for_a_device_behind_an_iommu(devices, may_lock, driver):
+    here = devices(driver)
+    may_lock(512 << 20)
+    assert said(dma_refusals([PCI, XDP], 512, here)) == []
+    may_lock((512 << 20) - 1)
+    (refusal,) = dma_refusals([PCI, XDP], 512, here)
+    assert refusal.code is ExitCode.DENIED
+    assert str(refusal).startswith(
+        "0000:03:00.0: memory.size_mib is locked for DMA, 512 MiB, and this process may lock"
+        " 524287 KiB; `ulimit -l 524288` (LimitMEMLOCK=512M of systemd)")
+    may_lock(0, right=True)
+    assert said(dma_refusals([PCI, XDP], 512, here)) == []
+
+
+def test_nothing_is_locked_for_a_device_without_an_iommu(devices, may_lock):
+    may_lock(0)
+    assert said(dma_refusals([PCI, XDP], 512, devices("uio_pci_generic"))) == []
+
+
 def test_no_such_pci_device(tmp_path):
     (line,) = said(pci_refusals([PCI], tmp_path, tmp_path))
     assert line.startswith("0000:03:00.0: no such PCI device")
@@ -235,6 +257,20 @@ def test_cores_outside_of_the_cpuset_are_named():
 def test_a_folder_for_the_socket_must_exist(tmp_path):
     (line,) = said(listening_refusals(Listening("management", f"unix:{tmp_path}/missing/api.sock")))
     assert f"the folder {tmp_path}/missing doesn't exist; create it with `mkdir -p" in line
+
+
+@as_root
+def test_a_folder_for_the_socket_may_lie_in_one_without_rights(tmp_path):
+    (tmp_path / "closed" / "run").mkdir(parents=True)
+    (tmp_path / "closed").chmod(0o700)
+    os.seteuid(NOBODY)
+    try:
+        (refusal,) = listening_refusals(
+            Listening("management", f"unix:{tmp_path}/closed/run/api.sock"))
+    finally:
+        os.seteuid(0)
+    assert f"no right to enter what {tmp_path}/closed/run lies in" in str(refusal)
+    assert refusal.code is ExitCode.DENIED
 
 
 @as_root
