@@ -119,6 +119,9 @@ class Terminal:
         with suppress(OSError, termios.error):      # the terminal has gone, its state with it
             # First what can't wait for a reader.
             termios.tcsetattr(self._keyboard, termios.TCSANOW, self._before)
+            # A key that is a signal has the kernel drop what isn't shown yet (termios(3): NOFLSH),
+            # the end of a picture, too.
+            self._console.file.write(_SHOWN)
             self._console.show_cursor(True)
             self._console.set_alt_screen(False)
 

@@ -14,6 +14,7 @@ import pyte
 import pytest
 
 WITHIN_S = 20
+END = b"\x04"       # end of transmission: no terminal shows it
 HELD, SHOWN = b"\x1b[?2026h", b"\x1b[?2026l"       # DEC private mode 2026, synchronized output
 
 
@@ -88,7 +89,7 @@ class PtyScreen:
             if time.monotonic() > deadline:
                 pytest.fail("it doesn't end; on the screen:\n" + "\n".join(self.lines))
             self._read(0.05)
-        self._read(0.05)
+        self._read_to_the_end()
         assert self.process.returncode is not None
         return self.process.returncode
 
@@ -101,6 +102,15 @@ class PtyScreen:
             some = os.read(self._master, 65536)
             self.written += some
             self._show(some)
+
+    def _read_to_the_end(self) -> None:
+        """The kernel brings what was written piece by piece; the mark comes behind all of it."""
+        while select.select([self._master], [], [], 0)[0]:      # makes room for the mark
+            self._read(0)
+        os.write(self.terminal, END)
+        while not self.written.endswith(END):
+            self._read(WITHIN_S)
+        self.written = self.written.removesuffix(END)
 
     def _show(self, some: bytes) -> None:
         """Holds back what a program says is unfinished, as terminals do."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import termios
 import time
+from contextlib import suppress
 
 import pytest
 from click.testing import CliRunner
@@ -19,11 +20,12 @@ from cython_core.dataplane import DROP_REASONS
 
 from .conftest import Daemon
 from .daemon_process import two_cores
-from .pty_screen import PtyScreen
+from .pty_screen import SHOWN, PtyScreen
 
 QUIET = "Quiet: nothing to complain about."
 FOOT = "q quit"
-LEFT = (b"\x1b[?25h", b"\x1b[?1049l")       # the cursor shown, the other screen left
+# No picture held back any more, the cursor shown, the other screen left.
+LEFT = (SHOWN + b"\x1b[?25h", b"\x1b[?1049l")
 COLOUR = re.compile(rb"\x1b\[[0-9;]*(?<![0-9])(?:[349][0-7]|38|48)(?:;[0-9;]*)?m")
 
 
@@ -46,6 +48,15 @@ def plane(daemon):
 def screen(daemon, plane):
     with PtyScreen(top(daemon.address)) as shown:
         yield shown
+
+
+def to_the_end(screen):
+    """What comes until nobody has the terminal any more: each write may come by itself."""
+    written = b""
+    with suppress(OSError):
+        while some := screen.read(4096):
+            written += some
+    return written
 
 
 def drawn(lines):
@@ -220,12 +231,13 @@ def test_an_error_gives_the_terminal_back(tmp_path):
     master, slave = os.openpty()
     before = termios.tcgetattr(slave)
     handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
-    with os.fdopen(slave, "w") as file, os.fdopen(master, "rb"):
-        console = Console(file=file, force_terminal=True)
-        with pytest.raises(termios.error, match=r"^taken"), Terminal(console, slave).taken():
-            raise termios.error("taken" if termios.tcgetattr(slave) != before else "not taken")
-        assert termios.tcgetattr(slave) == before
-        assert os.read(master, 4096).endswith(LEFT[0] + LEFT[1])
+    with os.fdopen(master, "rb", buffering=0) as screen:
+        with os.fdopen(slave, "w") as file:
+            console = Console(file=file, force_terminal=True)
+            with pytest.raises(termios.error, match=r"^taken"), Terminal(console, slave).taken():
+                raise termios.error("taken" if termios.tcgetattr(slave) != before else "not taken")
+            assert termios.tcgetattr(slave) == before
+        assert to_the_end(screen).endswith(LEFT[0] + LEFT[1])
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == handlers
 
 
