@@ -126,17 +126,17 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/buf lint proto
 
-# They want nothing of the machine but time, so each core runs some.  The rest pins cores, and has
-# namespaces and names to itself.
-IN_PROCESS := tests/wire tests/proxy
+# What carries the lab's packets pins the cores, and has namespaces and names to itself.  All else
+# shares two, a file at a time to each, for the sake of the file's fixtures.
+ALONE := tests/dpdk tests/system
 
 # Where tests of the first part fail the second runs all the same; what became of both stands last.
 unit: setup chromium
 	@code=0; \
-	$(BIN)/pytest -n auto --dist worksteal $(IN_PROCESS) | tee build/in-process.log || code=$$?; \
+	$(BIN)/pytest -n 2 --dist loadfile $(ALONE:%=--ignore=%) | tee build/sharing.log || code=$$?; \
 	test $$code -le 1; \
-	$(BIN)/pytest $(IN_PROCESS:%=--ignore=%) || code=$$?; \
-	tail -n 1 build/in-process.log; \
+	$(BIN)/pytest $(ALONE) || code=$$?; \
+	tail -n 1 build/sharing.log; \
 	exit $$code
 
 deb: setup build/deb/built

@@ -128,6 +128,10 @@ class Daemon:
         """Begin it in the server's loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
+    def goes_on_alone(self) -> bool:
+        """Whether it knows of a caller who has gone, and hasn't ended the call."""
+        return any(task.cancelling() for task in asyncio.all_tasks(self._loop))
+
     def lines(self, count: int) -> list[Any]:
         """Of the audit log, as a program reads it, once there are `count` of them: a call's own
         follows its answer."""

@@ -163,6 +163,7 @@ def test_who_goes_away_in_the_turn_of_another_has_its_change_and_its_line(begun)
         disk.let.release()
         until(lambda: disk.appended == [1, 2], seconds=WAIT_S, what="both at the disk")
         assert code(goes.exception()) is grpc.StatusCode.DEADLINE_EXCEEDED
+        until(daemon.goes_on_alone, seconds=WAIT_S, what="the daemon to hear of it")
         disk.let.release()
         other.result()
     assert client.running()[0].options.mss == 1001
