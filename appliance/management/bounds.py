@@ -24,6 +24,9 @@ DIFFERENCES_BYTES_MAX = 32 * MIB
 # Longer than a change waits for the workers (catalogue.ACKNOWLEDGE_TIMEOUT_S), and for some
 # changes before it.
 UNARY_DEADLINE_S = 30.0
+# From its first word until its request is whole, of any call; of a unary one until its answer is
+# taken, too: at 64 MiB some 6 Mbit/s.
+CALL_S = 120.0
 
 SECOND_MS = 1000
 MINUTE_MS = 60 * SECOND_MS

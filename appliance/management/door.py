@@ -13,6 +13,7 @@ from appliance.host.listening import socket_answers
 from appliance.management.audit import AuditLog
 from appliance.management.bounds import CALLS_MAX, server_options
 from appliance.management.certificates import Certificates
+from appliance.management.cutting import calls_cuttable
 from appliance.management.guard import Guard
 from appliance.refusal import Refusal
 
@@ -41,6 +42,7 @@ class Door:
             self._bind_socket(self._listening.socket)
         else:
             self._bind(self.server.add_insecure_port)
+        calls_cuttable()
         await self.server.start()
 
     async def close(self) -> None:

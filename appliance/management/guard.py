@@ -17,6 +17,7 @@ from appliance.management import bounds
 from appliance.management.audit import AuditLog
 from appliance.management.callers import Caller, caller_of
 from appliance.management.changes import changes_begin
+from appliance.management.cutting import cut_after
 from appliance.management.roles import method_role, role_word
 from appliance.management.seats import listener_enter
 
@@ -35,12 +36,16 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
         details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler | None:
+        call_off = cut_after(bounds.CALL_S, details.method)
         handler = await continuation(details)
-        return handler and self._guarded(handler, details.method)
+        return handler and self._guarded(handler, details.method, call_off)
 
-    def _guarded(self, handler: grpc.RpcMethodHandler, method: str) -> grpc.RpcMethodHandler:
+    def _guarded(
+        self, handler: grpc.RpcMethodHandler, method: str, call_off: Callable[[], None]
+    ) -> grpc.RpcMethodHandler:
         """The same method behind this guard.  A handler has one behavior, by its kind; gRPC takes
-        a stream of answers from an async generator, or from a coroutine that writes them."""
+        a stream of answers from an async generator, or from a coroutine that writes them.  A
+        stream lasts as long as it likes, once it is asked for."""
         kind = (
             f"{'stream' if handler.request_streaming else 'unary'}"
             f"_{'stream' if handler.response_streaming else 'unary'}"
@@ -49,11 +54,14 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         unary = kind == "unary_unary"
 
         async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            if not unary:
+                call_off()
             async with self._watched(method, request, context, unary):
                 await _check_message(request, context)
                 return await behavior(request, context)
 
         async def generate(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+            call_off()
             async with self._watched(method, request, context, unary):
                 await _check_message(request, context)
                 async for answer in behavior(request, context):

@@ -28,7 +28,9 @@ from appliance.management import bounds
 from appliance.management.catalogue import ACKNOWLEDGE_TIMEOUT_S
 from cython_core.dataplane import RULES_MAX
 
+from . import http2
 from .conftest import Daemon
+from .http2 import CONNECTION_PREFACE, SETTINGS, frame
 
 METHODS = [
     method for name in SERVICE_NAMES
@@ -203,9 +205,9 @@ def test_a_stream_has_no_deadline_of_ours(daemon, monkeypatch):
     stream.cancel()
 
 
-# RFC 9113 §3.4, §6.5, §6.7: what a client says first, an empty SETTINGS, a PING.
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
-PING = bytes((0, 0, 8, 6, 0, 0, 0, 0, 0)) + b"pingping"
+# What a client says first, and a PING.
+PREFACE = CONNECTION_PREFACE + frame(SETTINGS)
+PING = frame(http2.PING, body=b"pingping")
 
 
 def heard(daemon: Daemon, said: bytes) -> bytes:
@@ -250,6 +252,7 @@ def test_who_speaks_no_grpc_is_hung_up_on(daemon, said):
 
 def test_the_waits_stand_in_their_order():
     assert ACKNOWLEDGE_TIMEOUT_S < TIMEOUT_S < bounds.UNARY_DEADLINE_S < CHANGE_TIMEOUT_S
+    assert CHANGE_TIMEOUT_S < bounds.CALL_S
     # An hour at most, as config.proto says of Tls.
     assert bounds.AGE_MS * 11 // 10 + bounds.AGE_GRACE_MS <= 60 * bounds.MINUTE_MS
 
@@ -263,7 +266,7 @@ def test_the_bounds_are_those_that_are_told(file):
         f"requests of {bounds.REQUEST_BYTES_MAX // bounds.MIB} MiB",
         f"requests of {bounds.APPLY_BYTES_MAX // bounds.MIB} MiB",
         f"answers of {bounds.ANSWER_BYTES_MAX // bounds.MIB} MiB",
-        f"{bounds.UNARY_DEADLINE_S:g} s for a call",
+        f"{bounds.UNARY_DEADLINE_S:g} s for a call", f"cut after {bounds.CALL_S:g} s",
     ):
         assert words in text, words
 
