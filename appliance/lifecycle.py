@@ -35,7 +35,7 @@ from appliance.metrics.documents import Documents
 from appliance.metrics.expiries import Expiries
 from appliance.metrics.reading import Reader
 from appliance.metrics.server import MetricsServer
-from appliance.notify import notify, notify_alive, said_aside, say
+from appliance.notify import notify, notify_beat, said_aside, say
 from appliance.preflight import attachments_of, preflight_notices
 from appliance.refusal import Refusal
 from appliance.reload import Reloader
@@ -159,8 +159,7 @@ async def _tell_health(
         turning.look()
         await server.set_serving(reader.ready and not turning.stuck)
         await server.set_configuration(standing_of(catalogue, file.state).well)
-        if not turning.stuck:
-            notify_alive()
+        notify_beat(alive=not turning.stuck)
         await asyncio.sleep(LOOK_S)
 
 
