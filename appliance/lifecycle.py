@@ -36,6 +36,7 @@ from appliance.metrics.expiries import Expiries
 from appliance.metrics.reading import Reader
 from appliance.metrics.server import MetricsServer
 from appliance.notify import notify, notify_beat, said_aside, say
+from appliance.overheard import overhear
 from appliance.preflight import attachments_of, preflight_notices
 from appliance.refusal import Refusal
 from appliance.reload import Reloader
@@ -92,6 +93,7 @@ async def _serve(config: Config, path: Path, settings: Settings, dataplane: Data
         await server.start()
         await metrics.start()
         dataplane.start()
+        overhear()
         await catalogue.acknowledged()
         await server.set_ready()
         reader.ready = True

@@ -51,6 +51,11 @@ DRAINS: tuple[str, ...]
 PORT_RANGES_MAX: int    # of one service
 RULES_MAX: int          # pairs of a prefix and a port range, of all services
 
+def log_to(descriptor: int) -> None:
+    """DPDK's own lines go there from now on, and whichever thread says one writes it: a worker,
+    too, so that it mustn't block.  What is said while ports start or stop is held back as ever, and
+    from the stop on they go to standard error.  It belongs to DPDK then.  Raises OSError."""
+
 @dataclass(frozen=True)
 class ServiceOptions:
     """What a service announces to clients, and how long its connections are kept."""

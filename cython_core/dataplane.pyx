@@ -30,6 +30,7 @@ from cython_core.dpdk import eal, recording
 from cython_core.dpdk.buffers import (
     buffers_free, buffers_make, buffers_states, buffers_stats,
 )
+from cython_core.dpdk.eal import log_to
 from cython_core.dpdk.nic import port_state
 from cython_core.dpdk.port import (
     port_attach, port_close, port_configure, port_start, port_stats, port_stop,
@@ -54,7 +55,7 @@ __all__ = [
     "ConnectionFilter", "CookieSwitch", "Dataplane", "DataplaneError", "Event", "LearnedServer",
     "MempoolState", "MempoolStats", "NoMemoryError", "PortSpec", "PortState", "PortStats",
     "Rotation", "Seen", "ServiceOptions", "ServiceSpec", "Settings", "TableFill", "VECTORS",
-    "WorkerState", "WorkerStats",
+    "WorkerState", "WorkerStats", "log_to",
 ]
 
 COUNTERS = counters.NAMES

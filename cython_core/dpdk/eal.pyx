@@ -8,7 +8,8 @@ import os
 import sys
 from contextlib import contextmanager, suppress
 
-from libc.stdio cimport fflush, stderr
+from libc.errno cimport errno
+from libc.stdio cimport FILE, fdopen, fflush, stderr
 from libc.stdlib cimport calloc
 from libc.string cimport strdup
 
@@ -94,6 +95,14 @@ def log_level_set(level):
     rte_log_set_global_level(LOG_LEVELS["emergency"])
     rte_log_set_level_pattern(b"*", LOG_LEVELS[level])
     rte_log_set_global_level(LOG_LEVELS[level])
+
+
+def log_to(int descriptor):
+    """It stays open: whatever thread of DPDK's is writing there needn't be known."""
+    cdef FILE *stream = fdopen(descriptor, "w")
+    if stream == NULL:
+        raise OSError(errno, os.strerror(errno))
+    rte_openlog_stream(stream)
 
 
 @contextmanager
