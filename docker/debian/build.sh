@@ -56,7 +56,8 @@ minor=$("$python" -c 'import sys; print(sys.version_info.minor)')
     echo "Version: $(sed -n "s/^ *version: '\(.*\)',/\1/p" meson.build)"
     echo "Architecture: $(dpkg --print-architecture)"
     echo "Installed-Size: $(du -sk --exclude=DEBIAN "$root" | cut -f1)"
-    echo "Depends: $libraries, python3 (>= 3.$minor), python3 (<< 3.$((minor + 1)))," \
+    # procps has the kill of the unit's reload.
+    echo "Depends: $libraries, procps, python3 (>= 3.$minor), python3 (<< 3.$((minor + 1)))," \
         "$(packages_of 'librte_net_af_xdp.so.* librte_net_af_packet.so.* librte_mempool_ring.so.*')"
     echo "Recommends: $(packages_of 'librte_net_*.so.*')"
     cat docker/debian/control

@@ -61,12 +61,13 @@ def test_its_configuration_is_the_hosts_to_keep(root):
     assert here.read_text() == (TREE / "examples" / "synproxy.yaml").read_text()
 
 
-def test_its_unit_is_ours_and_calls_what_it_installs(root):
+def test_its_unit_is_ours_and_calls_what_it_installs_or_needs(root, control):
     unit = (root / "usr/lib/systemd/system/synproxyd.service").read_text()
     assert unit == (TREE / UNIT).read_text().replace("/usr/local/bin/", "/usr/bin/")
     calls = {line.split("=")[1].split()[0] for line in unit.splitlines()
              if line.startswith("Exec")}
     assert calls == {"/usr/bin/synproxyd", "/bin/kill"}
+    assert "procps" in names(control["Depends"])    # has kill; a minimal Debian has it not
     assert (root / "usr/bin/synproxyd").readlink() == Path("/opt/synproxy/bin/synproxyd")
     assert (root / "opt/synproxy/bin/synproxyd").exists()
 
