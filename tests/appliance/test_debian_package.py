@@ -77,6 +77,27 @@ def test_its_scripts_are_of_a_shell_that_every_host_has(root, script):
     subprocess.run(["dash", "-n", root / "DEBIAN" / script], check=True)
 
 
+@as_root
+@pytest.mark.parametrize(("active", "checks", "restarts"), [
+    (True, True, True), (True, False, False), (False, True, False)])
+def test_an_upgrade_restarts_what_runs_and_would_come_back(
+        root, tmp_path, active, checks, restarts):
+    """It is done even where the restart fails.  /run is the script's own, and so are the commands
+    that it calls."""
+    calls = tmp_path / "calls"
+    codes = {"is-active": 0 if active else 3, "try-restart": 1, "check": 0 if checks else 5}
+    for program in ("systemctl", "synproxyd"):
+        (tmp_path / program).write_text(
+            f'#!/bin/sh\necho "$*" >> {calls}\ncase "$*" in\n'
+            + "".join(f"*{word}*) exit {code};;\n" for word, code in codes.items()) + "esac\n")
+        (tmp_path / program).chmod(0o755)
+    subprocess.run(
+        ["unshare", "--mount", "sh", "-ec",
+         'mount -t tmpfs run /run; mkdir -p /run/systemd/system; exec "$0" configure 0.0.9',
+         root / "DEBIAN/postinst"], check=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    assert ("try-restart synproxyd.service" in calls.read_text().splitlines()) == restarts
+
+
 @pytest.mark.parametrize("shell", COMPLETIONS)
 def test_it_completes_in_each_shell(root, shell):
     subprocess.run([shell, "-n", root / COMPLETIONS[shell]], check=True)
