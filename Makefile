@@ -3,6 +3,8 @@
 # make test-trixie      the same on Debian 13, with DPDK 24.11, in a root of its own: 400 MB of
 #                       packages at first, then half an hour
 # make deb              set up, then build the package for this release of Debian, below build/deb
+# make test-deb         set up, build it, and install, run, upgrade and remove it on a host of its own
+#                       in the lab, a container with systemd: 3 minutes after as many to build
 # make bench            set up, then measure an attack, open connections and turnover: 2 minutes
 # make bench-full       the same with all cases, ten million connections among them: half an hour
 # make bench-services   set up, then measure SYN -> SYN-ACK with ten to 100,000 services
@@ -50,10 +52,10 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
                ! -name '*.md') \
            meson.build meson.options pyproject.toml LICENSE
 
-.PHONY: setup demo test test-trixie lint unit deb image test-image bench bench-bulk bench-full \
-        bench-peers bench-services bench-stages bench-workers instructions compare connections \
-        first-byte changing-server updates many-services disturbance faults arm64 reference browser \
-        picture chromium clean
+.PHONY: setup demo test test-trixie lint unit deb test-deb image test-image bench bench-bulk \
+        bench-full bench-peers bench-services bench-stages bench-workers instructions compare \
+        connections first-byte changing-server updates many-services disturbance faults arm64 \
+        reference browser picture chromium clean
 .DELETE_ON_ERROR:
 
 setup: build/installed $(BIN)/sshd $(BIN)/promtool build/node/node_modules
@@ -247,6 +249,14 @@ image: $(if $(filter podman,$(ENGINE)),build/image-packages)
 
 test-image: setup image
 	LAB_IMAGE=$(IMAGE) LAB_BASE=$(IMAGE_BASE) $(BIN)/pytest tests/image
+
+# A host of this release.
+HOST_IMAGE := localhost/synproxy-host
+HOST_BASE := docker.io/library/debian:$(shell . /etc/os-release; echo $$VERSION_CODENAME)-slim
+
+test-deb: deb build/image-packages
+	docker/image.sh podman $(HOST_IMAGE) $(HOST_BASE) tests/deb/Dockerfile build/deb
+	LAB_IMAGE=$(HOST_IMAGE) $(BIN)/pytest tests/deb
 
 IMAGE_PACKAGES := podman runc debootstrap
 build/image-packages: Makefile

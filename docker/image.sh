@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds docker/Dockerfile as it stands, as root.
+# Builds docker/Dockerfile, or another FILE, as it stands, as root.
 #
-#     docker/image.sh ENGINE IMAGE BASE       ENGINE is podman or docker
+#     docker/image.sh ENGINE IMAGE BASE [FILE CONTEXT]    ENGINE is podman or docker
 #
 # A base that no registry gives is made out of Debian's mirror.
 set -euo pipefail
@@ -10,6 +10,8 @@ cd "$(dirname "$0")/.."
 engine=$1
 image=$2
 base=$3
+file=${4:-docker/Dockerfile}
+context=${5:-.}
 options=()
 if [ "$engine" = podman ]; then
     # A build takes no namespaces of its own; HEALTHCHECK has a place in Docker's format alone.
@@ -25,4 +27,4 @@ if [ -e "$authorities" ]; then
     options+=(--secret "id=ca,src=$authorities")
 fi
 exec "$engine" build "${options[@]}" \
-    --build-arg BASE="$base" --file docker/Dockerfile --tag "$image" .
+    --build-arg BASE="$base" --file "$file" --tag "$image" "$context"
