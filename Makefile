@@ -239,12 +239,12 @@ $(ARM64)/site: pyproject.toml | $(BIN)/pytest
 	    --platform manylinux_2_28_aarch64 --platform manylinux_2_17_aarch64 \
 	    hypothesis pytest pytest-timeout scapy
 
-# podman or docker.  The lab is podman's affair: Docker's daemon knows none of its namespaces.
+# podman, or docker where its daemon runs.
 ENGINE := podman
 IMAGE := localhost/synproxy-appliance
 IMAGE_BASE := docker.io/library/debian:trixie-slim
 
-image: $(if $(filter podman,$(ENGINE)),build/image-packages)
+image: build/$(ENGINE)-packages
 	docker/image.sh $(ENGINE) $(IMAGE) $(IMAGE_BASE)
 
 test-image: setup image
@@ -254,16 +254,16 @@ test-image: setup image
 HOST_IMAGE := localhost/synproxy-host
 HOST_BASE := docker.io/library/debian:$(shell . /etc/os-release; echo $$VERSION_CODENAME)-slim
 
-test-deb: deb build/image-packages
+test-deb: deb build/podman-packages
 	docker/image.sh podman $(HOST_IMAGE) $(HOST_BASE) tests/deb/Dockerfile build/deb
 	LAB_IMAGE=$(HOST_IMAGE) $(BIN)/pytest tests/deb
 
-IMAGE_PACKAGES := podman runc debootstrap
-build/image-packages: Makefile
+build/podman-packages: packages := podman runc debootstrap
+build/docker-packages: packages := debootstrap
+build/podman-packages build/docker-packages: Makefile
 	@mkdir -p build
-	@dpkg -s $(IMAGE_PACKAGES) >/dev/null 2>&1 || { apt-get update -q && \
-	    DEBIAN_FRONTEND=noninteractive \
-	    apt-get install -qy --no-install-recommends $(IMAGE_PACKAGES); }
+	@dpkg -s $(packages) >/dev/null 2>&1 || { apt-get update -q && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(packages); }
 	@touch $@
 
 # Written whole or not at all.

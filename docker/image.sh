@@ -12,10 +12,13 @@ image=$2
 base=$3
 file=${4:-docker/Dockerfile}
 context=${5:-.}
-options=()
 if [ "$engine" = podman ]; then
     # A build takes no namespaces of its own; HEALTHCHECK has a place in Docker's format alone.
     options=(--isolation=chroot --format docker --pull=never)
+else
+    # The host's network, too.  Secrets want BuildKit, which Docker before 23 is to be asked for.
+    options=(--network host)
+    export DOCKER_BUILDKIT=1
 fi
 
 if ! "$engine" image inspect "$base" >/dev/null 2>&1 && ! "$engine" pull --quiet "$base"; then

@@ -45,6 +45,13 @@ def test_a_build_trusts_the_hosts_authorities_where_it_has_them(put, environment
     assert built.endswith(" --file docker/Dockerfile --tag ours .\n")
 
 
+def test_docker_is_asked_for_the_builder_that_knows_secrets(put, environment):
+    put("docker", 'echo "$1 $DOCKER_BUILDKIT"')
+    built = subprocess.run([DOCKER / "image.sh", "docker", "ours", "base"],
+                           env=environment, capture_output=True, text=True, check=True).stdout
+    assert built.splitlines()[-1] == "build 1"
+
+
 @as_root
 def test_what_an_interrupted_debootstrap_left_mounted_is_not_removed(put, environment, tmp_path):
     (tmp_path / "host").mkdir()
