@@ -248,7 +248,7 @@ image: build/$(ENGINE)-packages
 	docker/image.sh $(ENGINE) $(IMAGE) $(IMAGE_BASE)
 
 test-image: setup image
-	LAB_IMAGE=$(IMAGE) LAB_BASE=$(IMAGE_BASE) $(BIN)/pytest tests/image
+	LAB_ENGINE=$(ENGINE) LAB_IMAGE=$(IMAGE) LAB_BASE=$(IMAGE_BASE) $(BIN)/pytest tests/image
 
 # A host of this release.
 HOST_IMAGE := localhost/synproxy-host

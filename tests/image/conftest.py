@@ -16,6 +16,7 @@ from appliance.lab.topology import SERVER_IPV4, SERVER_MAC, Lab
 from appliance.lab.webserver import start_webserver
 
 from .container import SIZE_MIB, Container
+from .engine import network_of
 
 POOL = Path("/proc/sys/vm/nr_hugepages")
 PAGE_MIB = 2
@@ -41,6 +42,13 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
+def network(lab: Lab, image: str) -> Iterator[str]:
+    """The proxy's."""
+    with network_of(lab.proxy, image) as network:
+        yield network
+
+
+@pytest.fixture(scope="session")
 def huge_pages() -> Iterator[None]:
     """As many more as a container takes."""
     before = int(POOL.read_text())
@@ -55,8 +63,9 @@ def driver(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def container(huge_pages: None, lab: Lab, image: str, driver: str) -> Iterator[Container]:
-    with Container(lab, image, driver) as running:
+def container(huge_pages: None, lab: Lab, network: str, image: str,
+              driver: str) -> Iterator[Container]:
+    with Container(lab, network, image, driver) as running:
         yield running
 
 

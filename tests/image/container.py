@@ -1,10 +1,7 @@
 """The image as a container in the lab's proxy namespace: run as its user would, with no more rights
 than its label names for the driver."""
 
-import json
-import os
 import shutil
-import subprocess
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -14,12 +11,12 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from appliance.api import SERVICE_NAMES
-from appliance.lab.namespace import LabError, run_tool
+from appliance.lab.namespace import LabError
 from appliance.lab.topology import Lab
 from appliance.lab.waiting import until
 
-ENGINE = "podman"
-ENVIRONMENT = {**os.environ, "CONTAINERS_CONF": str(Path(__file__).with_name("containers.conf"))}
+from .engine import AMBIENT, READ_ONLY, container_facts, container_log, engine, image_facts
+
 USER = 65532
 READY_S = 20
 GRACE_S = 10            # from SIGTERM to SIGKILL, as Docker has it
@@ -41,15 +38,6 @@ services:
 """
 
 
-def engine(*arguments: str) -> str:
-    return run_tool([ENGINE, *arguments], env=ENVIRONMENT).stdout
-
-
-def image_facts(image: str) -> dict[str, Any]:
-    (facts,) = json.loads(engine("image", "inspect", image))
-    return dict(facts)
-
-
 def capabilities_of(image: str, driver: str) -> list[str]:
     """As its label has them, "NET_RAW"."""
     return str(image_facts(image)["Labels"][f"synproxy.capabilities.{driver.lower()}"]).split()
@@ -59,10 +47,12 @@ class Container(AbstractContextManager["Container"]):
     """Made and started, for the length of a `with` statement; its folders are of the host, so that
     what it leaves there can be seen."""
 
-    def __init__(self, lab: Lab, image: str, driver: str, *, by_file: bool = False) -> None:
-        """`driver` is AF_XDP or AF_PACKET.  `by_file`: no right of it is ambient, as Docker and
-        Kubernetes have it for a user other than root; else it can get none that it hasn't."""
-        self._lab, self._image, self.name = lab, image, f"synlab-{lab.id}"
+    def __init__(self, lab: Lab, network: str, image: str, driver: str, *,
+                 by_file: bool = False) -> None:
+        """`network` is the proxy's, as `network_of` has it; `driver` is AF_XDP or AF_PACKET.
+        `by_file`: no right of it is ambient, as Docker and Kubernetes have it for a user other
+        than root; else, where they are, it can get none that it hasn't."""
+        self._network, self._image, self.name = network, image, f"synlab-{lab.id}"
         self.capabilities = capabilities_of(image, driver)
         self._folder = lab.directory / "container"
         self._etc, self.run, self._state = (
@@ -70,7 +60,7 @@ class Container(AbstractContextManager["Container"]):
         self._configuration = CONFIGURATION % {
             "driver": driver, "size_mib": SIZE_MIB, "metrics": METRICS, "health": HEALTH}
         self._how = ["--entrypoint", "/usr/bin/setpriv"] if by_file else [
-            "--security-opt", "no-new-privileges"]
+            "--security-opt", "no-new-privileges"] if AMBIENT else []
         self._command = ["--ambient-caps=-all", "--inh-caps=-all",
                          "/opt/synproxy/bin/synproxy-entrypoint"] if by_file else []
         self.address = f"unix:{self.run}/api.sock"
@@ -82,9 +72,8 @@ class Container(AbstractContextManager["Container"]):
             shutil.chown(path, USER, USER)
         (self._etc / "synproxy.yaml").write_text(self._configuration)
         engine("run", "--detach", "--name", self.name, "--pull", "never", "--no-healthcheck",
-               "--network", f"ns:/run/netns/{self._lab.proxy.name}",
-               "--cap-drop", "all", "--cap-add", ",".join(self.capabilities),
-               *self._how, "--read-only", "--read-only-tmpfs=false",
+               "--network", self._network, "--cap-drop", "all",
+               *(f"--cap-add={name}" for name in self.capabilities), *self._how, *READ_ONLY,
                "--volume", f"{self._etc}:/etc/synproxy:ro", "--volume",
                f"{self.run}:/run/synproxy", "--volume", f"{self._state}:/var/lib/synproxy",
                self._image, *self._command)
@@ -98,7 +87,8 @@ class Container(AbstractContextManager["Container"]):
 
     def __exit__(self, *reason: object) -> None:
         # A daemon that is killed leaves AF_XDP's queues to the kernel, which takes a moment.
-        engine("rm", "--force", "--time", str(GRACE_S), self.name)
+        engine("stop", "--time", str(GRACE_S), self.name)
+        engine("rm", self.name)
         shutil.rmtree(self._folder)
 
     def await_serving(self, seconds: float) -> None:
@@ -119,9 +109,7 @@ class Container(AbstractContextManager["Container"]):
 
     def log(self) -> str:
         """What it has said so far, on both its outputs."""
-        said = subprocess.run([ENGINE, "logs", self.name], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, check=True, env=ENVIRONMENT)
-        return said.stdout
+        return container_log(self.name)
 
     def execute(self, *arguments: str) -> str:
         return engine("exec", self.name, *arguments)
@@ -135,8 +123,7 @@ class Container(AbstractContextManager["Container"]):
         engine("start", self.name)
 
     def facts(self) -> dict[str, Any]:
-        (facts,) = json.loads(engine("container", "inspect", self.name))
-        return dict(facts)
+        return container_facts(self.name)
 
     def status(self) -> dict[str, str]:
         """/proc/PID/status of its first process."""

@@ -23,7 +23,8 @@ from appliance.lab.topology import SERVER_IPV4, Lab
 from appliance.lab.waiting import until
 from appliance.lab.webserver import PORT
 
-from .container import CALL_S, GRACE_S, HEALTH, METRICS, USER, Container, image_facts
+from .container import CALL_S, GRACE_S, HEALTH, METRICS, USER, Container
+from .engine import AMBIENT, image_facts
 
 Ask = Callable[[int], Report]
 Flood = Callable[[], AbstractContextManager[None]]
@@ -94,13 +95,13 @@ def test_it_has_the_rights_of_its_driver_and_may_get_no_other(container: Contain
     assert set(status["Uid"].split()) == set(status["Gid"].split()) == {str(USER)}
     assert {int(status[kind], 16) for kind in ("CapEff", "CapPrm", "CapBnd")} == {
         sum(1 << BITS[name] for name in container.capabilities)}
-    assert status["NoNewPrivs"] == "1"
+    assert (status["NoNewPrivs"] == "1") is AMBIENT
 
 
 @pytest.mark.usefixtures("huge_pages")
 def test_rights_by_its_programs_file_are_enough(
-        lab: Lab, image: str, driver: str, ask: Ask) -> None:
-    with Container(lab, image, driver, by_file=True) as container:
+        lab: Lab, network: str, image: str, driver: str, ask: Ask) -> None:
+    with Container(lab, network, image, driver, by_file=True) as container:
         assert container.status()["CapAmb"].strip("0") == ""
         assert ask(REQUESTS).succeeded == REQUESTS
         assert counter(container, "cookie_valid") == REQUESTS

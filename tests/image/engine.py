@@ -1,0 +1,61 @@
+"""The engine that has built the image, podman or docker, as a command, and all in which they
+differ."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from appliance.lab.namespace import NAMED, Namespace, run_tool
+from appliance.lab.waiting import until
+
+ENGINE = os.environ["LAB_ENGINE"]
+ENVIRONMENT = {**os.environ, "CONTAINERS_CONF": str(Path(__file__).with_name("containers.conf"))}
+# What podman grants a user is ambient; Docker's has it by the program's file alone, which
+# no-new-privileges forbids.
+AMBIENT = ENGINE == "podman"
+# podman would have /run, /tmp and /var/tmp writable all the same.
+READ_ONLY = ["--read-only", *(["--read-only-tmpfs=false"] if ENGINE == "podman" else [])]
+HELD_S = 10
+
+
+def engine(*arguments: str) -> str:
+    return run_tool([ENGINE, *arguments], env=ENVIRONMENT).stdout
+
+
+def image_facts(image: str) -> dict[str, Any]:
+    (facts,) = json.loads(engine("image", "inspect", image))
+    # Docker has them there alone, podman not the health check.
+    return {**facts, **facts["Config"]}
+
+
+def container_facts(name: str) -> dict[str, Any]:
+    (facts,) = json.loads(engine("container", "inspect", name))
+    return dict(facts)
+
+
+def container_log(name: str) -> str:
+    said = subprocess.run([ENGINE, "logs", name], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=True, env=ENVIRONMENT)
+    return said.stdout
+
+
+@contextmanager
+def network_of(place: Namespace, image: str) -> Iterator[str]:
+    """A namespace of the lab's, as `--network` takes it, for the length of a `with` statement:
+    Docker knows none by its path, but each engine knows that of a container, and one goes there."""
+    name = f"{place.name}-holder"
+    engine("run", "--detach", "--name", name, "--pull", "never", "--no-healthcheck",
+           "--stop-signal", "KILL", "--network", "none", "--read-only", "--user", "0",
+           "--cap-drop", "all", "--cap-add", "SYS_ADMIN",
+           "--volume", f"{NAMED / place.name}:/place:ro",
+           "--entrypoint", "/usr/bin/nsenter", image, "--net=/place", "sleep", "infinity")
+    try:
+        first = container_facts(name)["State"]["Pid"]
+        until(lambda: first in place.processes(), seconds=HELD_S, what=f"{name} to be there")
+        yield f"container:{name}"
+    finally:
+        engine("rm", "--force", name)
