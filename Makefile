@@ -256,7 +256,7 @@ HOST_BASE := docker.io/library/debian:$(shell . /etc/os-release; echo $$VERSION_
 
 test-deb: deb build/podman-packages
 	docker/image.sh podman $(HOST_IMAGE) $(HOST_BASE) tests/deb/Dockerfile build/deb
-	LAB_IMAGE=$(HOST_IMAGE) $(BIN)/pytest tests/deb
+	LAB_ENGINE=podman LAB_IMAGE=$(HOST_IMAGE) $(BIN)/pytest tests/deb
 
 build/podman-packages: packages := podman runc debootstrap
 build/docker-packages: packages := debootstrap

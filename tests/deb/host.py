@@ -8,7 +8,7 @@ from appliance.lab.namespace import LabError, run_tool
 from appliance.lab.topology import Lab
 from appliance.lab.waiting import until
 
-from ..image.container import ENGINE, ENVIRONMENT, engine
+from ..image.engine import ENGINE, ENVIRONMENT, engine
 
 PACKAGE = "synproxy-appliance"
 UNIT = "synproxyd.service"
