@@ -1,5 +1,6 @@
 # make demo             set up, then show the proxy at work in a lab of network namespaces
-# make test             set up, then lint and run every test
+# make test             set up, then lint and run every test that needs no image (make test-image,
+#                       make test-deb): 25 minutes
 # make test-trixie      the same on Debian 13, with DPDK 24.11, in a root of its own: 400 MB of
 #                       packages at first, then half an hour
 # make deb              set up, then build the package for this release of Debian, below build/deb
