@@ -95,7 +95,7 @@ async def _serve(config: Config, path: Path, settings: Settings, dataplane: Data
         dataplane.start()
         overhear()
         await catalogue.acknowledged()
-        await server.set_ready()
+        server.set_ready()
         reader.ready = True
         # Garbage is looked for among what comes from now on: with 10,000 services a look through
         # what was loaded stops every call for 80 ms.
@@ -111,7 +111,7 @@ async def _serve(config: Config, path: Path, settings: Settings, dataplane: Data
         await ending.asked.wait()
         notify("STOPPING=1")
         reader.ready = False
-        await server.set_serving(False)
+        server.set_serving(False)
         await _cancelled(until_asked)
         await ending.drain(server.draining, stop_grace_s(config))
         await _cancelled(until_drained)
@@ -159,8 +159,8 @@ async def _tell_health(
 ) -> None:
     while True:
         turning.look()
-        await server.set_serving(reader.ready and not turning.stuck)
-        await server.set_configuration(standing_of(catalogue, file.state).well)
+        server.set_serving(reader.ready and not turning.stuck)
+        server.set_configuration(standing_of(catalogue, file.state).well)
         notify_beat(alive=not turning.stuck)
         await asyncio.sleep(LOOK_S)
 

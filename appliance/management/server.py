@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import grpc
-from grpc_health.v1 import health, health_pb2
+from grpc_health.v1 import health
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection
 from synproxy.v1.capture_service_pb2_grpc import add_CaptureServiceServicer_to_server
@@ -27,6 +27,7 @@ from appliance.management.connections import ConnectionsServicer
 from appliance.management.door import Door
 from appliance.management.draining import Draining
 from appliance.management.events import EventsServicer
+from appliance.management.health import Health
 from appliance.management.samples import Samples
 from appliance.management.servers import ServersServicer
 from appliance.management.services import ServicesServicer
@@ -42,7 +43,7 @@ class ManagementServer:
         file: ConfigFile, log: AuditLog | None = None, supervision: Supervision | None = None,
     ) -> None:
         self._supervision = supervision or Supervision()
-        self._health = health.aio.HealthServicer()
+        self._health = Health()
         self._services = ServicesServicer(catalogue)
         self._servers = ServersServicer(catalogue, dataplane)
         self._config = ConfigServicer(catalogue, file)
@@ -83,32 +84,27 @@ class ManagementServer:
     async def start(self) -> None:
         """Alive, but not ready.  Raises Refusal where an address can't be had."""
         for name in (*SERVICE_NAMES, CONFIGURATION):
-            await self._health.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
-        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+            self._health.set(name, False)
+        self._health.set("", True)
         for door in self._doors:
             await door.open()
 
-    async def set_ready(self) -> None:
+    def set_ready(self) -> None:
         self._sampling = self._supervision.keep("samples", self._samples.run)
-        await self.set_serving(True)
+        self.set_serving(True)
 
-    async def set_serving(self, well: bool) -> None:
+    def set_serving(self, well: bool) -> None:
         """Readiness.  Whoever watches hears of it only where it changes."""
         for name in SERVICE_NAMES:
-            await self._set_health(name, well)
+            self._health.set(name, well)
 
-    async def set_configuration(self, well: bool) -> None:
+    def set_configuration(self, well: bool) -> None:
         """Likewise."""
-        await self._set_health(CONFIGURATION, well)
-
-    async def _set_health(self, name: str, well: bool) -> None:
-        await self._health.set(
-            name, health_pb2.HealthCheckResponse.SERVING if well
-            else health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._health.set(CONFIGURATION, well)
 
     async def stop(self) -> None:
         """Leaves no socket behind."""
         if self._sampling:
             self._sampling.cancel()
-        await self._health.enter_graceful_shutdown()
+        self._health.end()
         await asyncio.gather(*(door.close() for door in self._doors))

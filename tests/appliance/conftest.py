@@ -124,6 +124,13 @@ class Daemon:
         """Run it in the server's loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=20)
 
+    def do(self, work: Callable[..., None], *arguments: object) -> None:
+        """In the server's loop, too."""
+        async def done() -> None:
+            work(*arguments)
+
+        self.call(done())
+
     def spawn(self, work: Coroutine[None, None, None]) -> "Future[None]":
         """Begin it in the server's loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -163,8 +170,8 @@ class Daemon:
         self._confirming = asyncio.create_task(self.confirmation.run())
         await self.server.start()
         await self.catalogue.acknowledged()
-        await self.server.set_ready()
-        await self.server.set_configuration(True)
+        self.server.set_ready()
+        self.server.set_configuration(True)
 
     async def _stop(self) -> None:
         self._confirming.cancel()

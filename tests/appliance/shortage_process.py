@@ -56,7 +56,7 @@ async def serve(config, path, dataplane, slots):
     await server.start()
     dataplane.start()
     await catalogue.acknowledged()
-    await server.set_ready()
+    server.set_ready()
     try:
         async with grpc.aio.insecure_channel(config.management.address) as channel:
             for change in changes(channel):

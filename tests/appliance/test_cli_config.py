@@ -341,10 +341,10 @@ def test_only_an_operator_may_change_it(doors, file):
 
 
 def test_health_counts_the_configuration_only_where_it_is_asked_to(daemon, synproxy):
-    daemon.call(daemon.server.set_configuration(False))
+    daemon.do(daemon.server.set_configuration, False)
     assert synproxy("health").exit_code == ExitCode.OK
     assert synproxy("health", "--strict").exit_code == ExitCode.UNAVAILABLE
-    daemon.call(daemon.server.set_configuration(True))
+    daemon.do(daemon.server.set_configuration, True)
     assert synproxy("health", "--strict").exit_code == ExitCode.OK
 
 

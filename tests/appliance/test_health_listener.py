@@ -44,7 +44,7 @@ def test_a_probe_without_a_certificate_learns_of_liveness_and_readiness(probed):
     daemon, channel = probed
     assert [checked(channel, name) for name in ("", *SERVICE_NAMES)] == (
         [SERVING] * (1 + len(SERVICE_NAMES)))
-    daemon.call(daemon.server.set_serving(False))
+    daemon.do(daemon.server.set_serving, False)
     assert (checked(channel), checked(channel, SERVICE_NAMES[0])) == (SERVING, NOT_SERVING)
 
 
@@ -53,7 +53,7 @@ def test_who_watches_there_hears_of_the_end_of_readiness(probed):
     watching = HealthStub(channel).Watch(
         HealthCheckRequest(service=SERVICE_NAMES[0]), timeout=CALL_S)
     assert next(watching).status == SERVING
-    daemon.call(daemon.server.set_serving(False))
+    daemon.do(daemon.server.set_serving, False)
     assert next(watching).status == NOT_SERVING
 
 

@@ -1,0 +1,58 @@
+"""grpc.health.v1.Health: how healthy the daemon and its services say they are.
+
+Unlike grpc_health's own, it holds no lock while a watcher takes an answer: one that takes none
+would stop whoever has something to tell.  A watcher that comes late hears the latest alone.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthServicer
+
+
+class Health(HealthServicer):  # type: ignore[misc]
+    def __init__(self) -> None:
+        self._well: dict[str, bool] = {}
+        self._changed = asyncio.Event()
+        self._ends = False
+
+    def set(self, name: str, well: bool) -> None:
+        """An empty `name` is the daemon."""
+        if not self._ends:
+            self._tell({name: well})
+
+    def end(self) -> None:
+        """From now on nothing is well."""
+        self._ends = True
+        self._tell(dict.fromkeys(self._well, False))
+
+    async def Check(
+        self, request: HealthCheckRequest, context: grpc.aio.ServicerContext
+    ) -> HealthCheckResponse:
+        if request.service not in self._well:
+            await context.abort(grpc.StatusCode.NOT_FOUND)
+        return self._answer(request)
+
+    async def Watch(
+        self, request: HealthCheckRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[HealthCheckResponse]:
+        told = None
+        while True:
+            changed, answer = self._changed, self._answer(request)
+            if answer != told:
+                yield answer
+                told = answer
+            await changed.wait()
+
+    def _answer(self, request: HealthCheckRequest) -> HealthCheckResponse:
+        well = self._well.get(request.service)
+        return HealthCheckResponse(
+            status=HealthCheckResponse.SERVICE_UNKNOWN if well is None
+            else HealthCheckResponse.SERVING if well else HealthCheckResponse.NOT_SERVING)
+
+    def _tell(self, well: dict[str, bool]) -> None:
+        self._well |= well
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,68 @@
+"""Health as its watchers hear it, and where one of them doesn't listen."""
+
+import socket
+
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from appliance.api import SERVICE_NAMES
+
+from .http2 import CONNECTION_PREFACE, call, message, window
+
+ANSWER_S = 10
+NAME = SERVICE_NAMES[0]
+SERVING, NOT_SERVING, SERVICE_UNKNOWN = (
+    HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING,
+    HealthCheckResponse.SERVICE_UNKNOWN,
+)
+
+
+def watching(daemon, name):
+    return HealthStub(daemon.channel).Watch(HealthCheckRequest(service=name), timeout=ANSWER_S)
+
+
+def checked(daemon, name):
+    request = HealthCheckRequest(service=name)
+    return HealthStub(daemon.channel).Check(request, timeout=ANSWER_S).status
+
+
+@pytest.fixture
+def stopped(daemon):
+    """A watcher that has been heard, and takes nothing."""
+    request = HealthCheckRequest(service=NAME).SerializeToString()
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.settimeout(ANSWER_S)
+        caller.connect(daemon.address.removeprefix("unix:"))
+        caller.sendall(CONNECTION_PREFACE + window(0) + call(1, "grpc.health.v1.Health/Watch")
+                       + message(1, len(request), request))
+        heard = b""
+        while b"application/grpc" not in heard:     # the head of its answer
+            heard += caller.recv(4096)
+        yield caller
+
+
+def test_a_watcher_hears_how_it_is_and_then_what_changes(daemon):
+    stream = watching(daemon, NAME)
+    assert next(stream).status == SERVING
+    for well in (True, False):
+        daemon.do(daemon.server.set_serving, well)
+    assert next(stream).status == NOT_SERVING
+
+
+def test_of_what_nobody_knows_a_watcher_hears_that(daemon):
+    assert next(watching(daemon, "nothing")).status == SERVICE_UNKNOWN
+
+
+@pytest.mark.usefixtures("stopped")
+def test_one_that_takes_nothing_holds_up_neither_the_daemon_nor_other_watchers(daemon):
+    stream = watching(daemon, NAME)
+    assert next(stream).status == SERVING
+    daemon.do(daemon.server.set_serving, False)
+    assert next(stream).status == NOT_SERVING
+    assert checked(daemon, NAME) == NOT_SERVING
+
+
+@pytest.mark.usefixtures("stopped")
+def test_nor_the_daemons_end(daemon):
+    daemon.call(daemon.server.stop())
