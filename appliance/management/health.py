@@ -8,7 +8,12 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2 import (
+    HealthCheckRequest,
+    HealthCheckResponse,
+    HealthListRequest,
+    HealthListResponse,
+)
 from grpc_health.v1.health_pb2_grpc import HealthServicer
 
 
@@ -33,21 +38,26 @@ class Health(HealthServicer):  # type: ignore[misc]
     ) -> HealthCheckResponse:
         if request.service not in self._well:
             await context.abort(grpc.StatusCode.NOT_FOUND)
-        return self._answer(request)
+        return self._answer(request.service)
+
+    async def List(
+        self, request: HealthListRequest, context: grpc.aio.ServicerContext
+    ) -> HealthListResponse:
+        return HealthListResponse(statuses={name: self._answer(name) for name in self._well})
 
     async def Watch(
         self, request: HealthCheckRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[HealthCheckResponse]:
         told = None
         while True:
-            changed, answer = self._changed, self._answer(request)
+            changed, answer = self._changed, self._answer(request.service)
             if answer != told:
                 yield answer
                 told = answer
             await changed.wait()
 
-    def _answer(self, request: HealthCheckRequest) -> HealthCheckResponse:
-        well = self._well.get(request.service)
+    def _answer(self, name: str) -> HealthCheckResponse:
+        well = self._well.get(name)
         return HealthCheckResponse(
             status=HealthCheckResponse.SERVICE_UNKNOWN if well is None
             else HealthCheckResponse.SERVING if well else HealthCheckResponse.NOT_SERVING)

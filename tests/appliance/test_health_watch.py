@@ -1,12 +1,12 @@
-"""Health as its watchers hear it, and where one of them doesn't listen."""
+"""Health as it is listed and watched, and where a watcher doesn't listen."""
 
 import socket
 
 import pytest
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse, HealthListRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from appliance.api import SERVICE_NAMES
+from appliance.api import CONFIGURATION, SERVICE_NAMES
 
 from .http2 import CONNECTION_PREFACE, call, message, window
 
@@ -48,6 +48,13 @@ def test_a_watcher_hears_how_it_is_and_then_what_changes(daemon):
     for well in (True, False):
         daemon.do(daemon.server.set_serving, well)
     assert next(stream).status == NOT_SERVING
+
+
+def test_all_are_listed(daemon):
+    daemon.do(daemon.server.set_configuration, False)
+    listed = HealthStub(daemon.channel).List(HealthListRequest(), timeout=ANSWER_S).statuses
+    assert {name: one.status for name, one in listed.items()} == {
+        **dict.fromkeys(("", *SERVICE_NAMES), SERVING), CONFIGURATION: NOT_SERVING}
 
 
 def test_of_what_nobody_knows_a_watcher_hears_that(daemon):
