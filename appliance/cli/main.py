@@ -3,7 +3,6 @@
 import errno
 import importlib
 import os
-import signal
 import sys
 from typing import Any
 
@@ -121,14 +120,3 @@ def main(
     """Look at and change a running synproxyd."""
     ctx.obj = address
     ctx.meta[TLS_FILES] = (tls_ca, tls_cert, tls_key)
-
-
-def program() -> None:
-    """Ctrl-C ends it by the signal, unless who started it has that ignored: see cli.interrupt."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    main()
-
-
-if __name__ == "__main__":
-    program()

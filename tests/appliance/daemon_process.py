@@ -85,7 +85,7 @@ class Running:
 
     def synproxy(self, *arguments: str) -> str:
         result = subprocess.run(
-            [sys.executable, "-P", "-m", "appliance.cli.main", "--address", self.address,
+            [sys.executable, "-P", "-m", "appliance.cli.program", "--address", self.address,
              *arguments],
             capture_output=True, text=True, timeout=STOP_S, check=True,
         )

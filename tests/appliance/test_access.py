@@ -347,7 +347,7 @@ def test_who_belongs_to_the_group_comes_in_and_others_do_not(tmp_path, members, 
         os.chmod(folder, 0o755)
         address = daemon.listening[-1].address
         result = subprocess.run(
-            [sys.executable, "-P", "-m", "appliance.cli.main", "--address", address, "health"],
+            [sys.executable, "-P", "-m", "appliance.cli.program", "--address", address, "health"],
             capture_output=True, text=True, user=65534, group=65534, extra_groups=members,
             check=False,
         )

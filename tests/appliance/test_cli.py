@@ -193,7 +193,7 @@ def dropped(result):
 
 def process(daemon, *arguments, **how):
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "appliance.cli.main", "--address", daemon.address,
+        [sys.executable, "-P", "-m", "appliance.cli.program", "--address", daemon.address,
          *arguments],
         stderr=subprocess.PIPE, text=True, **how,
     )
@@ -322,7 +322,7 @@ def test_without_an_address_it_is_the_daemons_default():
 
 def fastest(arguments):
     """Seconds of the quickest of some attempts, each a process of its own."""
-    command = [sys.executable, "-P", "-m", "appliance.cli.main", *arguments]
+    command = [sys.executable, "-P", "-m", "appliance.cli.program", *arguments]
     times = []
     for _ in range(ATTEMPTS):
         began = time.monotonic()

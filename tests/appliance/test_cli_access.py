@@ -62,7 +62,7 @@ class TestASocketOfOthers:
     def denial(self, place):
         """What nobody in particular is told."""
         result = subprocess.run(
-            [sys.executable, "-P", "-m", "appliance.cli.main", "--address", f"unix:{place}",
+            [sys.executable, "-P", "-m", "appliance.cli.program", "--address", f"unix:{place}",
              "stats"],
             capture_output=True, text=True, user=65534, group=65534, extra_groups=[], check=False,
         )

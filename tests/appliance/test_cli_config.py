@@ -318,7 +318,7 @@ def test_a_file_of_others_is_denied_in_one_line(file, tmp_path, command):
     opened(tmp_path / "wanted.yaml")
     (tmp_path / "wanted.yaml").chmod(0)
     result = subprocess.run(
-        [sys.executable, "-P", "-m", "appliance.cli.main", *command, file],
+        [sys.executable, "-P", "-m", "appliance.cli.program", *command, file],
         capture_output=True, text=True, user=65534, group=65534, extra_groups=[], check=False,
     )
     assert (result.returncode, result.stdout, result.stderr) == (

@@ -41,7 +41,7 @@ def _something_to_list(daemon):
 
 def begun(daemon, *arguments):
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "appliance.cli.main", "--address", daemon.address,
+        [sys.executable, "-P", "-m", "appliance.cli.program", "--address", daemon.address,
          *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
@@ -192,7 +192,7 @@ def test_each_look_begins_with_the_first_page(daemon):
 
 
 def test_on_a_terminal_a_table_takes_the_place_of_the_one_before(daemon):
-    command = [sys.executable, "-P", "-m", "appliance.cli.main", "--address", daemon.address,
+    command = [sys.executable, "-P", "-m", "appliance.cli.program", "--address", daemon.address,
                "mempool", "list", *QUICK]
     with PtyScreen(command) as screen:
         screen.until(lambda lines: lines[1].startswith("frames_0          0  1023      17"))

@@ -103,7 +103,7 @@ def test_what_it_says_of_lockable_memory_is_enough(veth, configure, start):
     without = ["setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-all"]
     doctor = subprocess.run(
         [*without, "prlimit", f"--memlock={6 << 20}", sys.executable, "-P", "-m",
-         "appliance.cli.main", "doctor", "--config", path, "-o", "json"],
+         "appliance.cli.program", "doctor", "--config", path, "-o", "json"],
         capture_output=True, text=True)
     assert doctor.returncode == ExitCode.DENIED, doctor.stderr
     (found,) = (one for one in json.loads(doctor.stdout) if one["state"] == "bad")

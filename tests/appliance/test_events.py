@@ -217,7 +217,7 @@ def test_the_schema_names_what_is_no_drop():
 @pytest.mark.parametrize("words", [("event", "watch"), ("events", "-f")])
 def test_synproxy_shows_a_line_each(daemon, words):
     watching = subprocess.Popen(
-        [sys.executable, "-P", "-m", "appliance.cli.main", "--address", daemon.address, *words],
+        [sys.executable, "-P", "-m", "appliance.cli.program", "--address", daemon.address, *words],
         stdout=subprocess.PIPE, text=True)
     until(lambda: daemon.plane.watched, seconds=CALL_S, what="the watch to begin")
     daemon.plane.happened = [ONE, SWITCH]

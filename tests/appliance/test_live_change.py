@@ -61,7 +61,7 @@ def test_the_next_syn_meets_the_new_mss_and_the_answer_says_how_long_it_took(lab
         assert cable.announced_mss() == 1460
         for mss in (1400, 1234, 1300):
             answer = subprocess.run(
-                [sys.executable, "-P", "-m", "appliance.cli.main", "--address", proxy.address,
+                [sys.executable, "-P", "-m", "appliance.cli.program", "--address", proxy.address,
                  "service", "set", "lab", f"mss={mss}", "-o", "json"],
                 capture_output=True, text=True, check=True,
             )

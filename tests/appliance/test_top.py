@@ -30,7 +30,7 @@ COLOUR = re.compile(rb"\x1b\[[0-9;]*(?<![0-9])(?:[349][0-7]|38|48)(?:;[0-9;]*)?m
 
 
 def top(address, *more):
-    return [sys.executable, "-P", "-m", "appliance.cli.main", "--address", address, "top",
+    return [sys.executable, "-P", "-m", "appliance.cli.program", "--address", address, "top",
             "--interval", "0.1", *more]
 
 

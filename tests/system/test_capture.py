@@ -40,7 +40,7 @@ def synproxy(proxy: Proxy) -> Iterator[Start]:
 
     def start(*arguments: str) -> "subprocess.Popen[str]":
         started.append(subprocess.Popen(
-            python_module("appliance.cli.main", "--address", proxy.address, *arguments),
+            python_module("appliance.cli.program", "--address", proxy.address, *arguments),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         return started[-1]
 

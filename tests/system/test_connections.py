@@ -27,7 +27,7 @@ def driver() -> str:
 def synproxy(proxy: Proxy) -> Callable[..., str]:
     def run(*arguments: str) -> str:
         return subprocess.run(
-            python_module("appliance.cli.main", "--address", proxy.address, *arguments),
+            python_module("appliance.cli.program", "--address", proxy.address, *arguments),
             check=True, capture_output=True, text=True, timeout=PATIENCE_S).stdout
 
     return run

@@ -50,7 +50,7 @@ def synproxy(proxy: Proxy) -> Synproxy:
     """Runs the client; returns what it prints."""
     def run(*arguments: str) -> str:
         return subprocess.run(
-            python_module("appliance.cli.main", "--address", proxy.address, *arguments),
+            python_module("appliance.cli.program", "--address", proxy.address, *arguments),
             check=True, capture_output=True, text=True, timeout=PATIENCE_S).stdout
 
     return run

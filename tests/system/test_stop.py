@@ -58,7 +58,7 @@ def echoed(connection: socket.socket) -> bool:
 
 def told(proxy: Proxy, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        python_module("appliance.cli.main", "--address", proxy.address, *arguments),
+        python_module("appliance.cli.program", "--address", proxy.address, *arguments),
         check=False, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
