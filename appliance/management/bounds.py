@@ -12,6 +12,17 @@ MIB = 1 << 20
 CONNECTIONS_MAX = 128
 CALLS_MAX = 128                 # in all; a stream counts as long as it lasts
 CALLS_PER_CONNECTION_MAX = 64
+# Of the calls those that stream, by method.  They last, so that 16 places are left for all others,
+# a probe's among them.
+STREAMS_MAX = {
+    "/synproxy.v1.ServicesService/WatchServices": 32,
+    "/synproxy.v1.StatsService/WatchStats": 32,
+    "/synproxy.v1.EventsService/WatchEvents": 24,
+    # One captures; of others there is something left to read.
+    "/synproxy.v1.CaptureService/Capture": 8,
+    "/grpc.health.v1.Health/Watch": 8,
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": 8,
+}
 REQUEST_BYTES_MAX = 4 * MIB     # of callers who only look
 # Where a whole configuration may be applied, a file of 16 MiB (load.FILE_BYTES_MAX) fits in: as a
 # message a prefix or a port range may take a byte more, and there are 1 Mi of them (RULES_MAX).

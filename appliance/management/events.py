@@ -14,11 +14,9 @@ from appliance.management.catalogue import Catalogue
 from appliance.management.change_errors import UnknownServiceError
 from appliance.management.errors import abort_invalid
 from appliance.management.reasons import reason_violations
-from appliance.management.seats import NoSeatError, Seats
 from appliance.supervision import Supervision
 from cython_core.dataplane import EVENT_REASONS, Dataplane, Event
 
-READERS_MAX = 32        # at a listener
 PASSED_OVER_MAX = (1 << 32) - 1     # a message's uint32
 
 
@@ -28,7 +26,6 @@ class EventsServicer(EventsServiceServicer):
     ) -> None:
         self._catalogue = catalogue
         self._audience = Audience(dataplane, supervision)
-        self._seats = Seats(READERS_MAX)
 
     async def WatchEvents(
         self, request: api.WatchEventsRequest, context: grpc.aio.ServicerContext
@@ -39,17 +36,14 @@ class EventsServicer(EventsServiceServicer):
             wanted = self._wanted(request)
         except UnknownServiceError as error:
             await context.abort(grpc.StatusCode.NOT_FOUND, str(error))
-        try:
-            with self._seats.seat(), self._audience.reader(wanted) as reader:
-                yield api.WatchEventsResponse()
-                while True:
-                    told = await reader.read()
-                    yield api.WatchEventsResponse(
-                        events=[self._message(*one) for one in told.events],
-                        lost=told.lost, overrun=told.overrun,
-                    )
-        except NoSeatError as error:
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        with self._audience.reader(wanted) as reader:
+            yield api.WatchEventsResponse()
+            while True:
+                told = await reader.read()
+                yield api.WatchEventsResponse(
+                    events=[self._message(*one) for one in told.events],
+                    lost=told.lost, overrun=told.overrun,
+                )
 
     def _wanted(self, request: api.WatchEventsRequest) -> Wanted:
         """Raises UnknownServiceError."""

@@ -5,7 +5,7 @@ import inspect
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from appliance.management.callers import Caller, caller_of
 from appliance.management.changes import changes_begin
 from appliance.management.cutting import cut_after
 from appliance.management.roles import method_role, role_word
-from appliance.management.seats import listener_enter
+from appliance.management.seats import NoSeatError, Seats, listener_enter
 
 _LOG = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     def __init__(self, listening: Listening, log: AuditLog) -> None:
         self._listening = listening
         self._log = log
+        self._seats = Seats()
 
     async def intercept_service(
         self,
@@ -87,8 +88,11 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         cancelled = False
         try:
             await _check_role(caller, method, context)
-            async with _deadline(context, unary):
-                yield
+            with nullcontext() if unary else self._seats.seat(method):
+                async with _deadline(context, unary):
+                    yield
+        except NoSeatError as error:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         except asyncio.CancelledError:      # the caller has gone, or its deadline is over
             cancelled = True
             raise

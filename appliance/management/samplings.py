@@ -19,12 +19,11 @@ from synproxy.v1 import stats_service_pb2 as api
 from appliance.config.duration import NS_PER_S
 from appliance.management.catalogue import Catalogue
 from appliance.management.sampler import Sampler
-from appliance.management.seats import NoSeatError, Seats, listener_here
+from appliance.management.seats import NoSeatError, listener_here
 from appliance.pausing import PAUSE_FACTOR
 from appliance.supervision import Supervision
 from cython_core.dataplane import Dataplane
 
-READERS_MAX = 64        # at a listener
 # That readers at a listener take part in.  Where all listeners together have more the pauses are
 # longer, so that all have a third of the control core at most.
 SAMPLINGS_MAX = 8
@@ -144,7 +143,6 @@ class Samplings:
         self._dataplane = dataplane
         self._supervision = supervision
         self._samplings: dict[Key, Sampling] = {}
-        self._seats = Seats(READERS_MAX)
 
     @contextmanager
     def reader(
@@ -152,20 +150,19 @@ class Samplings:
     ) -> Iterator[tuple[Sampling, Reader]]:
         """Raises NoSeatError."""
         key = (interval_ns, services)
-        with self._seats.seat():
-            self._check_room(key)
-            if key not in self._samplings:
-                make = partial(Sampler, self._catalogue, self._dataplane, services)
-                self._samplings[key] = Sampling(
-                    make, interval_ns, self._samplings.__len__, self._supervision)
-            reader, sampling = Reader(), self._samplings[key]
-            sampling.readers.add(reader)
-            try:
-                yield sampling, reader
-            finally:
-                sampling.leave(reader)
-                if not sampling.readers:
-                    del self._samplings[key]
+        self._check_room(key)
+        if key not in self._samplings:
+            make = partial(Sampler, self._catalogue, self._dataplane, services)
+            self._samplings[key] = Sampling(
+                make, interval_ns, self._samplings.__len__, self._supervision)
+        reader, sampling = Reader(), self._samplings[key]
+        sampling.readers.add(reader)
+        try:
+            yield sampling, reader
+        finally:
+            sampling.leave(reader)
+            if not sampling.readers:
+                del self._samplings[key]
 
     def _check_room(self, key: Key) -> None:
         """Raises NoSeatError where readers at this listener have as many others already."""

@@ -1,5 +1,5 @@
-"""The places of those who watch: so many of a kind at each listener, so that readers at one, even
-stopped ones, take none of another's.
+"""The places of calls that stream: so many of a kind at each listener, so that readers at one, even
+stopped ones, take none of another's, nor of another kind's, nor of calls that are soon answered.
 
 Which listener a call came in at stands with the call's task.
 """
@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+
+from appliance.management.bounds import STREAMS_MAX
 
 _here: ContextVar[str] = ContextVar("listener", default="")
 
@@ -26,19 +28,19 @@ def listener_here() -> str:
 
 
 class Seats:
-    def __init__(self, limit: int) -> None:
-        """`limit` is how many there are at each listener."""
-        self.limit = limit
+    """Of one listener, by method."""
+
+    def __init__(self) -> None:
         self._taken: Counter[str] = Counter()
 
     @contextmanager
-    def seat(self) -> Iterator[None]:
-        """Of the listener that the call came in at.  Raises NoSeatError."""
-        here = listener_here()
-        if self._taken[here] >= self.limit:
-            raise NoSeatError(f"{self.limit} watch already at this listener")
-        self._taken[here] += 1
+    def seat(self, method: str) -> Iterator[None]:
+        """Raises NoSeatError, as for a method that nobody has given a place."""
+        limit = STREAMS_MAX.get(method, 0)
+        if self._taken[method] >= limit:
+            raise NoSeatError(f"all {limit} places for such a stream at this listener are taken")
+        self._taken[method] += 1
         try:
             yield
         finally:
-            self._taken[here] -= 1
+            self._taken[method] -= 1

@@ -21,11 +21,8 @@ from appliance.management.pages import (
     token_split,
 )
 from appliance.management.refusals import answered, refuse
-from appliance.management.seats import NoSeatError, Seats
 from appliance.management.shown import FIELDS, service_show
 from appliance.management.watchers import Kind
-
-WATCHERS_MAX = 64       # at a listener
 
 _KINDS = {
     Kind.CREATED: api.WatchServicesResponse.KIND_CREATED,
@@ -37,7 +34,6 @@ _KINDS = {
 class ServicesServicer(ServicesServiceServicer):
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._seats = Seats(WATCHERS_MAX)
 
     async def ListServices(
         self, request: api.ListServicesRequest, context: grpc.aio.ServicerContext
@@ -122,18 +118,15 @@ class ServicesServicer(ServicesServiceServicer):
     async def WatchServices(
         self, request: api.WatchServicesRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[api.WatchServicesResponse]:
-        try:
-            with self._seats.seat(), self._catalogue.watchers.watcher() as watcher:
-                while True:
-                    async for answer in self._existing():
-                        yield answer
-                    async for one in watcher.changes():
-                        yield _told(_KINDS[one.kind], one.service, one.defaults, one.generation)
-                    yield api.WatchServicesResponse(
-                        kind=api.WatchServicesResponse.KIND_LOST, lost=watcher.skip(),
-                        generation=self._catalogue.generation)
-        except NoSeatError as error:
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        with self._catalogue.watchers.watcher() as watcher:
+            while True:
+                async for answer in self._existing():
+                    yield answer
+                async for one in watcher.changes():
+                    yield _told(_KINDS[one.kind], one.service, one.defaults, one.generation)
+                yield api.WatchServicesResponse(
+                    kind=api.WatchServicesResponse.KIND_LOST, lost=watcher.skip(),
+                    generation=self._catalogue.generation)
 
     async def _existing(self) -> AsyncIterator[api.WatchServicesResponse]:
         """Between two steps others are served; what they change meanwhile is in the log."""

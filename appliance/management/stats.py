@@ -14,7 +14,6 @@ from appliance.management.change_errors import UnknownServiceError
 from appliance.management.errors import abort_invalid
 from appliance.management.sampler import Sampler
 from appliance.management.samplings import Samplings
-from appliance.management.seats import NoSeatError
 from appliance.supervision import Supervision
 from cython_core.dataplane import COUNTER_HELP, Dataplane
 
@@ -59,13 +58,10 @@ class StatsServicer(StatsServiceServicer):
             await abort_invalid(context, violations)
         services = await self._known(request, context)
         interval_ns = duration_ns(request.interval) or INTERVAL_DEFAULT_NS
-        try:
-            with self._samplings.reader(interval_ns, services) as (sampling, reader):
-                yield await sampling.first(reader)
-                async for sample in reader.samples():
-                    yield sample
-        except NoSeatError as error:
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        with self._samplings.reader(interval_ns, services) as (sampling, reader):
+            yield await sampling.first(reader)
+            async for sample in reader.samples():
+                yield sample
 
     async def _known(
         self, request: api.GetStatsRequest | api.WatchStatsRequest,

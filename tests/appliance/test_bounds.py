@@ -11,6 +11,7 @@ from typing import Any, cast
 import grpc
 import pytest
 from google.protobuf import descriptor_pool
+from google.protobuf.duration_pb2 import Duration
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from synproxy.v1 import services_service_pb2 as api
@@ -18,6 +19,8 @@ from synproxy.v1.config_pb2 import NamedRole, Tls
 from synproxy.v1.rule_pb2 import ROLE_ADMIN, ROLE_OPERATOR, ROLE_VIEWER
 from synproxy.v1.service_pb2 import Service, ServiceOptions
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
+from synproxy.v1.stats_service_pb2 import GetStatsRequest
+from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 
 from appliance.api import SERVICE_NAMES
 from appliance.cli.connection import CHANGE_TIMEOUT_S, TIMEOUT_S
@@ -120,19 +123,20 @@ def test_an_answer_has_a_size(tmp_path, monkeypatch):
     assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+def long_calls(channel: grpc.Channel, count: int) -> list[Any]:
+    """Each takes 10 s."""
+    request = GetStatsRequest(rates_over=Duration(seconds=10))
+    return [StatsServiceStub(channel).GetStats.future(request) for _ in range(count)]
+
+
 def test_calls_at_a_time_are_bounded_at_each_door_for_itself(viewers):
     daemon, address = viewers
     channels = [own_channel(address) for _ in range(bounds.CALLS_MAX // 32 + 1)]
-    streams = []
-    for channel in channels[:-1]:
-        for _ in range(32):
-            streams.append(HealthStub(channel).Watch(HealthCheckRequest()))
-            next(streams[-1])
-    with pytest.raises(grpc.RpcError) as error:
-        listed(channels[-1])
-    assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    calls = [call for channel in channels for call in long_calls(channel, 32)]
+    until(lambda: not has_room(address), seconds=CALL_S, what="all to come in")
     assert listed(daemon.channel) == 2          # the admins' door
-    streams.pop().cancel()
+    for call in calls:
+        call.cancel()
     for channel in channels:
         channel.close()
     until(lambda: has_room(address), seconds=CALL_S, what="the end of the calls to arrive")
@@ -142,24 +146,22 @@ def has_room(address: str) -> bool:
     with own_channel(address) as channel:
         try:
             return listed(channel) == 2
-        except grpc.RpcError:
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+                raise
             return False
 
 
 def test_calls_of_a_connection_beyond_its_bound_wait_for_their_turn(viewers):
     _, address = viewers
     with own_channel(address) as channel, own_channel(address) as other:
-        streams = [
-            HealthStub(channel).Watch(HealthCheckRequest())
-            for _ in range(bounds.CALLS_PER_CONNECTION_MAX)
-        ]
-        for stream in streams:
-            next(stream)
+        assert listed(channel) == 2     # it is connected, and knows the bound
+        calls = long_calls(channel, bounds.CALLS_PER_CONNECTION_MAX)
         with pytest.raises(grpc.RpcError) as error:
             listed(channel, timeout=0.2)
         assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert listed(other) == 2
-        streams[0].cancel()
+        calls[0].cancel()
         assert listed(channel) == 2
 
 

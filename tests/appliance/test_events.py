@@ -18,6 +18,7 @@ from appliance.cli.main import main
 from appliance.lab.waiting import until
 from appliance.management import audience
 from appliance.management.audience import Reader
+from appliance.management.bounds import STREAMS_MAX
 from appliance.management.roles import method_role
 from cython_core.dataplane import DROP_REASONS, EVENT_REASONS, Event
 
@@ -202,10 +203,11 @@ def test_names_that_are_none_are_all_answered_at_once(daemon):
 
 
 def test_there_is_a_bound_on_watches(daemon, watch, monkeypatch):
-    monkeypatch.setattr(daemon.server._events._seats, "limit", 1)
+    monkeypatch.setitem(STREAMS_MAX, "/synproxy.v1.EventsService/WatchEvents", 1)
     watch()
-    assert failure(daemon) == (
-        grpc.StatusCode.RESOURCE_EXHAUSTED, "1 watch already at this listener")
+    code, details = failure(daemon)
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert details == "all 1 places for such a stream at this listener are taken"
 
 
 def test_the_schema_names_what_is_no_drop():

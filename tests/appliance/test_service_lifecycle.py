@@ -12,6 +12,7 @@ from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 
 from appliance.exit_codes import ExitCode
 from appliance.lab.waiting import until
+from appliance.management.bounds import STREAMS_MAX
 
 from .conftest import SLOTS
 from .refused import violations
@@ -290,7 +291,7 @@ def test_a_watch_that_ends_leaves_nothing(daemon, stub):
 
 
 def test_there_is_a_bound_on_watches(daemon, stub, monkeypatch):
-    monkeypatch.setattr(daemon.server._services._seats, "limit", 1)
+    monkeypatch.setitem(STREAMS_MAX, "/synproxy.v1.ServicesService/WatchServices", 1)
     first = Watch(stub)
     first.until(Event.KIND_END_OF_EXISTING, "")
     refused(lambda: next(iter(stub.WatchServices(api.WatchServicesRequest(), timeout=CALL_S))),

@@ -116,9 +116,8 @@ def services_full(stage):
 
 
 def seats_taken(stage):
-    server = stage.daemon.server
-    for seats in (server._services._seats, server._events._seats, server._stats._samplings._seats):
-        stage.patch.setattr(seats, "limit", 0)
+    for method in bounds.STREAMS_MAX:
+        stage.patch.setitem(bounds.STREAMS_MAX, method, 0)
 
 
 def captured(stage):
@@ -150,6 +149,7 @@ ROWS: dict[str, list[Row]] = {
         ("INVALID_ARGUMENT", {"prefix": "x"}, nothing),
         ("NOT_FOUND", {"service": "nope"}, nothing),
         ("RESOURCE_EXHAUSTED", {}, captured),
+        ("RESOURCE_EXHAUSTED", {}, seats_taken),
         ("UNAVAILABLE", {}, stuck),
     ],
     "ConfigService/GetConfig": [

@@ -15,6 +15,7 @@ from appliance import supervision
 from appliance.cli import stats
 from appliance.lab.waiting import until
 from appliance.management import sampler, samplings
+from appliance.management.bounds import STREAMS_MAX
 from appliance.management.samplings import Reader
 from cython_core.dataplane import DROP_REASONS, SERVICE_COUNTERS
 
@@ -197,10 +198,10 @@ def test_a_service_that_no_one_knows_is_not_found(watch):
 
 
 @pytest.mark.parametrize(("bound", "requests"), [
-    ("1 watch", [{}, {}]), ("1 different intervals", [{}, {"services": ["web"]}])])
-def test_there_is_a_bound_on_watches(daemon, watch, monkeypatch, bound, requests):
-    if bound == "1 watch":
-        monkeypatch.setattr(daemon.server._stats._samplings._seats, "limit", 1)
+    ("all 1 places", [{}, {}]), ("1 different intervals", [{}, {"services": ["web"]}])])
+def test_there_is_a_bound_on_watches(watch, monkeypatch, bound, requests):
+    if bound == "all 1 places":
+        monkeypatch.setitem(STREAMS_MAX, "/synproxy.v1.StatsService/WatchStats", 1)
     else:
         monkeypatch.setattr(samplings, "SAMPLINGS_MAX", 1)
     next(watch(**requests[0]))
