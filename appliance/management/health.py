@@ -63,6 +63,8 @@ class Health(HealthServicer):  # type: ignore[misc]
             else HealthCheckResponse.SERVING if well else HealthCheckResponse.NOT_SERVING)
 
     def _tell(self, well: dict[str, bool]) -> None:
-        self._well |= well
-        self._changed.set()
-        self._changed = asyncio.Event()
+        """Much of it is said at every beat, and wakes nobody where it is known."""
+        if self._well | well != self._well:
+            self._well |= well
+            self._changed.set()
+            self._changed = asyncio.Event()

@@ -1,5 +1,6 @@
 """Health as it is listed and watched, and where a watcher doesn't listen."""
 
+import asyncio
 import socket
 
 import pytest
@@ -7,6 +8,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse, H
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from appliance.api import CONFIGURATION, SERVICE_NAMES
+from appliance.management.health import Health
 
 from .http2 import CONNECTION_PREFACE, call, message, window
 
@@ -48,6 +50,35 @@ def test_a_watcher_hears_how_it_is_and_then_what_changes(daemon):
     for well in (True, False):
         daemon.do(daemon.server.set_serving, well)
     assert next(stream).status == NOT_SERVING
+
+
+class Counting(Health):
+    """Counts how often somebody looks, who sees the same each time and so goes on."""
+
+    looks = 0
+
+    def _answer(self, name):
+        self.looks += 1
+        return HealthCheckResponse(status=SERVING)
+
+
+async def looks_of_a_watcher(beats):
+    """How often one looks while this is said of what it watches."""
+    health = Counting()
+    stream = health.Watch(HealthCheckRequest(), None)
+    await anext(stream)
+    waiting = asyncio.ensure_future(anext(stream))
+    for well in beats:
+        health.set("", well)
+        await asyncio.sleep(0)
+    waiting.cancel()
+    return health.looks
+
+
+def test_a_watcher_is_woken_only_where_something_changes():
+    alone = asyncio.run(looks_of_a_watcher([True]))
+    assert asyncio.run(looks_of_a_watcher([True] * 100)) == alone
+    assert asyncio.run(looks_of_a_watcher([True, False] * 2)) == alone + 3
 
 
 def test_all_are_listed(daemon):
