@@ -7,6 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 from synproxy.v1 import capture_service_pb2 as api
 from synproxy.v1.capture_service_pb2_grpc import CaptureServiceStub
 
+from appliance.cli.complete import drop_reasons, service_names
 from appliance.cli.connection import connected
 from appliance.cli.duration_value import duration_value
 from appliance.cli.interrupt import until_ctrl_c
@@ -20,10 +21,11 @@ _FIELDS = {field.name: field for field in fields_of(api.CaptureRequest.DESCRIPTO
 # Lazy: what is there is kept until the daemon has taken the call and the first part has come.
 @click.option("-w", "--write", "file", type=click.File("wb", lazy=True), required=True,
               metavar="FILE", help="The pcapng file to write; - for standard output.")
-@click.option("--service", default="", metavar="NAME", help="Only frames of this service.")
+@click.option("--service", default="", metavar="NAME", shell_complete=service_names,
+              help="Only frames of this service.")
 @click.option("--prefix", default="", metavar="PREFIX", help="Only frames with an end in it.")
 @number_option("--port", field=_FIELDS["port"], words="Only segments with this port.")
-@click.option("--reason", "reasons", multiple=True, metavar="NAME",
+@click.option("--reason", "reasons", multiple=True, metavar="NAME", shell_complete=drop_reasons,
               help="Only frames that are dropped for this reason.  May be given again.")
 @click.option("--direction", type=click.Choice(["received", "sent"]),
               help="Only frames that come, or that leave.")

@@ -3,6 +3,8 @@
 Nothing here may speak up: a shell that is waiting for a word has no place for messages.
 """
 
+from collections.abc import Iterable
+
 import click
 from click.shell_completion import CompletionItem
 from google.protobuf.descriptor import FieldDescriptor
@@ -31,6 +33,32 @@ def service_names(ctx: click.Context, param: click.Parameter, incomplete: str) -
         return []
     return sorted(
         service.name for service in stats.services if service.name.startswith(incomplete))
+
+
+def event_reasons(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> "list[CompletionItem[str]]":
+    """Of what `event watch` tells."""
+    from cython_core.dataplane import EVENT_REASONS
+
+    return _meant(EVENT_REASONS, incomplete)
+
+
+def drop_reasons(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> "list[CompletionItem[str]]":
+    """Of what `capture` asks for."""
+    from cython_core.dataplane import CAPTURE_REASONS
+
+    return _meant(CAPTURE_REASONS, incomplete)
+
+
+def _meant(names: Iterable[str], incomplete: str) -> "list[CompletionItem[str]]":
+    # The data plane's, which other commands start without.
+    from cython_core.dataplane import COUNTER_HELP
+
+    return [CompletionItem(name, help=COUNTER_HELP[name])
+            for name in names if name.startswith(incomplete)]
 
 
 def assignments(

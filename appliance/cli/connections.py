@@ -5,6 +5,7 @@ from google.protobuf.message import Message
 from synproxy.v1 import connections_service_pb2 as api
 from synproxy.v1.connections_service_pb2_grpc import ConnectionsServiceStub
 
+from appliance.cli.complete import service_names
 from appliance.cli.connection import CHANGE_TIMEOUT_S, TIMEOUT_S, connected
 from appliance.cli.output import format_option, message_text, table_text
 from appliance.cli.watch import look, watch_options
@@ -22,7 +23,8 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--service", default="", metavar="NAME", help="Only those of this service.")
+@click.option("--service", default="", metavar="NAME", shell_complete=service_names,
+              help="Only those of this service.")
 @click.option("--client", "client_prefix", default="", metavar="PREFIX",
               help="Only clients in this prefix.")
 @click.option("--server", "server_prefix", default="", metavar="PREFIX",

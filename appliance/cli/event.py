@@ -6,6 +6,7 @@ import click
 from synproxy.v1 import events_service_pb2 as api
 from synproxy.v1.events_service_pb2_grpc import EventsServiceStub
 
+from appliance.cli.complete import event_reasons, service_names
 from appliance.cli.connection import connected
 from appliance.cli.interrupt import until_ctrl_c
 from appliance.cli.output import format_option, message_text
@@ -21,8 +22,9 @@ def command() -> None:
 
 @command.command("watch")
 @click.option("-f", "--follow", is_flag=True, expose_value=False, default=True, hidden=True)
-@click.option("--service", default="", metavar="NAME", help="Only those of this service.")
-@click.option("--reason", "reasons", multiple=True, metavar="NAME",
+@click.option("--service", default="", metavar="NAME", shell_complete=service_names,
+              help="Only those of this service.")
+@click.option("--reason", "reasons", multiple=True, metavar="NAME", shell_complete=event_reasons,
               help="Only this drop reason, or other event.  May be given again.")
 @click.option("--client", "client_prefix", default="", metavar="PREFIX",
               help="Only clients in this prefix.")

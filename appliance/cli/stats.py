@@ -6,6 +6,7 @@ import click
 from synproxy.v1 import stats_service_pb2 as api
 from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 
+from appliance.cli.complete import service_names
 from appliance.cli.connection import TIMEOUT_S, connected
 from appliance.cli.interrupt import until_ctrl_c
 from appliance.cli.output import format_option, message_text, table_text
@@ -15,7 +16,7 @@ from appliance.config.duration import NS_PER_S, duration_text
 
 @click.command("stats")
 @watch_options("Show again and again, with rates, until Ctrl-C.")
-@click.option("--service", "services", multiple=True, metavar="NAME",
+@click.option("--service", "services", multiple=True, metavar="NAME", shell_complete=service_names,
               help="Of the services, only this one.  May be given again.")
 @click.option("--all", "zeros", is_flag=True, help="Show what was never counted, too.")
 @format_option
