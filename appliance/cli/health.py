@@ -3,20 +3,22 @@
 import sys
 
 import click
-import grpc
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2 import HealthCheckResponse, HealthListRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from appliance.api import CONFIGURATION, SERVICE_NAMES
 from appliance.cli.connection import TIMEOUT_S, connected
-from appliance.cli.output import table_text
+from appliance.cli.output import format_option, message_text, table_text
 from appliance.exit_codes import ExitCode
+
+NAMES = ("", *SERVICE_NAMES, CONFIGURATION)
 
 
 @click.command("health")
 @click.option("--strict", is_flag=True, help=f"Count {CONFIGURATION}, too.")
+@format_option
 @click.pass_obj
-def command(address: str | None, strict: bool) -> None:
+def command(address: str | None, strict: bool, output: str) -> None:
     """Show whether the daemon is alive and ready; exit code 6 where it isn't.
 
     Not ready are workers that make no turn.  synproxy.configuration is NOT_SERVING where the
@@ -24,14 +26,14 @@ def command(address: str | None, strict: bool) -> None:
     daemon serves on, and `synproxy config show` says why.
     """
     with connected(address) as channel:
-        states = {name: _state(channel, name) for name in ("", *SERVICE_NAMES, CONFIGURATION)}
-    rows = [(name or "(the daemon)", state) for name, state in states.items()]
-    click.echo(table_text(("SERVICE", "STATE"), rows))
+        answer = HealthStub(channel).List(HealthListRequest(), timeout=TIMEOUT_S)
+    states = {name: HealthCheckResponse.ServingStatus.Name(answer.statuses[name].status)
+              for name in NAMES}
+    if output != "table":
+        click.echo(message_text(answer, output))
+    else:
+        rows = [(name or "(the daemon)", state) for name, state in states.items()]
+        click.echo(table_text(("SERVICE", "STATE"), rows))
     counted = [state for name, state in states.items() if strict or name != CONFIGURATION]
     if set(counted) != {"SERVING"}:
         sys.exit(ExitCode.UNAVAILABLE)
-
-
-def _state(channel: grpc.Channel, name: str) -> str:
-    answer = HealthStub(channel).Check(HealthCheckRequest(service=name), timeout=TIMEOUT_S)
-    return str(HealthCheckResponse.ServingStatus.Name(answer.status))

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from appliance.api import SERVICE_NAMES
+from appliance.api import CONFIGURATION, SERVICE_NAMES
 from appliance.cli.connection import default_address
 from appliance.cli.main import main
 from appliance.cli.output import table_text
@@ -243,6 +243,16 @@ def test_health_is_told_by_name(synproxy):
     result = synproxy("health")
     assert result.exit_code == 0
     assert result.stdout.count("SERVING") == len(SERVICE_NAMES) + 2
+
+
+@pytest.mark.parametrize(("output", "load"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_programs_get_health_however_it_is(daemon, synproxy, output, load):
+    daemon.do(daemon.server.set_serving, False)
+    result = synproxy("health", "-o", output)
+    assert result.exit_code == ExitCode.UNAVAILABLE
+    states = {name: one["status"] for name, one in load(result.stdout)["statuses"].items()}
+    assert states == {"": "SERVING", CONFIGURATION: "SERVING",
+                      **dict.fromkeys(SERVICE_NAMES, "NOT_SERVING")}
 
 
 def test_stats_of_one_service(daemon, synproxy):

@@ -94,6 +94,6 @@ def test_the_daemon_says_as_much_as_its_level_lets_it(daemon):
     assert "secret 2" not in daemon.said()
     daemon.synproxy("log-level", "--daemon", "debug")
     daemon.synproxy("health")
-    assert re.search(r"^synproxyd: debug: /grpc.health.v1.Health/Check by unix:\S+ took",
+    assert re.search(r"^synproxyd: debug: /grpc.health.v1.Health/List by unix:\S+ took",
                      daemon.said(), re.MULTILINE)
     assert "cygrpc" not in daemon.said()
