@@ -93,7 +93,11 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings=HELP)
+_ENDS = ", ".join(
+    f"{code.value} {code.name.lower().replace('_', ' ')}" for code in sorted(ExitCode))
+
+
+@click.group(cls=LazyGroup, context_settings=HELP, epilog=f"Exit codes: {_ENDS}.")
 @click.option(
     "--address", envvar="SYNPROXY_ADDRESS", metavar="ADDRESS",
     help="Where the daemon listens: unix:/path or host:port.  [env: SYNPROXY_ADDRESS; "

@@ -10,6 +10,7 @@ from synproxy.v1.services_service_pb2 import UpdateServiceRequest
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 
 from appliance.config.load import config_parse
+from appliance.exit_codes import ExitCode
 from appliance.host.certificates import holds_authority, pair_misfit
 from cython_core.dataplane import COUNTERS, EVENT_REASONS
 
@@ -60,6 +61,12 @@ def test_what_grows_at_night_is_counted():
     names = {name for cell in grows for name in re.findall(r"`(\w+)`", cell)}
     assert len(grows) > 5
     assert names <= {*COUNTERS}
+
+
+def test_each_exit_code_is_told():
+    table = README.partition("| exit code | |\n")[2].partition("\n\n")[0]
+    assert sorted(int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)) == [
+        *map(int, ExitCode)]
 
 
 def test_its_line_of_the_log_is_one(doors, authority):
