@@ -53,28 +53,24 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         )
         behavior = getattr(handler, kind)
         unary = kind == "unary_unary"
+        checked = _each_checked if handler.request_streaming else _checked
 
         async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
             if not unary:
                 call_off()
             async with self._watched(method, request, context, unary):
-                await _check_message(request, context)
-                return await behavior(request, context)
+                return await behavior(await checked(request, context), context)
 
         async def generate(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
             call_off()
             async with self._watched(method, request, context, unary):
-                await _check_message(request, context)
-                async for answer in behavior(request, context):
+                async for answer in behavior(await checked(request, context), context):
                     yield answer
 
-        deserialize = handler.request_deserializer
-        if not handler.request_streaming:
-            deserialize = partial(_parsed, deserialize)
         make = getattr(grpc, f"{kind}_rpc_method_handler")
         return make(
             generate if inspect.isasyncgenfunction(behavior) else call,
-            deserialize, handler.response_serializer,
+            partial(_parsed, handler.request_deserializer), handler.response_serializer,
         )
 
     @asynccontextmanager
@@ -121,10 +117,21 @@ def _parsed(deserialize: Callable[[bytes], Message], body: bytes) -> Message | _
         return _NoMessage()
 
 
-async def _check_message(request: Any, context: grpc.aio.ServicerContext) -> None:
+async def _checked(request: Any, context: grpc.aio.ServicerContext) -> Any:
     if isinstance(request, _NoMessage):
         await context.abort(
             grpc.StatusCode.INVALID_ARGUMENT, "the request's bytes are no message of this method")
+    return request
+
+
+async def _each_checked(
+    requests: AsyncIterator[Any], context: grpc.aio.ServicerContext
+) -> AsyncIterator[Any]:
+    async def each() -> AsyncIterator[Any]:
+        async for request in requests:
+            yield await _checked(request, context)
+
+    return each()
 
 
 async def _check_role(caller: Caller, method: str, context: grpc.aio.ServicerContext) -> None:

@@ -115,6 +115,17 @@ def test_bytes_that_are_no_message_are_refused_by_every_method(daemon, method):
     assert "no message" in error.value.details()
 
 
+def test_so_are_those_of_a_stream_of_requests(daemon, caplog):
+    reflect = daemon.channel.stream_stream(
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+    answers = reflect(iter([b"\x3a\x00", b"\x0a\xff"]), timeout=CALL_S)
+    assert next(answers)            # of what is served
+    with pytest.raises(grpc.RpcError) as error:
+        next(answers)
+    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert [one for one in caplog.records if one.exc_info] == []
+
+
 def test_an_answer_has_a_size(tmp_path, monkeypatch):
     options = [(key, 60 if "send" in key else value) for key, value in bounds._OPTIONS]
     monkeypatch.setattr(bounds, "_OPTIONS", tuple(options))
