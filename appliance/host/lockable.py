@@ -39,8 +39,7 @@ def lockable_refusals(
     # A page more, since a pool begins within one.
     need = _registrations(devices) * (
         pool_bytes(buffers, page_bytes, WITH_GAPS) + resource.getpagesize())
-    if not may_lock(need):
-        yield _refusal("AF_XDP locks memory.buffers for each queue", need, "memory.buffers")
+    yield from _refusals("AF_XDP locks memory.buffers for each queue", need, "memory.buffers")
 
 
 def dma_refusals(
@@ -49,22 +48,19 @@ def dma_refusals(
     """A device behind an IOMMU reaches all of `memory_mib`, which is locked for it."""
     locking = [one.pci for one in attachments
                if one.pci and bound_driver(devices / one.pci) in LOCKING_DRIVERS]
-    if locking and not may_lock(memory_mib * MIB):
-        yield _refusal(
+    if locking:
+        yield from _refusals(
             f"{' and '.join(locking)}: memory.size_mib is locked for DMA", memory_mib * MIB,
             "memory.size_mib")
 
 
-def may_lock(need: int) -> bool:
-    """So many bytes."""
+def _refusals(what: str, need: int, option: str) -> Iterator[Refusal]:
+    """Where this process may not lock so many bytes."""
     limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    return limit == resource.RLIM_INFINITY or need <= limit or has_capability(CAP_IPC_LOCK)
-
-
-def _refusal(what: str, need: int, option: str) -> Refusal:
-    limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if limit == resource.RLIM_INFINITY or need <= limit or has_capability(CAP_IPC_LOCK):
+        return
     need_mib = -(-need // MIB)
-    return Refusal(
+    yield Refusal(
         f"{what}, {need_mib} MiB, and this process may lock {limit // KIB_PER_MIB} KiB;"
         f" `ulimit -l {need_mib * KIB_PER_MIB}` (LimitMEMLOCK={need_mib}M of systemd) or"
         f" `--ulimit memlock={need}` of a container, grant CAP_IPC_LOCK, or lower {option}",
