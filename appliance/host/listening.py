@@ -49,9 +49,7 @@ def _socket_refusals(path: Path, where: str) -> Iterator[Refusal]:
     try:
         is_there = folder.exists()
     except PermissionError:
-        yield Refusal(
-            f"{where}: no right to enter what {folder} lies in; run as its owner", ExitCode.DENIED
-        )
+        yield _denial(where, f"enter what {folder} lies in", "its owner")
         return
     if is_there and not folder.is_dir():
         yield Refusal(f"{where}: {folder} is no folder; choose another path")
@@ -66,9 +64,7 @@ def _socket_refusals(path: Path, where: str) -> Iterator[Refusal]:
             " Kubernetes), or choose another path"
         )
     elif not os.access(folder, os.W_OK | os.X_OK):
-        yield Refusal(
-            f"{where}: no right to write to {folder}; run as its owner", ExitCode.DENIED
-        )
+        yield _denial(where, f"write to {folder}", "its owner")
     elif path.exists() and not path.is_socket():
         yield Refusal(
             f"{where}: {path} exists and is no socket; choose another path, or move it away"
@@ -88,11 +84,12 @@ def _group_refusals(group: str, where: str) -> Iterator[Refusal]:
         )
         return
     if number not in (os.getegid(), *os.getgroups()) and not has_capability(CAP_CHOWN):
-        yield Refusal(
-            f"{where}: no right to give a socket to the group {group}; run as root, or as a user"
-            " that belongs to it",
-            ExitCode.DENIED,
-        )
+        yield _denial(where, f"give a socket to the group {group}",
+                      "root, or as a user that belongs to it")
+
+
+def _denial(where: str, what: str, who: str) -> Refusal:
+    return Refusal(f"{where}: no right to {what}; run as {who}", ExitCode.DENIED)
 
 
 def _tls_refusals(tls: Tls, where: str) -> Iterator[Refusal]:

@@ -1,8 +1,16 @@
-"""What a refusal says of the fields that are wrong."""
+"""What refusals say: of what the host lacks, and of a request's fields that are wrong."""
+
+from collections.abc import Iterable
 
 import grpc
 from google.rpc.error_details_pb2 import BadRequest
 from grpc_status import rpc_status
+
+from appliance.refusal import Refusal
+
+
+def said(refusals: Iterable[Refusal]) -> list[str]:
+    return [str(refusal) for refusal in refusals]
 
 
 def violations(error: grpc.RpcError) -> list[tuple[str, str]]:
