@@ -77,6 +77,12 @@ def python_module(name: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", name, *arguments]
 
 
+def synproxy_command(*arguments: str, address: str = "") -> list[str]:
+    """The command that runs `synproxy`, against the daemon at this address if one is given."""
+    at = ["--address", address] if address else []
+    return python_module("appliance.cli.program", *at, *arguments)
+
+
 class Namespace:
     """One named network namespace.  Making the object makes nothing: see `create`."""
 

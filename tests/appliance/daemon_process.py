@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from appliance.lab.namespace import synproxy_command
+
 READY_S = 30        # EAL without huge pages clears its memory first
 STOP_S = 15
 LCORES = sorted(os.sched_getaffinity(0))
@@ -85,9 +87,8 @@ class Running:
 
     def synproxy(self, *arguments: str) -> str:
         result = subprocess.run(
-            [sys.executable, "-P", "-m", "appliance.cli.program", "--address", self.address,
-             *arguments],
-            capture_output=True, text=True, timeout=STOP_S, check=True,
+            synproxy_command(*arguments, address=self.address), capture_output=True, text=True,
+            timeout=STOP_S, check=True,
         )
         return result.stdout
 

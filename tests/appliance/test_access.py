@@ -7,7 +7,6 @@ import socket
 import ssl
 import stat
 import subprocess
-import sys
 from collections.abc import Callable
 from tempfile import TemporaryDirectory
 
@@ -21,6 +20,7 @@ from synproxy.v1.rule_pb2 import ROLE_ADMIN, ROLE_OPERATOR, ROLE_UNSPECIFIED, RO
 from synproxy.v1.services_service_pb2_grpc import ServicesServiceStub
 
 from appliance.config.listening import Listening
+from appliance.lab.namespace import synproxy_command
 from appliance.management.roles import method_role, role_word
 from appliance.management.server import ManagementServer
 from appliance.refusal import Refusal
@@ -347,9 +347,8 @@ def test_who_belongs_to_the_group_comes_in_and_others_do_not(tmp_path, members, 
         os.chmod(folder, 0o755)
         address = daemon.listening[-1].address
         result = subprocess.run(
-            [sys.executable, "-P", "-m", "appliance.cli.program", "--address", address, "health"],
-            capture_output=True, text=True, user=65534, group=65534, extra_groups=members,
-            check=False,
+            synproxy_command("health", address=address), capture_output=True, text=True, user=65534,
+            group=65534, extra_groups=members, check=False,
         )
     assert result.returncode == code, result.stderr
 

@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 import time
 from ipaddress import ip_address
 
@@ -16,6 +15,7 @@ from appliance.cli.connection import default_address
 from appliance.cli.main import main
 from appliance.cli.output import table_text
 from appliance.exit_codes import ExitCode
+from appliance.lab.namespace import synproxy_command
 from cython_core.dataplane import (
     COUNTER_HELP,
     COUNTERS,
@@ -193,9 +193,8 @@ def dropped(result):
 
 def process(daemon, *arguments, **how):
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "appliance.cli.program", "--address", daemon.address,
-         *arguments],
-        stderr=subprocess.PIPE, text=True, **how,
+        synproxy_command(*arguments, address=daemon.address), stderr=subprocess.PIPE, text=True,
+        **how,
     )
 
 
@@ -332,11 +331,10 @@ def test_without_an_address_it_is_the_daemons_default():
 
 def fastest(arguments):
     """Seconds of the quickest of some attempts, each a process of its own."""
-    command = [sys.executable, "-P", "-m", "appliance.cli.program", *arguments]
     times = []
     for _ in range(ATTEMPTS):
         began = time.monotonic()
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(synproxy_command(*arguments), check=True, capture_output=True)
         times.append(time.monotonic() - began)
     return min(times)
 

@@ -4,7 +4,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from synproxy.v1.rule_pb2 import ROLE_VIEWER
 
 from appliance.cli.main import main
 from appliance.exit_codes import ExitCode
+from appliance.lab.namespace import synproxy_command
 
 from .daemon_process import opened
 from .doors import install
@@ -62,9 +62,8 @@ class TestASocketOfOthers:
     def denial(self, place):
         """What nobody in particular is told."""
         result = subprocess.run(
-            [sys.executable, "-P", "-m", "appliance.cli.program", "--address", f"unix:{place}",
-             "stats"],
-            capture_output=True, text=True, user=65534, group=65534, extra_groups=[], check=False,
+            synproxy_command("stats", address=f"unix:{place}"), capture_output=True, text=True,
+            user=65534, group=65534, extra_groups=[], check=False,
         )
         assert result.returncode == ExitCode.DENIED
         return result.stderr

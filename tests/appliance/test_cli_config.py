@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 import time
 
 import pytest
@@ -14,6 +13,7 @@ from synproxy.v1.rule_pb2 import ROLE_OPERATOR, ROLE_VIEWER
 from appliance.cli.main import main
 from appliance.config.load import config_load, config_parse
 from appliance.exit_codes import ExitCode
+from appliance.lab.namespace import synproxy_command
 from appliance.management import bounds
 
 from .conftest import MINIMAL, SERVICES, Daemon
@@ -318,7 +318,7 @@ def test_a_file_of_others_is_denied_in_one_line(file, tmp_path, command):
     opened(tmp_path / "wanted.yaml")
     (tmp_path / "wanted.yaml").chmod(0)
     result = subprocess.run(
-        [sys.executable, "-P", "-m", "appliance.cli.program", *command, file],
+        synproxy_command(*command, file),
         capture_output=True, text=True, user=65534, group=65534, extra_groups=[], check=False,
     )
     assert (result.returncode, result.stdout, result.stderr) == (

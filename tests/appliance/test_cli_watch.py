@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from ipaddress import ip_address
@@ -14,6 +13,7 @@ import yaml
 
 from appliance.cli import watch
 from appliance.exit_codes import ExitCode
+from appliance.lab.namespace import synproxy_command
 from appliance.pausing import PAUSE_FACTOR
 from cython_core.dataplane import LearnedServer
 
@@ -41,9 +41,8 @@ def _something_to_list(daemon):
 
 def begun(daemon, *arguments):
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "appliance.cli.program", "--address", daemon.address,
-         *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        synproxy_command(*arguments, address=daemon.address), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
     )
 
 
@@ -192,9 +191,9 @@ def test_each_look_begins_with_the_first_page(daemon):
 
 
 def test_on_a_terminal_a_table_takes_the_place_of_the_one_before(daemon):
-    command = [sys.executable, "-P", "-m", "appliance.cli.program", "--address", daemon.address,
-               "mempool", "list", *QUICK]
-    with PtyScreen(command) as screen:
+    with PtyScreen(
+        synproxy_command("mempool", "list", *QUICK, address=daemon.address)
+    ) as screen:
         screen.until(lambda lines: lines[1].startswith("frames_0          0  1023      17"))
         daemon.plane.in_use = 1000
         lines = screen.until(lambda lines: "1000" in lines[1])

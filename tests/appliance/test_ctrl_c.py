@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from appliance.exit_codes import ExitCode
+from appliance.lab.namespace import synproxy_command
 
 TIMES = 20
 AT_ONCE = 2         # each takes the time that Python needs to start; but there is one capture
@@ -30,8 +31,7 @@ WATCHING = [
 
 def begun(daemon, arguments, before=(), pipe_bytes=-1):
     return subprocess.Popen(
-        [*before, sys.executable, "-P", "-m", "appliance.cli.program", "--address", daemon.address,
-         *arguments],
+        [*before, *synproxy_command(*arguments, address=daemon.address)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, pipesize=pipe_bytes,
     )
 

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
@@ -21,6 +20,7 @@ from appliance.host import topology
 from appliance.host.offloads import offloads_read
 from appliance.host.pmds import PciId
 from appliance.host.topology import cpu_list
+from appliance.lab.namespace import synproxy_command
 
 from .daemon_process import CONFIGURATION, LCORES, as_root, two_cores
 
@@ -102,8 +102,8 @@ def test_what_it_says_of_lockable_memory_is_enough(veth, configure, start):
         server="{device: net_ring1}\n  rx_descriptors: 256\n  tx_descriptors: 256")
     without = ["setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-all"]
     doctor = subprocess.run(
-        [*without, "prlimit", f"--memlock={6 << 20}", sys.executable, "-P", "-m",
-         "appliance.cli.program", "doctor", "--config", path, "-o", "json"],
+        [*without, "prlimit", f"--memlock={6 << 20}",
+         *synproxy_command("doctor", "--config", path, "-o", "json")],
         capture_output=True, text=True)
     assert doctor.returncode == ExitCode.DENIED, doctor.stderr
     (found,) = (one for one in json.loads(doctor.stdout) if one["state"] == "bad")

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -15,6 +14,7 @@ from synproxy.v1.rule_pb2 import ROLE_VIEWER
 
 from appliance import supervision
 from appliance.cli.main import main
+from appliance.lab.namespace import synproxy_command
 from appliance.lab.waiting import until
 from appliance.management import audience
 from appliance.management.audience import Reader
@@ -219,8 +219,7 @@ def test_the_schema_names_what_is_no_drop():
 @pytest.mark.parametrize("words", [("event", "watch"), ("events", "-f")])
 def test_synproxy_shows_a_line_each(daemon, words):
     watching = subprocess.Popen(
-        [sys.executable, "-P", "-m", "appliance.cli.program", "--address", daemon.address, *words],
-        stdout=subprocess.PIPE, text=True)
+        synproxy_command(*words, address=daemon.address), stdout=subprocess.PIPE, text=True)
     until(lambda: daemon.plane.watched, seconds=CALL_S, what="the watch to begin")
     daemon.plane.happened = [ONE, SWITCH]
     assert watching.stdout is not None

@@ -4,13 +4,13 @@ import json
 import socket
 import struct
 import subprocess
-import sys
 import time
 
 import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 
+from appliance.lab.namespace import synproxy_command
 from appliance.lab.proxy import Proxy
 from appliance.lab.topology import CLIENT_IPV4, CLIENT_MAC, SERVER_IPV4, SERVER_MAC, Lab
 
@@ -61,8 +61,8 @@ def test_the_next_syn_meets_the_new_mss_and_the_answer_says_how_long_it_took(lab
         assert cable.announced_mss() == 1460
         for mss in (1400, 1234, 1300):
             answer = subprocess.run(
-                [sys.executable, "-P", "-m", "appliance.cli.program", "--address", proxy.address,
-                 "service", "set", "lab", f"mss={mss}", "-o", "json"],
+                synproxy_command("service", "set", "lab", f"mss={mss}", "-o", "json",
+                                 address=proxy.address),
                 capture_output=True, text=True, check=True,
             )
             assert cable.announced_mss() == mss

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import termios
 import time
 from contextlib import suppress
@@ -15,6 +14,7 @@ from rich.console import Console
 
 from appliance.cli.main import main
 from appliance.exit_codes import ExitCode
+from appliance.lab.namespace import synproxy_command
 from appliance.top.terminal import Terminal
 from cython_core.dataplane import DROP_REASONS
 
@@ -30,8 +30,7 @@ COLOUR = re.compile(rb"\x1b\[[0-9;]*(?<![0-9])(?:[349][0-7]|38|48)(?:;[0-9;]*)?m
 
 
 def top(address, *more):
-    return [sys.executable, "-P", "-m", "appliance.cli.program", "--address", address, "top",
-            "--interval", "0.1", *more]
+    return synproxy_command("top", "--interval", "0.1", *more, address=address)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from scapy.layers.inet import IP, TCP
 
-from appliance.lab.namespace import python_module
+from appliance.lab.namespace import synproxy_command
 from appliance.lab.peers import Peer
 from appliance.lab.proxy import Proxy
 from appliance.lab.topology import Lab, Server
@@ -40,7 +40,7 @@ def synproxy(proxy: Proxy) -> Iterator[Start]:
 
     def start(*arguments: str) -> "subprocess.Popen[str]":
         started.append(subprocess.Popen(
-            python_module("appliance.cli.program", "--address", proxy.address, *arguments),
+            synproxy_command(*arguments, address=proxy.address),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         return started[-1]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from appliance.lab.namespace import python_module
+from appliance.lab.namespace import synproxy_command
 from appliance.lab.peers import Peer
 from appliance.lab.proxy import Proxy
 from appliance.lab.topology import Lab, Server
@@ -27,7 +27,7 @@ def driver() -> str:
 def synproxy(proxy: Proxy) -> Callable[..., str]:
     def run(*arguments: str) -> str:
         return subprocess.run(
-            python_module("appliance.cli.program", "--address", proxy.address, *arguments),
+            synproxy_command(*arguments, address=proxy.address),
             check=True, capture_output=True, text=True, timeout=PATIENCE_S).stdout
 
     return run

@@ -15,7 +15,7 @@ from synproxy.v1.servers_service_pb2_grpc import ServersServiceStub
 from synproxy.v1.stats_service_pb2 import ServiceStats
 
 from appliance.lab import topology
-from appliance.lab.namespace import python_module
+from appliance.lab.namespace import synproxy_command
 from appliance.lab.peers import Peer
 from appliance.lab.proxy import Proxy
 from appliance.lab.tcp_options import ALL, configure
@@ -50,7 +50,7 @@ def synproxy(proxy: Proxy) -> Synproxy:
     """Runs the client; returns what it prints."""
     def run(*arguments: str) -> str:
         return subprocess.run(
-            python_module("appliance.cli.program", "--address", proxy.address, *arguments),
+            synproxy_command(*arguments, address=proxy.address),
             check=True, capture_output=True, text=True, timeout=PATIENCE_S).stdout
 
     return run

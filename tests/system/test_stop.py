@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import pytest
 
 from appliance.api import SERVICE_NAMES
-from appliance.lab.namespace import python_module
+from appliance.lab.namespace import synproxy_command
 from appliance.lab.peers import Peer
 from appliance.lab.proxy import Proxy
 from appliance.lab.topology import SERVER_IPV4, Lab
@@ -58,7 +58,7 @@ def echoed(connection: socket.socket) -> bool:
 
 def told(proxy: Proxy, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        python_module("appliance.cli.program", "--address", proxy.address, *arguments),
+        synproxy_command(*arguments, address=proxy.address),
         check=False, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
