@@ -8,6 +8,7 @@ import subprocess
 import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 
 import pyte
@@ -16,6 +17,15 @@ import pytest
 WITHIN_S = 20
 END = b"\x04"       # end of transmission: no terminal shows it
 HELD, SHOWN = b"\x1b[?2026h", b"\x1b[?2026l"       # DEC private mode 2026, synchronized output
+
+
+def rest_of(master: int) -> bytes:
+    """What comes until nobody has the terminal any more: each write may come by itself."""
+    written = b""
+    with suppress(OSError):     # EIO: it has ended
+        while some := os.read(master, 4096):
+            written += some
+    return written
 
 
 class PtyScreen:

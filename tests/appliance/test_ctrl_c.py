@@ -3,7 +3,6 @@
 import random
 import signal
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +10,8 @@ import pytest
 
 from appliance.exit_codes import ExitCode
 from appliance.lab.namespace import synproxy_command
+
+from .imported import imported_with
 
 TIMES = 20
 AT_ONCE = 2         # each takes the time that Python needs to start; but there is one capture
@@ -77,11 +78,8 @@ def test_before_there_is_something_to_watch_it_ends_at_once(daemon):
 
 
 def test_our_code_runs_before_anything_that_takes_time_is_imported():
-    script = "import sys, appliance.cli.program; print(*sys.modules)"
-    imported = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True,
-                              timeout=WITHIN_S, check=True).stdout.split()
-    assert "appliance.cli.program" in imported
-    assert not {"click", "grpc", "cython_core", "synproxy"} & set(imported)
+    imported = imported_with("appliance.cli.program")
+    assert not {"click", "grpc", "cython_core", "synproxy"} & imported
 
 
 def test_who_has_it_ignored_goes_on(daemon):

@@ -12,6 +12,7 @@ from appliance.exit_codes import ExitCode
 from appliance.lab.waiting import until
 
 from .daemon_process import READY_S, as_root, left_behind, two_cores
+from .imported import imported_with
 
 PROGRAM = [sys.executable, "-P", "-m", "appliance.container.entrypoint"]
 XDP = "{{interface: {}}}"
@@ -67,11 +68,9 @@ def test_it_shows_what_it_chose_and_runs_it_until_it_is_asked_to_end(contained, 
 
 def test_it_holds_signals_before_it_imports_what_takes_time():
     """They would be lost to the first process of a container."""
-    script = "import sys, appliance.container.entrypoint; print(*sys.modules)"
-    imported = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True,
-                              timeout=READY_S, check=True).stdout.split()
+    imported = imported_with("appliance.container.entrypoint")
     assert "appliance.signals" in imported
-    assert not {"grpc", "yaml", "cython_core", "synproxy"} & set(imported)
+    assert not {"grpc", "yaml", "cython_core", "synproxy"} & imported
 
 
 def test_one_cpu_is_refused(contained):

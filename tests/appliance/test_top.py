@@ -6,7 +6,6 @@ import signal
 import subprocess
 import termios
 import time
-from contextlib import suppress
 
 import pytest
 from click.testing import CliRunner
@@ -20,7 +19,7 @@ from cython_core.dataplane import DROP_REASONS
 
 from .conftest import Daemon
 from .daemon_process import two_cores
-from .pty_screen import SHOWN, PtyScreen
+from .pty_screen import SHOWN, PtyScreen, rest_of
 
 QUIET = "Quiet: nothing to complain about."
 FOOT = "q quit"
@@ -47,15 +46,6 @@ def plane(daemon):
 def screen(daemon, plane):
     with PtyScreen(top(daemon.address)) as shown:
         yield shown
-
-
-def to_the_end(screen):
-    """What comes until nobody has the terminal any more: each write may come by itself."""
-    written = b""
-    with suppress(OSError):
-        while some := screen.read(4096):
-            written += some
-    return written
 
 
 def drawn(lines):
@@ -230,13 +220,13 @@ def test_an_error_gives_the_terminal_back(tmp_path):
     master, slave = os.openpty()
     before = termios.tcgetattr(slave)
     handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
-    with os.fdopen(master, "rb", buffering=0) as screen:
-        with os.fdopen(slave, "w") as file:
-            console = Console(file=file, force_terminal=True)
-            with pytest.raises(termios.error, match=r"^taken"), Terminal(console, slave).taken():
-                raise termios.error("taken" if termios.tcgetattr(slave) != before else "not taken")
-            assert termios.tcgetattr(slave) == before
-        assert to_the_end(screen).endswith(LEFT[0] + LEFT[1])
+    with os.fdopen(slave, "w") as file:
+        console = Console(file=file, force_terminal=True)
+        with pytest.raises(termios.error, match=r"^taken"), Terminal(console, slave).taken():
+            raise termios.error("taken" if termios.tcgetattr(slave) != before else "not taken")
+        assert termios.tcgetattr(slave) == before
+    assert rest_of(master).endswith(LEFT[0] + LEFT[1])
+    os.close(master)
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == handlers
 
 
