@@ -27,6 +27,7 @@
 # make image            build the image of docker/Dockerfile, by podman or Docker
 # make test-image       set up, build it, and run its container in the lab: 4 minutes after as many
 #                       to build
+# make test-compose     set up, build it, and bring docker/compose.yaml up in the lab, but for Grafana
 # make reference        set up, then write proto/README.md out of the schema
 # make browser          set up, then have Chromium load pages through the proxy, and the status page
 # make picture          set up, then renew the README's picture of the status page
@@ -53,7 +54,7 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
                ! -name '*.md') \
            meson.build meson.options pyproject.toml LICENSE
 
-.PHONY: setup demo test test-trixie lint unit deb test-deb image test-image bench bench-bulk \
+.PHONY: setup demo test test-trixie lint unit deb test-deb image test-compose test-image bench bench-bulk \
         bench-full bench-peers bench-services bench-stages bench-workers instructions compare \
         connections first-byte changing-server updates many-services disturbance faults arm64 \
         reference browser picture chromium clean
@@ -250,6 +251,14 @@ image: build/$(ENGINE)-packages
 
 test-image: setup image
 	LAB_ENGINE=$(ENGINE) LAB_IMAGE=$(IMAGE) LAB_BASE=$(IMAGE_BASE) $(BIN)/pytest tests/image
+
+# Prometheus's image, where no registry is at hand.
+PROMETHEUS_IMAGE := localhost/synproxy-prometheus
+
+test-compose: ENGINE := podman
+test-compose: setup image
+	docker/image.sh podman $(PROMETHEUS_IMAGE) $(IMAGE_BASE) tests/compose/Dockerfile tests/compose
+	LAB_PROMETHEUS=$(PROMETHEUS_IMAGE) $(BIN)/pytest tests/compose
 
 # A host of this release.
 HOST_IMAGE := localhost/synproxy-host
