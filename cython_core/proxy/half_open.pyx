@@ -4,6 +4,7 @@ from cython_core.proxy.conntable cimport (
     STATE_ESTABLISHED, STATE_TIME_WAIT, conntable_entry,
 )
 from cython_core.proxy.early cimport early_queue_init
+from cython_core.wire.seq cimport seq_lt
 
 
 cdef uint64_t half_open_bytes(uint32_t capacity) noexcept nogil:
@@ -118,11 +119,20 @@ cdef void ring_remove(HalfOpenPool *pool, HalfOpen *record) noexcept nogil:
     record.armed = False
 
 
+# The first of the ring at hand whose deadline has passed.  After a stop that was longer than the
+# wheel is wide, rings that are overdue hold what has been armed since, too.
+cdef inline uint32_t ring_due(const HalfOpenPool *pool, uint32_t now_tick) noexcept nogil:
+    cdef uint32_t index = pool.wheel[pool.tick % WHEEL_SLOTS]
+    while index != HALF_OPEN_NONE and seq_lt(now_tick, pool.records[index].deadline_tick):
+        index = pool.records[index].next
+    return index
+
+
 cdef HalfOpen *half_open_wake(HalfOpenPool *pool, uint64_t now_ms, uint32_t *ticks) noexcept nogil:
     cdef uint32_t now_tick = <uint32_t>(now_ms // WHEEL_TICK_MS)
     cdef uint32_t index
     while pool.tick != now_tick and ticks[0] > 0:
-        index = pool.wheel[pool.tick % WHEEL_SLOTS]
+        index = ring_due(pool, now_tick)
         if index != HALF_OPEN_NONE:
             ring_remove(pool, &pool.records[index])
             return &pool.records[index]

@@ -11,6 +11,7 @@ from .harness import TICK_S, Proxy, service
 from .segments import replace
 
 SLACK_S = 2 * TICK_S
+WINDOWS_S = 7               # within which a window is said again
 TIMEOUTS = {"established_ticks": 50, "half_closed_ticks": 40, "time_wait_ticks": 35,
             "closed_ticks": 31}
 
@@ -25,7 +26,8 @@ def client(n: int):
 def test_an_idle_connection_is_forgotten_after_the_time_of_its_state(syn, state, ticks):
     proxy = Proxy(service(**TIMEOUTS))
     Connection(proxy, syn).bring_to(state)
-    proxy.clock.leap(ticks * TICK_S)
+    proxy.clock.advance(WINDOWS_S)
+    proxy.clock.leap(ticks * TICK_S - WINDOWS_S)
     assert proxy.connection.state == state
     assert proxy.clock.leap(SLACK_S).sent == []
     assert (proxy.gauges.connections, proxy.counters.conn_expired) == (0, 1)
@@ -212,6 +214,18 @@ def test_many_silent_servers_are_asked_again_each_in_its_time():
     proxy.clock.advance(70)
     assert proxy.counters.server_syn_retrans == 500
     assert (proxy.counters.server_timeout, proxy.gauges.half_open) == (100, 0)
+
+
+@pytest.mark.parametrize("stopped_s", [70, 3600, 86_400])
+def test_a_handshake_after_a_long_stop_is_not_hurried(stopped_s):
+    """A machine that was asleep, a process that was stopped: the timers have much to catch up."""
+    proxy = Proxy()
+    proxy.clock.now_ms += stopped_s * 1000
+    proxy.box.set_clock(proxy.clock.now_ms)
+    conn = Connection(proxy, SYN_IPV4).prove()
+    assert proxy.box.tend(2 * stopped_s) == []
+    assert proxy.clock.advance(0.75).sent == []
+    assert proxy.clock.advance(0.5).to_server == conn.server_syn
 
 
 def test_timers_wait_for_spare_frames_and_forget_nobody():
