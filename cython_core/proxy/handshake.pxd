@@ -69,6 +69,12 @@ cdef inline void envelope_reverse(Envelope *envelope) noexcept nogil:
     envelope.hop_limit = HOP_LIMIT_OURS
 
 
+# How long an answer is to a frame of `asked` bytes that says no less: padded no further than that
+# one was, since virtual interfaces have frames that are shorter than any on a wire.
+cdef inline uint16_t answer_bytes(uint16_t asked, uint16_t composed) noexcept nogil:
+    return composed if composed < asked else asked
+
+
 # Write the frame of `tcp` from client to server (or back) to `frame`, which has room for
 # COMPOSED_BYTES_MAX.  Returns its length, padded to FRAME_BYTES_MIN.
 cdef uint16_t compose(uint8_t *frame, const Envelope *envelope, const Flow *flow,

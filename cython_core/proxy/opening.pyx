@@ -17,7 +17,7 @@ from cython_core.proxy.half_open cimport (
     HalfOpen, half_open_arm, half_open_index, half_open_release, half_open_take,
 )
 from cython_core.proxy.handshake cimport (
-    Envelope, Tcp, compose, envelope_reverse, envelope_take,
+    Envelope, Tcp, answer_bytes, compose, envelope_reverse, envelope_take,
 )
 from cython_core.proxy.links cimport links_note
 from cython_core.proxy.proof cimport PROOF_INVALID, proof_holds
@@ -61,7 +61,8 @@ cdef uint8_t client_syn(Proxy *proxy, Segment *segment, const Flow *flow, const 
         tcp.window = early_window(proxy.half_open.early, proxy.now_ms)
     envelope_take(&envelope, segment)
     envelope_reverse(&envelope)
-    segment.frame_bytes = compose(segment.frame, &envelope, flow, False, &tcp)
+    segment.frame_bytes = answer_bytes(
+        segment.frame_bytes, compose(segment.frame, &envelope, flow, False, &tcp))
     activation_note_answer(proxy.answered_ms, service, proxy.now_ms)
     count(proxy.rows, service.row, SYN_RECEIVED)
     count(proxy.rows, service.row, SYNACK_SENT)

@@ -16,7 +16,7 @@ from cython_core.proxy.half_open cimport (
     STAGE_WINDOW, half_open_arm, half_open_release, half_open_stage,
 )
 from cython_core.proxy.handshake cimport (
-    Tcp, compose, envelope_reverse, envelope_take, rst_compose,
+    Tcp, answer_bytes, compose, envelope_reverse, envelope_take, rst_compose,
 )
 from cython_core.proxy.supply cimport SUPPLY_BYTES, supply_release
 from cython_core.wire.options cimport WSCALE_ABSENT
@@ -175,7 +175,8 @@ cdef void sender_reset(Proxy *proxy, Segment *segment, const Flow *flow, bint to
     cdef Envelope envelope
     envelope_take(&envelope, segment)
     envelope_reverse(&envelope)
-    segment.frame_bytes = rst_compose(segment.frame, &envelope, flow, to_server, segment.ack)
+    segment.frame_bytes = answer_bytes(
+        segment.frame_bytes, rst_compose(segment.frame, &envelope, flow, to_server, segment.ack))
     count(proxy.rows, row, ORIGINATED)
 
 
