@@ -9,7 +9,7 @@ from cython_core.proxy.conntable cimport (
     conntable_words,
 )
 from cython_core.proxy.cookie cimport (
-    Cookie, CookieKeys, Offer, cookie_check, cookie_keys_derive,
+    Cookie, CookieKeys, Offer, cookie_check, cookie_keys_derive, cookie_words,
 )
 from cython_core.proxy.secrets cimport Secrets
 from cython_core.proxy.service cimport Service
@@ -85,6 +85,13 @@ cdef class Cookies:
         return {"mss": offer.mss, "wscale": offer.wscale, "sack": bool(offer.sack),
                 "ecn": bool(offer.ecn), "announced_wscale": offer.announced_wscale,
                 "announced_sack": bool(offer.announced_sack)}
+
+    def mac(self, flow, uint32_t client_isn, uint32_t tag, uint32_t bits):
+        """What the MAC of these is in the current epoch; `bits` are cookie_bits'."""
+        cdef Flow key = flow_of(flow)
+        cdef uint64_t[SIPHASH_WORDS] words
+        cookie_words(words, 1, &key, client_isn, tag, bits)
+        return siphash_words(words, &self.keys.epoch[self.keys.number & 1])
 
     def count(self, flow, uint8_t family, uint32_t client_isn, uint32_t first, uint32_t step,
               uint32_t n, tsval=None):
