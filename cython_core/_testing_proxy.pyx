@@ -77,6 +77,7 @@ cdef class Box:
         self.burst = <Burst *>calloc(1, sizeof(Burst))
         self.buffers = <uint8_t *>calloc(BURST_FRAMES, ROOM_BYTES)
         self.spares = <uint8_t *>calloc(OUTBOX_FRAMES, ROOM_BYTES)
+        memset(self.spares, UNTOUCHED, OUTBOX_FRAMES * ROOM_BYTES)
         self.proxy.rows = <Row *>calloc(ROWS, sizeof(Row))
         master_of(&self.proxy.secrets, master)
         self.proxy.vector = vector_pick(vector)
@@ -140,6 +141,15 @@ cdef class Box:
                        <uint32_t>(self.proxy.now_ms // 1000 // COOKIE_EPOCH_S) + epochs)
         proxy_snapshot(&self.proxy, self.snapshot)
 
+    def inherit(self, Box former):
+        """What a process that starts anew has of the former one: its secrets, and no connection."""
+        self.snapshot.secrets = former.proxy.secrets
+        proxy_snapshot(&self.proxy, self.snapshot)
+
+    def age(self):
+        """Counts of all times that wrap stand just before it, as after years."""
+        self.proxy.table.inserted = self.proxy.sweep = <uint32_t>-2
+
     def set_clock(self, uint64_t now_ms):
         """Milliseconds since 1970."""
         proxy_clock(&self.proxy, now_ms * NS_PER_MS)
@@ -176,7 +186,7 @@ cdef class Box:
         cdef Burst *burst = self.burst
         burst.count = len(frames)
         burst.from_client = from_client
-        memset(self.buffers, UNTOUCHED, BURST_FRAMES * ROOM_BYTES)
+        memset(self.buffers, UNTOUCHED, burst.count * ROOM_BYTES)
         for i, frame in enumerate(frames):
             burst.segment[i].frame = self.buffers + i * ROOM_BYTES
             burst.segment[i].frame_bytes = len(frame)
@@ -252,8 +262,9 @@ cdef class Box:
         for i in range(outbox.filled):
             out.append((bool(outbox.to_server[i]),
                         (<char *>outbox.frame[i])[:outbox.frame_bytes[i]]))
+        if outbox.filled:
+            memset(self.spares, UNTOUCHED, outbox.filled * ROOM_BYTES)
         outbox.filled = 0
-        memset(self.spares, UNTOUCHED, OUTBOX_FRAMES * ROOM_BYTES)
         return out
 
     def counters(self, row=None):
