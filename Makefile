@@ -22,6 +22,10 @@
 # make many-services    set up, then find each of 100,000 services by its packets, and time it
 # make disturbance      set up, then measure the workers' rate while the management side is ill-treated
 # make faults           set up, then try 30 combinations of faults on the wire, some minutes long
+# make model-long       set up, then the model's ten million steps, on two cores: ten minutes
+# make forged-long      set up, then a thousand million forged ACKs, ten million frames of each class
+# make soak-virtual     set up, then sixty days in virtual time, twice: a minute
+# make full-table       set up, then a table of four million connections, filled ten times over
 # make arm64            set up, then build for arm64 too, and run the tests of bytes and segments
 #                       there, emulated: a quarter of an hour; 150 MB of packages at first
 # make image            build the image of docker/Dockerfile, by podman or Docker
@@ -45,7 +49,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 PACKAGES := gcc libc6-dev pkg-config python3 python3-dev python3-venv libdpdk-dev dpdk-dev \
             dpkg-dev iproute2 ethtool util-linux nftables iptables netbase curl iputils-ping \
             nginx-light wrk iperf3 openssl openssh-client libwrap0 redis-tools systemd tshark zsh \
-            fish valgrind
+            fish spin valgrind
 # Of Debian 13's sshd.
 PACKAGES += $(shell . /etc/os-release; [[ $$VERSION_ID == 12 ]] || echo libwtmpdb0)
 
@@ -57,7 +61,7 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
 .PHONY: setup demo test test-trixie lint unit deb test-deb image test-compose test-image bench bench-bulk \
         bench-full bench-peers bench-services bench-stages bench-workers instructions compare \
         connections first-byte changing-server updates many-services disturbance faults arm64 \
-        reference browser picture chromium clean
+        model-long forged-long soak-virtual full-table reference browser picture chromium clean
 .DELETE_ON_ERROR:
 
 setup: build/installed $(BIN)/sshd $(BIN)/promtool build/node/node_modules
@@ -191,6 +195,22 @@ instructions: setup
 
 connections: setup
 	LAB_CONNECTIONS=100000 LAB_SKIPS=fail $(BIN)/pytest tests/system/test_turnover.py
+
+# Two runs of half as many, each by examples of its own.
+model-long: setup
+	for seed in 1 2; do \
+	    MODEL_STEPS=5000000 MODEL_SEED=$$seed $(BIN)/pytest tests/model/test_model.py & \
+	    runs+=" $$!"; \
+	done; code=0; for run in $$runs; do wait $$run || code=$$?; done; exit $$code
+
+forged-long: setup
+	FORGED_ACKS=1000000000 FORGED_FRAMES=10000000 $(BIN)/pytest tests/proxy/test_forgery.py
+
+soak-virtual: setup
+	SOAK_DAYS=60 $(BIN)/pytest -n 2 tests/model/test_virtual_time.py
+
+full-table: setup
+	TABLE_ROOM=4194304 TABLE_FILLS=10 $(BIN)/pytest tests/proxy/test_full_table.py
 
 # arm64's packages are unpacked in a folder of its own: dpkg and apt of this machine know nothing of
 # them.  The modules take the name that Python has for them there.
