@@ -32,12 +32,13 @@ def value_parse(field: FieldDescriptor, text: str) -> Value:
 
 
 def value_text(field: FieldDescriptor, value: Value) -> str:
-    """What value_parse reads back."""
+    """What value_parse reads back; of an enumeration's number that has no name, as only a request
+    can have it, the number."""
     if isinstance(value, Duration):
         return duration_text(duration_ns(value))
     if field.enum_type is not None and isinstance(value, int):
-        name: str = field.enum_type.values_by_number[value].name
-        return name.removeprefix(enum_prefix(field.enum_type))
+        named = field.enum_type.values_by_number.get(value)
+        return named.name.removeprefix(enum_prefix(field.enum_type)) if named else str(value)
     if field.type == FieldDescriptor.TYPE_BOOL:
         return "true" if value else "false"
     return str(value)

@@ -43,6 +43,16 @@ def update(channel, options=None, paths=None, timeout=CALL_S, **request):
     )
 
 
+def test_a_value_that_has_no_name_is_told_by_its_number(daemon):
+    """The number is a caller's; the call is refused, and leaves its line all the same."""
+    with pytest.raises(grpc.RpcError) as refused:
+        update(daemon.channel, ServiceOptions(activation=99))  # type: ignore[arg-type]
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    (line,) = daemon.lines(1)
+    assert line["code"] == "INVALID_ARGUMENT"
+    assert "99" in json.dumps(line)
+
+
 def test_a_change_leaves_one_line_with_who_and_what(daemon):
     options = ServiceOptions(
         mss=1300, sack=False, timeouts=Timeouts(closed=duration_parse("90s")))
