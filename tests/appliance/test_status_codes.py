@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +17,16 @@ from synproxy.v1.config_pb2 import Config, Limits
 from synproxy.v1.rule_pb2 import ROLE_VIEWER
 from synproxy.v1.service_pb2 import Service, ServiceOptions
 
-from appliance.cli.comments import schema_comments
 from appliance.config.listening import Listening
 from appliance.management import bounds, catalogue, connections, recording
 from appliance.state.folder import Folder, file_name
 
 from .config_client import Client, service
 from .conftest import SLOTS, Daemon
+from .documented import PACKAGE, callers_codes, changes_codes, own_codes
 from .doors import socket_of
 from .methods import changing, code_of, methods
 
-PACKAGE = "/synproxy.v1."
 WEB = Service(name="web", prefixes=["192.0.2.0/24"], ports=["443"])
 DNS = Service(name="dns", prefixes=["192.0.2.53"], ports=["53"])
 FASTER = Service(name="web", options=ServiceOptions(mss=1300))
@@ -258,26 +256,6 @@ ROWS: dict[str, list[Row]] = {
 }
 
 
-def comment(name):
-    return schema_comments().get(name, "")
-
-
-def codes(text):
-    """Those that begin a line of it; a word that is none fails."""
-    return {grpc.StatusCode[word].name for word in re.findall(r"^([A-Z_]+):", text, re.M)}
-
-
-def own_codes(method):
-    return codes(comment(f"synproxy.v1.{method.replace('/', '.')}"))
-
-
-def changes_codes(method):
-    """What stands in its file's comment, of those that change something."""
-    if PACKAGE + method not in changing():
-        return set()
-    return codes(comment(methods()[PACKAGE + method].containing_service.file.name))
-
-
 def answered(method):
     return {code for code, _, _ in ROWS[method]}
 
@@ -328,5 +306,4 @@ def test_what_any_method_answers_stands_in_the_comment_about_callers(stage, tmp_
                 found.add(code_of(viewer, path, streams))
     late(stage)
     found.add(code_of(stage.daemon.channel, f"{PACKAGE}SystemService/Drain", False))
-    words = set(re.findall(r"\b[A-Z]+_[A-Z]+\b", comment("synproxy.v1.Management")))
-    assert {code.name for code in found} == words
+    assert {code.name for code in found} == callers_codes()
