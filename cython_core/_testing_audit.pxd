@@ -1,0 +1,13 @@
+"""Whether an engine's tables agree with themselves and with each other.
+
+    entries in use, free ones and fresh ones are all there are; each in use is found by its flow
+    an entry that awaits its server and the record that awaits it name each other
+    an armed record stands in its ring, one with early data in the list of deliveries
+    early segments stand once in the order of all, and once in the queue of one record
+    a supply belongs to one entry
+"""
+
+from cython_core.proxy.synproxy cimport Proxy
+
+# NULL, or a sentence that says what is wrong.
+cdef const char *proxy_audit(const Proxy *proxy) noexcept nogil
