@@ -23,7 +23,7 @@
 # make disturbance      set up, then measure the workers' rate while the management side is ill-treated
 # make fuzz             set up, build floors 1 and 2 for libFuzzer with sanitizers, and try 30 million
 #                       inputs: 2 minutes
-# make fuzz-long        the same with a thousand million
+# make fuzz-long        the same with a thousand million, and 5,000 requests to each method
 # make sanitize         set up, and run the tests of bytes and segments in the same build, under the
 #                       sanitizers for addresses and undefined behaviour
 # make faults           set up, then try 30 combinations of faults on the wire, some minutes long
@@ -208,6 +208,7 @@ fuzz: $(FUZZ)/built
 
 fuzz-long:
 	@$(MAKE) --no-print-directory fuzz FUZZ_EXECUTIONS=1e9
+	FUZZ_EXAMPLES=5000 $(BIN)/pytest -n 2 --timeout 0 tests/appliance/test_rpc_fuzz.py
 
 build/fuzz-packages: packages := clang libclang-rt-dev
 

@@ -284,7 +284,8 @@ class World:
             flow.joined = None
             for attempt in flow.tries.values():
                 attempt.excused = True
-            if flow.client is not None and (flow.client.una > 1 or flow.client.got > 1):
+            client = flow.client
+            if client is not None and (client.una > 1 or client.got > 1 or client.later):
                 self.sever(flow)
             self.clear(flow, (">client",))
 
