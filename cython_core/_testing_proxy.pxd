@@ -1,7 +1,8 @@
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from cython_core.proxy.burst cimport Burst
 from cython_core.proxy.service cimport Snapshot
+from cython_core.proxy.shard_file cimport Shard, ShardFile
 from cython_core.proxy.synproxy cimport Proxy
 
 
@@ -13,8 +14,11 @@ cdef class Box:
     cdef Snapshot *snapshot
     cdef Box beside             # what is shared is the first one's
     cdef bint first
+    cdef object memory          # that the shards lie in, or None
+    cdef ShardFile *file        # there, or NULL
     cdef readonly uint64_t due      # what the timers had to do, of all turns
 
+    cdef Shard shard(self, uint32_t index, uint32_t connections, uint32_t half_open) except *
     cdef int fill(self, frames, bint from_client) except -1
     cdef list verdicts(self)
     cdef list sent(self)

@@ -8,7 +8,9 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from cython_core._testing_structs cimport block, describe, flow_of, master_of, snapshot_of
+from cython_core._testing_structs cimport (
+    block, describe, file_in, flow_of, master_of, snapshot_of,
+)
 from cython_core.proxy.activation cimport activation_connections
 from cython_core.proxy.burst cimport (
     BURST_FRAMES, Burst, burst_admit, burst_decide, burst_hash, burst_match, burst_parse,
@@ -16,7 +18,8 @@ from cython_core.proxy.burst cimport (
 )
 from cython_core.proxy.census cimport CENSUS_KINDS
 from cython_core.proxy.conntable cimport (
-    STATE_FREE, Connection, conntable_bytes, conntable_entry, conntable_init, conntable_look,
+    STATE_FREE, Connection, ConnTable, conntable_bytes, conntable_entry, conntable_init,
+    conntable_look,
 )
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S
 from cython_core.proxy.counters cimport COUNTERS_N, DROP_FIRST, Row
@@ -24,7 +27,7 @@ from cython_core.proxy.deletion cimport connection_delete
 from cython_core.proxy.drain cimport snapshot_drain
 from cython_core.proxy.early cimport early_bytes, early_init
 from cython_core.proxy.events cimport Event, Events, events_read, events_switch
-from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
+from cython_core.proxy.half_open cimport HalfOpenPool, half_open_bytes, half_open_init
 from cython_core.proxy.learned cimport (
     LearnedServer, learned_bytes, learned_init, learned_look, learned_mss, learned_sack,
     learned_sent_timestamps, learned_wscale,
@@ -35,6 +38,7 @@ from cython_core.proxy.secrets cimport secrets_rotate
 from cython_core.proxy.service cimport (
     Snapshot, snapshot_covers, snapshot_free, snapshot_match,
 )
+from cython_core.proxy.shard_file cimport Shape, shard_file_learned, shard_file_shard
 from cython_core.proxy.superseded cimport Superseded
 from cython_core.proxy.supply cimport SupplyPool, supply_init
 from cython_core.proxy.synproxy cimport (
@@ -66,12 +70,16 @@ VERDICTS = {
 cdef class Box:
     """`services` are dicts with the fields of proxy/service's Service, and `rules`: a list of
     (16-byte address, bits, first port, last port).  `beside`: another worker's, for whom the same
-    services are."""
+    services are.  `memory`: a buffer for a file of so many shards, of which this one is the first,
+    and those of boxes beside it follow."""
 
     def __cinit__(self, services, uint64_t now_ms, uint32_t connections=1024,
                   uint32_t half_open=256, uint32_t early=64, uint32_t supplies=16,
                   master=(1, 2), table_key=(3, 4), Box beside=None, vector="auto",
-                  uint32_t servers=4096):
+                  uint32_t servers=4096, memory=None, uint32_t shards=1):
+        cdef Shape shape = Shape(shards, connections, half_open, servers)
+        cdef uint32_t index = 0
+        cdef Shard shard
         memset(&self.proxy, 0, sizeof(Proxy))
         self.snapshot = NULL
         self.burst = <Burst *>calloc(1, sizeof(Burst))
@@ -82,23 +90,35 @@ cdef class Box:
         master_of(&self.proxy.secrets, master)
         self.proxy.vector = vector_pick(vector)
         self.proxy.table_key.k0, self.proxy.table_key.k1 = table_key
-        self.proxy.table = conntable_init(block(conntable_bytes(connections)), connections)
         self.beside = beside
         self.first = beside is None
+        self.memory = memory
+        self.file = NULL
+        if memory is not None:
+            self.file = file_in(memory, &shape)
+        while beside is not None and beside.file != NULL:
+            self.file = beside.file
+            index += 1
+            beside = beside.beside
+        beside = self.beside
+        shard = self.shard(index, connections, half_open)
+        self.proxy.table = conntable_init(shard.table, connections)
         if self.first:
-            self.proxy.learned = learned_init(block(learned_bytes(servers)), servers)
+            self.proxy.learned = learned_init(
+                block(learned_bytes(servers)) if self.file == NULL
+                else shard_file_learned(self.file), servers)
             self.proxy.answered_ms = <uint64_t *>calloc(ROWS, sizeof(uint64_t))
         else:
             self.proxy.learned = beside.proxy.learned
             self.proxy.answered_ms = beside.proxy.answered_ms
-        self.proxy.supplies = <SupplyPool *>calloc(1, sizeof(SupplyPool))
+        self.proxy.supplies = shard.supplies
         supply_init(self.proxy.supplies, supplies)
-        self.proxy.superseded = <Superseded *>calloc(1, sizeof(Superseded))
+        self.proxy.superseded = shard.superseded
         self.proxy.overtaken = <Overtaken *>calloc(1, sizeof(Overtaken))
         self.proxy.events = <Events *>calloc(1, sizeof(Events))
         self.proxy.links = <Links *>calloc(1, links_bytes(connections))
         self.proxy.half_open = half_open_init(
-            block(half_open_bytes(half_open)), half_open,
+            shard.half_open, half_open,
             early_init(block(early_bytes(early)), early), now_ms)
         cdef uint32_t i
         for i in range(OUTBOX_FRAMES):
@@ -112,18 +132,32 @@ cdef class Box:
         free(self.buffers)
         free(self.spares)
         free(self.proxy.rows)
-        free(self.proxy.table)
         if self.first:
-            free(self.proxy.learned)
             free(self.proxy.answered_ms)
-        free(self.proxy.supplies)
-        free(self.proxy.superseded)
+        if self.file == NULL:
+            if self.first:
+                free(self.proxy.learned)
+            free(self.proxy.table)
+            free(self.proxy.supplies)
+            free(self.proxy.superseded)
         free(self.proxy.overtaken)
         free(self.proxy.links)
         free(self.proxy.events)
-        free(self.proxy.half_open.early)
-        free(self.proxy.half_open)
+        if self.proxy.half_open != NULL:
+            free(self.proxy.half_open.early)
+        if self.file == NULL:
+            free(self.proxy.half_open)
         snapshot_free(self.snapshot)
+
+    cdef Shard shard(self, uint32_t index, uint32_t connections, uint32_t half_open) except *:
+        cdef Shard shard
+        if self.file != NULL:
+            return shard_file_shard(self.file, index)
+        shard.table = <ConnTable *>block(conntable_bytes(connections))
+        shard.half_open = <HalfOpenPool *>block(half_open_bytes(half_open))
+        shard.supplies = <SupplyPool *>block(sizeof(SupplyPool))
+        shard.superseded = <Superseded *>block(sizeof(Superseded))
+        return shard
 
     def publish(self, services, drain="none"):
         cdef Snapshot *former = self.snapshot

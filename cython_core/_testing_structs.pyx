@@ -9,6 +9,9 @@ from cython_core.proxy.conntable cimport (
 )
 from cython_core.proxy.routes cimport Routes, Rule, routes_build, routes_release
 from cython_core.proxy.service cimport snapshot_build
+from cython_core.proxy.shard_file cimport (
+    BOOT_ID_BYTES, ClockBase, shard_file_bytes, shard_file_init,
+)
 from cython_core.wire.cache cimport aligned_alloc
 
 from cython_core.proxy.service import ACTIVATIONS, UNKNOWN_FLOWS
@@ -31,6 +34,17 @@ cdef int master_of(Secrets *secrets, master) except -1:
     memset(secrets, 0, sizeof(Secrets))
     secrets.secret[0].master.k0, secrets.secret[0].master.k1 = master
     return 0
+
+
+cdef ShardFile *file_in(memory, const Shape *shape) except NULL:
+    cdef uint8_t[::1] view = memory
+    cdef uint8_t[BOOT_ID_BYTES] boot_id
+    cdef ClockBase clock
+    assert view.shape[0] >= <Py_ssize_t>shard_file_bytes(shape)
+    memset(&view[0], 0, view.shape[0])
+    memset(boot_id, 0, sizeof(boot_id))
+    memset(&clock, 0, sizeof(clock))
+    return shard_file_init(&view[0], shape, boot_id, &clock)
 
 
 cdef void *block(uint64_t size) except NULL:

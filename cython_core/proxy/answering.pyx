@@ -3,7 +3,7 @@ from libc.string cimport memset
 
 from cython_core.proxy.conntable cimport (
     CONN_STRIP_SACK, CONN_SUPPLIED, CONN_TIMESTAMPS, STATE_ESTABLISHED, STATE_REFUSED,
-    STATE_SYN_SENT, STATE_TIME_WAIT,
+    STATE_SYN_SENT, STATE_TIME_WAIT, entry_begin, entry_end,
 )
 from cython_core.proxy.cookie cimport Offer
 from cython_core.proxy.counters cimport (
@@ -158,6 +158,7 @@ cdef uint8_t server_accepts(Proxy *proxy, Segment *segment, const Flow *flow,
 cdef void connection_fix(Proxy *proxy, const Segment *synack, Connection *conn,
                          HalfOpen *record) noexcept nogil:
     cdef const Offer *offer = &record.offer
+    entry_begin(proxy.table, conn)
     conn.state = STATE_ESTABLISHED
     conn.active = proxy.now_active
     conn.seq_offset = conn.isn - synack.seq
@@ -174,13 +175,14 @@ cdef void connection_fix(Proxy *proxy, const Segment *synack, Connection *conn,
     if offer.sack and offer.announced_sack != synack.options.sack_permitted:
         conn.flags |= CONN_STRIP_SACK
     scales_fix(conn, offer, synack.options.wscale)
+    conn.client_window_log2 = window_log2(record.client_window, conn.scales_client >> 4)
+    conn.server_window_log2 = window_log2(synack.window, 0)
+    entry_end(proxy.table)
     if (conn.flags & CONN_STRIP_SACK or offer.announced_wscale != wscale_of(offer, synack)
             or offer.timestamps != synack.options.timestamps
             or (offer.ecn and not segment_takes_ecn(synack))):
         count(proxy.rows, record.row, OPTIONS_DIFFER)
         event_note_segment(proxy.events, proxy.now_ns, OPTIONS_DIFFER, record.row, synack, False)
-    conn.client_window_log2 = window_log2(record.client_window, conn.scales_client >> 4)
-    conn.server_window_log2 = window_log2(synack.window, 0)
     record.server_window = synack.window >> (conn.scales_server & 15)
     if record.server_window == 0 and synack.window > 0:
         record.server_window = 1

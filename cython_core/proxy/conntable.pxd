@@ -17,7 +17,7 @@ from cython_core.wire.byteorder cimport load64_raw
 from cython_core.wire.segment cimport Flow
 
 cdef enum:
-    CONNTABLE_VERSION = 2
+    CONNTABLE_VERSION = 3
     BUCKET_SLOTS = 8            # of 8 bytes: one cache line
     CONNTABLE_ALIGN = 64        # bytes; a cache line
     ACTIVITY_TICK_S = 4         # 16 bits of 4 s: idle times up to 72 hours can be told
@@ -85,6 +85,20 @@ cdef struct ConnTable:
     uint32_t sweep_at           # the next entry that expiry looks at: each once in a sweep
     uint32_t evict_at           # the next entry that is looked at for one that may go
     uint64_t bytes              # the whole block
+    uint64_t alive_ns           # its worker's clock, at the worker's last turn
+    uint32_t writing            # index + 1 of the entry that is half written, or 0
+
+
+# A process that is killed has done all its stores up to some instruction: between its own reads and
+# those of who maps its memory afterwards only the compiler can exchange two of them.
+cdef extern from *:
+    """
+    static inline void store_barrier(void)
+    {
+        __asm__ volatile("" ::: "memory");
+    }
+    """
+    void store_barrier() noexcept nogil
 
 
 cdef inline bint flow_equal(const Flow *a, const Flow *b) noexcept nogil:
@@ -153,3 +167,16 @@ cdef inline Connection *conntable_entry(const ConnTable *table, uint32_t index) 
 cdef inline uint32_t conntable_index(const ConnTable *table,
                                      const Connection *conn) noexcept nogil:
     return <uint32_t>(conn - conntable_entry(table, 0))
+
+
+# Around each change of an entry in which one field means nothing without another; a kill amid it
+# costs this entry.  What changes one word at a time, each right without the others, needs no word
+# here: the segment that brought it is said again.  A free entry becomes one by its state, last.
+cdef inline void entry_begin(ConnTable *table, const Connection *conn) noexcept nogil:
+    table.writing = conntable_index(table, conn) + 1
+    store_barrier()
+
+
+cdef inline void entry_end(ConnTable *table) noexcept nogil:
+    store_barrier()
+    table.writing = 0

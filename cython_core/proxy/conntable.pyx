@@ -61,6 +61,8 @@ cdef ConnTable *conntable_init(void *block, uint32_t capacity) noexcept nogil:
     table.evict_at = 0
     table.inserted = 0
     table.bytes = conntable_bytes(capacity)
+    table.alive_ns = 0
+    table.writing = 0
     return table
 
 
@@ -236,6 +238,7 @@ cdef void conntable_remove(ConnTable *table, uint64_t digest, Connection *conn) 
                 bucket.entry[i] = 0
         bucket = bucket_other(table, bucket, tag_of(digest))
     conn.state = STATE_FREE
+    store_barrier()
     conn.seq_offset = table.free_head
     table.free_head = index
     table.used -= 1

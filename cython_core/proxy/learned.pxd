@@ -20,6 +20,7 @@ from cython_core.wire.byteorder cimport load64_raw
 from cython_core.wire.segment cimport Segment
 
 cdef enum:
+    LEARNED_HEAD_BYTES = 64     # before the servers: a cache line, so that none lies across two
     LEARNED_PROBES = 32         # slots looked at for one server; their tags are a cache line
     LEARNED_MSS_AT = 0          # where the fields of the drawing begin
     LEARNED_WSCALE_AT = 16
@@ -115,6 +116,9 @@ cdef inline uint64_t learned_read(const Learned *learned, const uint8_t *address
 cdef LearnedNews learned_note(Learned *learned, const Segment *synack, bint asked_wscale,
                               bint asked_sack, bint asked_timestamps, bint asked_ecn,
                               uint32_t epoch, uint32_t now_s) noexcept nogil
+
+# Take in what another table had of a server.  False: there is no room.
+cdef bint learned_restore(Learned *learned, const LearnedServer *former) noexcept nogil
 
 # What stands in a slot, 0..mask, copied while the workers go on.  False: nothing.
 cdef bint learned_look(const Learned *learned, uint32_t slot, LearnedServer *seen) noexcept nogil

@@ -3,9 +3,6 @@ from libc.string cimport memcpy
 from cython_core.proxy.cookie cimport MSS_DEFAULT_IPV4, MSS_DEFAULT_IPV6
 from cython_core.wire.segment cimport segment_takes_ecn
 
-cdef enum:
-    LEARNED_HEAD_BYTES = 64     # a cache line, so that no server lies across two
-
 cdef extern from *:
     """
     static inline void word_store(uint64_t *at, uint64_t word)
@@ -90,6 +87,15 @@ cdef LearnedNews learned_note(Learned *learned, const Segment *synack, bint aske
     if (word ^ former) & ((1u << LEARNED_ECN_ABSENCE_AT) - 1) != 0:
         return LEARNED_NEWS
     return LEARNED_SAME
+
+
+cdef bint learned_restore(Learned *learned, const LearnedServer *former) noexcept nogil:
+    cdef LearnedServer *server = entry_of(learned, former.address, former.port)
+    if server == NULL:
+        return False
+    noted_store(&server.noted_s, former.noted_s)
+    word_store(&server.word, former.word)
+    return True
 
 
 cdef bint learned_look(const Learned *learned, uint32_t slot, LearnedServer *seen) noexcept nogil:

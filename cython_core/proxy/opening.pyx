@@ -3,6 +3,7 @@ from libc.string cimport memset
 from cython_core.proxy.activation cimport activation_note_answer, activation_takes_cookies
 from cython_core.proxy.conntable cimport (
     STATE_ESTABLISHED, STATE_HALF_CLOSED, STATE_REFUSED, STATE_SYN_SENT, conntable_index,
+    entry_begin, entry_end,
 )
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S, Cookie, cookie_from_mac
 from cython_core.proxy.counters cimport (
@@ -100,6 +101,7 @@ cdef uint8_t connection_open(Proxy *proxy, Segment *segment, const Service *serv
                              Connection *conn, HalfOpen *record,
                              const Proof *proof) noexcept nogil:
     cdef uint32_t client_isn = proof.client_isn
+    entry_begin(proxy.table, conn)
     supply_release(proxy.supplies, conn)
     conn.state = STATE_SYN_SENT
     conn.flags = 0
@@ -123,6 +125,7 @@ cdef uint8_t connection_open(Proxy *proxy, Segment *segment, const Service *serv
                           or proxy.now_ms - proxy.half_open.early.shut_ms < SHUT_MS)
     record.offer = proof.offer
     envelope_take(&record.envelope, segment)
+    entry_end(proxy.table)
     links_note(proxy.links, proxy.table, conn, &record.envelope)
     half_open_arm(proxy.half_open, record, proxy.now_ms, record.syn_timeout_ms)
     if segment.payload_bytes > 0:
@@ -205,6 +208,7 @@ cdef uint8_t client_reopens(Proxy *proxy, Segment *segment, const Flow *flow,
             or not proof_holds(proof, proxy, segment, flow, service)):
         return otherwise
     if conn.state == STATE_SYN_SENT:
+        entry_begin(proxy.table, conn)      # its record may be the one that is taken
         handshake_end(proxy, &proxy.half_open.records[conn.client_ack])
     record = half_open_take(proxy.half_open)
     if record == NULL:

@@ -30,10 +30,13 @@ cdef inline uint64_t superseded_hash(const Flow *flow, uint32_t isn) noexcept no
     return (mixed * <uint64_t>0x9E3779B97F4A7C15) | 1       # 0: an empty place
 
 
+cdef inline void superseded_keep(Superseded *superseded, uint64_t hash) noexcept nogil:
+    superseded.cookies[hash >> 50] = hash
+
+
 cdef inline void superseded_note(Superseded *superseded, const Flow *flow,
                                  uint32_t isn) noexcept nogil:
-    cdef uint64_t hash = superseded_hash(flow, isn)
-    superseded.cookies[hash >> 50] = hash
+    superseded_keep(superseded, superseded_hash(flow, isn))
 
 
 cdef inline bint superseded_has(const Superseded *superseded, const Flow *flow,

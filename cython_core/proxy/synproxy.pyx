@@ -38,6 +38,7 @@ cdef void proxy_clock(Proxy *proxy, uint64_t now_ns) noexcept nogil:
     proxy.now_ns = now_ns
     proxy.now_ms = now_ns // NS_PER_MS
     proxy.now_active = <uint16_t>(now_s // ACTIVITY_TICK_S)
+    proxy.table.alive_ns = now_ns
     if <uint32_t>(now_s // COOKIE_EPOCH_S) != proxy.keys.number:
         cookie_keys_derive(&proxy.keys, &proxy.secrets, now_s)
     events_clock(proxy.events, now_s)

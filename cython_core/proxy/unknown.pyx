@@ -4,7 +4,7 @@ from cython_core.proxy.activation cimport (
 )
 from cython_core.proxy.conntable cimport (
     CONN_CLIENT_FIN, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_SERVER_FIN, STATE_ESTABLISHED,
-    Connection,
+    Connection, entry_begin, entry_end,
 )
 from cython_core.proxy.counters cimport (
     CONN_ADOPTED, COOKIE_INVALID, NO_CONNECTION, RST_PREMATURE, SYNACK_UNEXPECTED,
@@ -93,6 +93,7 @@ cdef Connection *connection_adopt(Proxy *proxy, const Segment *segment, const Fl
         conn = connection_enter(proxy, flow, digest)
     if conn == NULL:
         return NULL
+    entry_begin(proxy.table, conn)
     supply_release(proxy.supplies, conn)
     conn.state = STATE_ESTABLISHED
     # Until its client has spoken it is kept no longer than one that a doubtful RST has met.
@@ -104,6 +105,7 @@ cdef Connection *connection_adopt(Proxy *proxy, const Segment *segment, const Fl
     conn.client_ack = segment.seq + segment_length(segment)
     conn.server_ack = segment.ack
     conn.active = proxy.now_active
+    entry_end(proxy.table)
     envelope_take(&envelope, segment)
     envelope_reverse(&envelope)         # of frames from the client
     links_note(proxy.links, proxy.table, conn, &envelope)
