@@ -44,7 +44,7 @@ from appliance.signals import signals_await, signals_hold
 from appliance.state.start import Start, start_from
 from appliance.summary import counter_lines
 from appliance.supervision import Supervision
-from cython_core.dataplane import Dataplane, DataplaneError, Settings
+from cython_core.dataplane import Beginning, Dataplane, DataplaneError, Settings
 
 STOP_S = 5.0
 
@@ -94,6 +94,7 @@ async def _serve(config: Config, path: Path, settings: Settings, dataplane: Data
         await metrics.start()
         dataplane.start()
         overhear()
+        _say_beginning(settings, dataplane.beginning)
         await catalogue.acknowledged()
         server.set_ready()
         reader.ready = True
@@ -163,6 +164,21 @@ async def _tell_health(
         server.set_configuration(standing_of(catalogue, file.state).well)
         notify_beat(alive=not turning.stuck)
         await asyncio.sleep(LOOK_S)
+
+
+def _say_beginning(settings: Settings, beginning: Beginning) -> None:
+    """Where the tables are to outlive a daemon."""
+    if not settings.shard_file:
+        return
+    if beginning.warm:
+        fates = ", ".join(f"{count} {fate.replace('_', ' ')}"
+                          for fate, count in beginning.entries.items())
+        say(f"synproxyd: warm start after {beginning.gap_s:.3f} s; entries: {fates}", sys.stderr)
+    else:
+        say(f"synproxyd: cold start: {beginning.cold}", sys.stderr)
+    if beginning.unkept:
+        say(f"synproxyd: warning: connections will end with this process: {beginning.unkept}",
+            sys.stderr)
 
 
 def _say_ready(

@@ -6,6 +6,7 @@ Thread rule: one control thread calls; the workers run on their own lcores witho
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from cython_core.dpdk.terms import Beginning as Beginning
 from cython_core.dpdk.terms import CaptureFilter as CaptureFilter
 from cython_core.dpdk.terms import Connection as Connection
 from cython_core.dpdk.terms import ConnectionFilter as ConnectionFilter
@@ -127,6 +128,8 @@ class Dataplane:
     def log_level_set(self, level: str) -> None:
         """Of DPDK's log, as in Settings.eal_log_level.  Raises ValueError."""
 
+    # What goes on of a former process, once start() has taken it over.
+    beginning: Beginning
     log_level: str
     # What EAL was started with, the program's name first.
     eal_arguments: list[str]
@@ -141,7 +144,8 @@ class Dataplane:
         """Those of leaving() that have none left; the next publish() forgets them."""
 
     def start(self) -> None:
-        """Launch the workers.  publish() must have been called once."""
+        """Take over what a former process has left (Settings.shard_file), and launch the workers.
+        publish() must have been called once.  `beginning` has what came of it."""
 
     def generation_seen(self) -> int:
         """The smallest generation over all workers: an update is live once it reaches it.

@@ -11,7 +11,9 @@ from cython_core.dpdk.connections cimport connections_delete, connections_delete
 from cython_core.dpdk.crew cimport (
     Crew, crew_free, crew_generation, crew_launch, crew_make, crew_publish, crew_stop,
 )
+from cython_core.dpdk.inheritance cimport inheritance_take
 from cython_core.dpdk.rss cimport rss_join
+from cython_core.dpdk.shards cimport Shards
 from cython_core.dpdk.states cimport states_clock_s, states_workers
 from cython_core.dpdk.tally cimport (
     tally_changes, tally_connections, tally_cookies, tally_learned, tally_service, tally_sweeps,
@@ -23,6 +25,7 @@ from cython_core.proxy.cookie cimport COOKIE_EPOCH_S
 from cython_core.proxy.drain cimport snapshot_drain
 from cython_core.proxy.secrets cimport SECRET_BYTES, secrets_rotate
 from cython_core.proxy.service cimport Snapshot, snapshot_free
+from cython_core.proxy.shard_file cimport shard_file_keep_secrets, shard_file_secrets
 from cython_core.proxy.slots cimport slot_row
 from cython_core.roster cimport Draft, Roster
 
@@ -37,7 +40,7 @@ from cython_core.dpdk.port import (
 )
 from cython_core.dpdk.states import VECTORS
 from cython_core.dpdk.terms import (
-    CaptureFilter, Connection, ConnectionFilter, CookieSwitch, DataplaneError, Event,
+    Beginning, CaptureFilter, Connection, ConnectionFilter, CookieSwitch, DataplaneError, Event,
     LearnedServer, MempoolState, MempoolStats, NoMemoryError, PortSpec, PortState, PortStats,
     Rotation, Seen, Settings, TableFill, WorkerState, WorkerStats,
 )
@@ -51,7 +54,7 @@ cdef extern from *:
 __all__ = [
     "CAPTURE_REASONS", "CONNECTION_STATES", "COOKIE_LIFE_S", "COUNTERS", "COUNTER_HELP",
     "CYTHON_VERSION", "DPDK_VERSION", "DRAINS", "DROP_REASONS", "EVENT_REASONS",
-    "PORT_RANGES_MAX", "RULES_MAX", "SERVICE_COUNTERS", "CaptureFilter", "Connection",
+    "PORT_RANGES_MAX", "RULES_MAX", "SERVICE_COUNTERS", "Beginning", "CaptureFilter", "Connection",
     "ConnectionFilter", "CookieSwitch", "Dataplane", "DataplaneError", "Event", "LearnedServer",
     "MempoolState", "MempoolStats", "NoMemoryError", "PortSpec", "PortState", "PortStats",
     "Rotation", "Seen", "ServiceOptions", "ServiceSpec", "Settings", "TableFill", "VECTORS",
@@ -109,6 +112,7 @@ class ServiceSpec:
 
 cdef class Dataplane:
     def __init__(self, settings):
+        cdef Shards shards
         self.log_level = settings.eal_log_level
         with eal.talk_held_back(self.log_level) as talk, ExitStack() as undo:
             self.eal_arguments = eal.eal_start(settings, talk)
@@ -123,12 +127,19 @@ cdef class Dataplane:
             buffers_make(self.sockets, settings.mbufs)
             for port in self.ports:
                 port_configure(port, settings, len(self.sockets) == 1, talk)
-            self.crew = crew_make(settings, self.ports, os.urandom(16))
+            shards = Shards(settings)
+            undo.callback(shards.close)
+            self.shards = shards
+            self.crew = crew_make(settings, self.ports, os.urandom(16), shards)
             self.roster = Roster(settings.services, len(settings.worker_lcores))
             self.replaced = []
             self.generation = 0
-            self.rotate_secret(0)
+            if shards.former != NULL:
+                self.secrets_asked = shard_file_secrets(shards.former)[0]
+            else:
+                self.rotate_secret(0)
             self.secrets = self.secrets_asked
+            self.beginning = Beginning(warm=False)      # until start()
             self.draining = self.draining_asked = "none"
             self.left_at = {}
             self.offsets = {}       # by slot: the counters of the services that had it before
@@ -170,6 +181,8 @@ cdef class Dataplane:
                    for slot, rules in draft.given_up.items()}
         generation = self.generation + 1
         # All of it is there: from here on nothing can fail.
+        if self.shards.file != NULL:
+            shard_file_keep_secrets(self.shards.file, &self.secrets_asked)
         self.snapshot = self.roster.take(draft)
         crew_publish(crew, self.snapshot)
         self.draining, self.secrets = self.draining_asked, self.secrets_asked
@@ -224,6 +237,8 @@ cdef class Dataplane:
             joined = rss_join(&self.workers().owners, self.ports)
             for port in self.ports:
                 port.symmetric_rss = joined
+        self.beginning = inheritance_take(
+            self.workers(), self.shards, self.settings, self.snapshot)
         self.running = True
         crew_launch(self.workers())
 
@@ -356,6 +371,7 @@ cdef class Dataplane:
         with eal.talk_held_back(self.log_level):
             self._close_ports()
             crew_free(self.crew)
+            self.shards.close()
             buffers_free(self.sockets)
             eal.eal_stop()
         self.crew = NULL

@@ -7,8 +7,9 @@ from synproxy.v1.system_service_pb2_grpc import SystemServiceStub
 from appliance.cli.connection import TIMEOUT_S, connected
 from appliance.cli.output import format_option, moment_text, table_text
 from appliance.cli.watch import look, watch_options
-from appliance.config.duration import NS_PER_S, duration_text
+from appliance.config.duration import NS_PER_MS, NS_PER_S, duration_text
 
+_LEFT = ("torn", "unserved", "without_room", "unsound")     # entries that don't go on
 _KINDS = ("opening", "open", "passing", "time_wait", "tombstones")
 
 
@@ -46,6 +47,7 @@ def _properties(system: api.GetSystemResponse) -> str:
         ("pid", str(system.pid)),
         ("generation", str(system.generation)),
         ("log levels", f"daemon {system.log_levels.daemon}, dpdk {system.log_levels.dpdk}"),
+        ("beginning", beginning_text(system.beginning)),
         ("secret", secret_text(system.secret)),
         ("drain", drain_text(system.drain)),
         ("eal", " ".join(system.eal_arguments)),
@@ -65,6 +67,19 @@ def _tables(fill: api.TableFill) -> str:
 def _kinds(fill: api.TableFill) -> str:
     rows = [(kind.replace("_", " "), getattr(fill, kind)) for kind in _KINDS]
     return table_text(("ENTRIES", "COUNT"), rows, numbers=(1,))
+
+
+def beginning_text(beginning: api.Beginning) -> str:
+    """What goes on of the daemon before, and whether anything will of this one."""
+    if not beginning.warm:
+        return f"cold: {beginning.cold_reason}"
+    gap = duration_text(beginning.gap.ToMilliseconds() * NS_PER_MS)
+    parts = [f"warm: {beginning.adopted} entries go on, after {gap}"]
+    parts += [f"{count} {fate.replace('_', ' ')}" for fate in _LEFT
+              if (count := getattr(beginning, fate))]
+    if beginning.unkept_reason:
+        parts.append(f"not kept: {beginning.unkept_reason}")
+    return "; ".join(parts)
 
 
 def secret_text(secret: api.SecretState) -> str:

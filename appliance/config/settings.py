@@ -25,6 +25,7 @@ def settings_of(config: Config) -> Settings:
         vector=whole.workers.vector,
         hugepages=whole.memory.hugepages,
         memory_mib=whole.memory.size_mib,
+        shard_file=whole.memory.shard_file,
         file_prefix=whole.eal.file_prefix,
         connections=whole.limits.connections,
         half_open=whole.limits.half_open,

@@ -29,6 +29,7 @@ from appliance.management.secret import Secret
 from cython_core.dataplane import (
     CYTHON_VERSION,
     DPDK_VERSION,
+    Beginning,
     Dataplane,
     MempoolState,
     PortState,
@@ -66,6 +67,7 @@ class SystemServicer(SystemServiceServicer):
             secret=self._secret.state,
             drain=self.draining.state(),
             tables=_together([worker.fill for worker in self._dataplane.worker_states()]),
+            beginning=_beginning(self._dataplane.beginning),
         )
 
     async def ListPorts(
@@ -161,6 +163,13 @@ def _versions() -> api.Versions:
         grpc=grpc.__version__,
         kernel=os.uname().release,
     )
+
+
+def _beginning(beginning: Beginning) -> api.Beginning:
+    return api.Beginning(
+        warm=beginning.warm, cold_reason=beginning.cold, unkept_reason=beginning.unkept,
+        gap=duration_of(round(beginning.gap_s * NS_PER_S)) if beginning.warm else None,
+        **beginning.entries)
 
 
 # The data plane's fields have the schema's names.

@@ -25,6 +25,7 @@ from cython_core.dataplane import (
     COUNTERS,
     DPDK_VERSION,
     DROP_REASONS,
+    Beginning,
     PortStats,
     WorkerStats,
 )
@@ -75,6 +76,7 @@ class ReadingCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         reading = self._reading
         yield from _daemon(reading)
+        yield from _beginning(reading.beginning)
         yield from _configuration(reading.configuration)
         yield reading.apply_times
         yield _counter("task_failures", "How often a task of the daemon failed, and began again.",
@@ -109,6 +111,18 @@ def _daemon(reading: Reading) -> Iterator[Metric]:
         ("services", "Protected services.", len(reading.services)),
     ):
         yield GaugeMetricFamily(f"synproxy_{name}", meaning, value=float(value))
+
+
+def _beginning(beginning: Beginning) -> Iterator[Metric]:
+    for name, meaning, value in (
+        ("warm", "Whether connections of the daemon before go on.", beginning.warm),
+        ("kept", "Whether connections will outlive this one.", not beginning.unkept),
+        ("gap_seconds", "From its last turn until this one took over; 0 where it is cold.",
+         beginning.gap_s if beginning.warm else 0),
+    ):
+        yield GaugeMetricFamily(f"synproxy_start_{name}", meaning, value=float(value))
+    yield _gauge("start_entries", "Entries of the daemon before, by what has become of them.",
+                 "fate", beginning.entries)
 
 
 def _configuration(standing: Standing) -> Iterator[Metric]:

@@ -20,6 +20,7 @@ from appliance.management.turning import Turning
 from appliance.metrics.expiries import Expiries
 from appliance.supervision import Supervision
 from cython_core.dataplane import (
+    Beginning,
     CookieSwitch,
     MempoolStats,
     PortStats,
@@ -38,6 +39,8 @@ class Plane(Protocol):
 
     @property
     def draining(self) -> str: ...
+    @property
+    def beginning(self) -> Beginning: ...
     def worker_stats(self) -> list[WorkerStats]: ...
     def service_counters(self, slot: int) -> dict[str, int]: ...
     def service_connections(self, slot: int) -> int: ...
@@ -70,6 +73,7 @@ class Reading:
     uptime_s: float                    # since the services were first published
     started_s: float                   # the same moment, in seconds since 1970
     generation: int                    # the newest snapshot that was published
+    beginning: Beginning               # what goes on of the daemon before
     ready: bool                        # the workers run
     draining: bool                     # they take no new connections
     workers: Sequence[WorkerStats]
@@ -118,6 +122,7 @@ class Reader:
             uptime_s=uptime_s,
             started_s=self._started_s,
             generation=self._catalogue.generation,
+            beginning=self._plane.beginning,
             ready=self.ready,
             draining=self._plane.draining != "none",
             workers=workers,

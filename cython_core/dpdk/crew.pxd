@@ -4,6 +4,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from cython_core.dpdk.capture cimport CaptureFilter
 from cython_core.dpdk.owners cimport Owners
+from cython_core.dpdk.shards cimport Shards
 from cython_core.dpdk.worker cimport WORKERS_MAX, Orders, Worker
 from cython_core.proxy.learned cimport Learned
 from cython_core.proxy.service cimport Snapshot
@@ -19,11 +20,12 @@ cdef struct Crew:
     uint32_t captures           # of all times
     uint32_t count
     bint launched
+    bint kept                   # shards and what is learned lie in a file, not in DPDK's memory
     Worker *worker[WORKERS_MAX]
 
 
 # Raises DataplaneError where memory is short; then nothing of it is kept.  `ports` by side.
-cdef Crew *crew_make(settings, ports, bytes table_key) except NULL
+cdef Crew *crew_make(settings, ports, bytes table_key, Shards shards) except NULL
 cdef void crew_free(Crew *crew) noexcept
 cdef int crew_launch(Crew *crew) except -1
 cdef void crew_stop(Crew *crew) noexcept

@@ -1,36 +1,37 @@
-import time
-
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from cython_core.dpdk.buffers cimport buffers_on
 from cython_core.dpdk.capture cimport Capture
-from cython_core.dpdk.clock cimport clock_start
 from cython_core.dpdk.handover cimport INBOX_FRAMES
 from cython_core.dpdk.outlet cimport SIDES
 from cython_core.dpdk.rte cimport (
-    RING_F_SC_DEQ, rte_eal_remote_launch, rte_eal_wait_lcore, rte_free, rte_get_tsc_hz,
-    rte_lcore_to_socket_id, rte_mbuf, rte_pktmbuf_free_bulk, rte_rdtsc, rte_ring,
-    rte_ring_create, rte_ring_dequeue_burst, rte_ring_free, rte_zmalloc_socket,
-    shim_load_acquire64, shim_store_release32, shim_store_release_pointer,
+    RING_F_SC_DEQ, rte_eal_remote_launch, rte_eal_wait_lcore, rte_free, rte_lcore_to_socket_id,
+    rte_mbuf, rte_pktmbuf_free_bulk, rte_ring, rte_ring_create, rte_ring_dequeue_burst,
+    rte_ring_free, rte_zmalloc_socket, shim_load_acquire64, shim_store_release32,
+    shim_store_release_pointer,
 )
 from cython_core.dpdk.worker cimport Inlet, worker_run
-from cython_core.proxy.conntable cimport CONNTABLE_ALIGN, conntable_bytes, conntable_init
+from cython_core.proxy.conntable cimport (
+    CONNTABLE_ALIGN, ConnTable, conntable_bytes, conntable_init,
+)
 from cython_core.proxy.counters cimport Row
 from cython_core.proxy.early cimport EarlyPool, early_bytes, early_init
 from cython_core.proxy.events cimport Events
-from cython_core.proxy.half_open cimport half_open_bytes, half_open_init
+from cython_core.proxy.half_open cimport HalfOpenPool, half_open_bytes, half_open_init
 from cython_core.proxy.learned cimport learned_bytes, learned_init
 from cython_core.proxy.links cimport Links, links_bytes
 from cython_core.proxy.overtaken cimport Overtaken
+from cython_core.proxy.shard_file cimport Shard, shard_file_learned, shard_file_shard
 from cython_core.proxy.superseded cimport Superseded
 from cython_core.proxy.supply cimport SUPPLIES_MAX, SupplyPool, supply_init
+from cython_core.proxy.synproxy cimport NS_PER_MS
 from cython_core.wire.vector cimport vector_pick
 
 from cython_core.dpdk.terms import DataplaneError
 
 
-cdef Crew *crew_make(settings, ports, bytes table_key) except NULL:
+cdef Crew *crew_make(settings, ports, bytes table_key, Shards shards) except NULL:
     cdef uint32_t count = len(settings.worker_lcores)
     cdef uint32_t index
     cdef uint32_t servers = settings.servers
@@ -38,9 +39,9 @@ cdef Crew *crew_make(settings, ports, bytes table_key) except NULL:
     cdef Worker *worker
     cdef Crew *crew = <Crew *>take("the workers", sizeof(Crew), 0)
     crew.owners.workers = count
+    crew.kept = shards.file != NULL
     try:
-        crew.learned = learned_init(
-            take(f"what is learned of {servers} servers", learned_bytes(servers), 0), servers)
+        crew.learned = learned_init(learned_take(shards, servers), servers)
         crew.answered_ms = <uint64_t *>take("what is answered", rows * sizeof(uint64_t), 0)
         for index in range(count):
             crew.worker[index] = worker_make(settings, index)
@@ -54,7 +55,7 @@ cdef Crew *crew_make(settings, ports, bytes table_key) except NULL:
             memcpy(worker.peer, crew.worker, sizeof(worker.peer))
             memcpy(&worker.proxy.table_key, <const uint8_t *>table_key,
                    sizeof(worker.proxy.table_key))
-            shard_make(worker, settings)
+            shard_make(worker, settings, shards)
             connect(worker, ports)
     except DataplaneError:
         crew_free(crew)
@@ -78,31 +79,53 @@ cdef size_t rows_of(settings) except 0:
     return 2 * settings.services + 1
 
 
-# The worker's own part of the state, in memory near to it.
-cdef int shard_make(Worker *worker, settings) except -1:
+# The worker's own part of the state.
+cdef int shard_make(Worker *worker, settings, Shards shards) except -1:
     cdef int socket = rte_lcore_to_socket_id(worker.lcore_id)
     cdef uint32_t connections = max(settings.connections // worker.count, 1)
     cdef uint32_t half_open = max(settings.half_open // worker.count, 1)
     cdef uint32_t early = settings.early_segments // worker.count
     cdef size_t rows = rows_of(settings)
+    cdef Shard shard = shard_take(worker, shards, connections, half_open, socket)
     cdef EarlyPool *pool
-    cdef uint64_t now_ns = time.time_ns()
-    cdef void *block = take(f"a table of {connections} connections",
-                            conntable_bytes(connections), socket)
-    worker.proxy.table = conntable_init(block, connections)
-    block = take(f"{half_open} half-open connections", half_open_bytes(half_open), socket)
-    pool = early_init(take(f"{early} segments of early data", early_bytes(early), socket), early)
-    worker.proxy.half_open = half_open_init(block, half_open, pool, now_ns // 1000000)
-    worker.proxy.rows = <Row *>take("counters", rows * sizeof(Row), socket)
-    worker.proxy.supplies = <SupplyPool *>take("timestamps to supply", sizeof(SupplyPool), socket)
+    worker.clock = shards.clock
+    worker.proxy.table = conntable_init(shard.table, connections)
+    worker.proxy.supplies = shard.supplies
     supply_init(worker.proxy.supplies, SUPPLIES_MAX)
+    worker.proxy.superseded = shard.superseded
+    pool = early_init(take(f"{early} segments of early data", early_bytes(early), socket), early)
+    worker.proxy.half_open = half_open_init(
+        shard.half_open, half_open, pool, shards.now_ns() // NS_PER_MS)
+    worker.proxy.rows = <Row *>take("counters", rows * sizeof(Row), socket)
     worker.proxy.links = <Links *>take("the connections' links", links_bytes(connections), socket)
     worker.proxy.events = <Events *>take("events", sizeof(Events), socket)
-    worker.proxy.superseded = <Superseded *>take("superseded cookies", sizeof(Superseded), socket)
     worker.proxy.overtaken = <Overtaken *>take("overtaken ACKs", sizeof(Overtaken), socket)
     worker.capture = <Capture *>take("a capture", sizeof(Capture), socket)
-    clock_start(&worker.clock, rte_get_tsc_hz(), rte_rdtsc(), now_ns)
     return 0
+
+
+# In the file, or in memory near to the worker.
+cdef Shard shard_take(Worker *worker, Shards shards, uint32_t connections, uint32_t half_open,
+                      int socket) except *:
+    cdef Shard shard
+    if shards.file != NULL:
+        return shard_file_shard(shards.file, worker.index)
+    # Each is the worker's as soon as it is there, so that it is given back if the next one isn't.
+    shard.table = worker.proxy.table = <ConnTable *>take(
+        f"a table of {connections} connections", conntable_bytes(connections), socket)
+    shard.half_open = worker.proxy.half_open = <HalfOpenPool *>take(
+        f"{half_open} half-open connections", half_open_bytes(half_open), socket)
+    shard.supplies = worker.proxy.supplies = <SupplyPool *>take(
+        "timestamps to supply", sizeof(SupplyPool), socket)
+    shard.superseded = worker.proxy.superseded = <Superseded *>take(
+        "superseded cookies", sizeof(Superseded), socket)
+    return shard
+
+
+cdef void *learned_take(Shards shards, uint32_t servers) except NULL:
+    if shards.file != NULL:
+        return shard_file_learned(shards.file)
+    return take(f"what is learned of {servers} servers", learned_bytes(servers), 0)
 
 
 # Queues: every count-th of the receive queues, and a transmit queue.  Where a port has fewer of
@@ -155,19 +178,21 @@ cdef void crew_free(Crew *crew) noexcept:
         for side in range(SIDES):
             inbox_drain(worker.inlet[side].inbox)
             rte_ring_free(worker.inlet[side].inbox)
-        rte_free(worker.proxy.table)
         if worker.proxy.half_open != NULL:
             rte_free(worker.proxy.half_open.early)
-        rte_free(worker.proxy.half_open)
-        rte_free(worker.proxy.supplies)
-        rte_free(worker.proxy.superseded)
+        if not crew.kept:
+            rte_free(worker.proxy.table)
+            rte_free(worker.proxy.half_open)
+            rte_free(worker.proxy.supplies)
+            rte_free(worker.proxy.superseded)
         rte_free(worker.proxy.overtaken)
         rte_free(worker.proxy.links)
         rte_free(worker.proxy.events)
         rte_free(worker.capture)
         rte_free(worker.proxy.rows)
         rte_free(worker)
-    rte_free(crew.learned)
+    if not crew.kept:
+        rte_free(crew.learned)
     rte_free(crew.answered_ms)
     rte_free(crew)
 

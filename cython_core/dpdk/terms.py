@@ -41,6 +41,7 @@ class Settings:
     file_prefix: str = "synproxy"
     connections: int = 1 << 20         # the table's hard bound, all workers together
     half_open: int = 1 << 16           # connections waiting for their server's SYN-ACK
+    shard_file: str = ""               # where the tables outlive the process; "": they don't
     services: int = 4096               # slots; 1.25 KiB of counters each, of each worker
     servers: int = 4096                # whose options are kept, 34 bytes each; a power of two
     early_segments: int = 1024         # client segments of 2 KiB that wait for their server
@@ -49,6 +50,27 @@ class Settings:
     tx_descriptors: int = 1024
     eal_log_level: str = "warning"     # EAL's own words: emergency .. debug
     extra_eal_args: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What of a former process goes on in this one.  Of its entries, those that don't, by why."""
+
+    warm: bool
+    cold: str = ""                     # why nothing does: one line; "" where it is warm
+    unkept: str = ""                   # why nothing will survive this process; "" where it will
+    adopted: int = 0
+    torn: int = 0                      # half written when it ended
+    unserved: int = 0                  # no service has their server's address now
+    without_room: int = 0              # the tables are smaller now
+    unsound: int = 0                   # in no state that there is, or there twice
+    gap_s: float = 0.0                 # from its last turn until then
+
+    @property
+    def entries(self) -> dict[str, int]:
+        """How many have met which fate."""
+        return {fate: getattr(self, fate) for fate in (
+            "adopted", "torn", "unserved", "without_room", "unsound")}
 
 
 @dataclass(frozen=True)

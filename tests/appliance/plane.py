@@ -7,6 +7,7 @@ from cython_core.dataplane import (
     COUNTERS,
     DROP_REASONS,
     SERVICE_COUNTERS,
+    Beginning,
     CaptureFilter,
     Connection,
     ConnectionFilter,
@@ -64,6 +65,7 @@ class Plane:
         self.eal_arguments = ["synproxyd", "-l", "0,1,2"]
         self.states = [worker_state(lcore=1), worker_state(lcore=2)]
         self.in_use = 17
+        self.beginning = Beginning(warm=False, cold="there was none", unkept="there is none")
 
     def drain(self, policy: str) -> None:
         self.drains.append(policy)

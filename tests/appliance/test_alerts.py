@@ -209,8 +209,8 @@ def known_metrics() -> dict[str, set[str]]:
     plane.counters = dict.fromkeys(COUNTERS, 1)
     busy = ServiceReading("web", "auto", True, 1, Counter(dict.fromkeys(COUNTERS, 1)))
     reading = Reading(
-        1.0, 1.0, 1, True, False, plane.worker_stats(), [1], [busy], Counter(gone=1),
-        plane.port_stats(), plane.mempool_stats(),
+        1.0, 1.0, 1, plane.beginning, True, False, plane.worker_stats(), [1], [busy],
+        Counter(gone=1), plane.port_stats(), plane.mempool_stats(),
         Standing(True, 1.0, 1, 0, 1, False, True, True, ()), ApplyTimes().metric(), {"reload": 0},
         {("management.listeners[0]", "certificate_file"): 1.0})
     return {

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from appliance.cli.drain import LOOK_S
 from appliance.cli.main import main
 from appliance.exit_codes import ExitCode
+from cython_core.dataplane import Beginning
 
 from .plane import HZ, worker_state
 
@@ -60,6 +61,20 @@ def test_system_shows_versions_arguments_and_fill(daemon, synproxy):
         "time wait       0",
         "tombstones     53",
     ]
+
+
+@pytest.mark.parametrize(("beginning", "words"), [
+    (Beginning(False, cold="/dev/shm/s: there was none yet"),
+     "cold: /dev/shm/s: there was none yet"),
+    (Beginning(True, adopted=9, gap_s=0.9134), "warm: 9 entries go on, after 913ms"),
+    (Beginning(True, unkept="/dev/shm/s: no room for 9 MiB", adopted=9, torn=1, without_room=2,
+               gap_s=1.5),
+     "warm: 9 entries go on, after 1.5s; 1 torn; 2 without room;"
+     " not kept: /dev/shm/s: no room for 9 MiB"),
+])
+def test_how_it_began_is_a_line(daemon, synproxy, beginning, words):
+    daemon.plane.beginning = beginning
+    assert properties(synproxy)["beginning"] == words
 
 
 def test_ports_are_a_table_and_the_nics_counters_another(synproxy):

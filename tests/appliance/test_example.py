@@ -40,7 +40,7 @@ LISTENERS = (
 # Written as comments: alternatives, what is learned of each server where nobody sets it, what is
 # off, and listeners, whose group and files a host must have first.
 COMMENTED = (
-    "pci", "device", "mss", "mss_ipv6", "wscale", "metrics_address", "state_folder",
+    "pci", "device", "mss", "mss_ipv6", "wscale", "metrics_address", "state_folder", "shard_file",
     "health_address", *LISTENERS)
 
 

@@ -21,7 +21,7 @@ from appliance.lab.waiting import until
 from appliance.management.change import Wanted
 from appliance.metrics.collector import ALWAYS_TOLD
 from appliance.metrics.reading import FRESH_S
-from cython_core.dataplane import COUNTER_HELP, COUNTERS, DROP_REASONS, CookieSwitch
+from cython_core.dataplane import COUNTER_HELP, COUNTERS, DROP_REASONS, Beginning, CookieSwitch
 
 from .daemon_process import LCORES, cores_of, finished, two_cores
 from .metrics_served import HEAD, PATIENCE_S, Served, free_port
@@ -29,7 +29,7 @@ from .plane import Plane
 
 PROMTOOL = Path(sys.executable).with_name("promtool")       # where `make setup` puts it
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
-LABELS = {"service", "worker", "port", "reason", "mempool", "version", "dpdk", "le"}
+LABELS = {"service", "worker", "port", "reason", "mempool", "version", "dpdk", "le", "fate"}
 
 
 class Counting(Plane):
@@ -114,6 +114,16 @@ def test_the_daemon_says_what_it_is_and_how_long_it_runs(served):
     assert values["synproxy_services"] == 2
     assert values["synproxy_uptime_seconds"] > 0
     assert values["synproxy_start_time_seconds"] > 1.7e9
+
+
+def test_what_goes_on_of_the_daemon_before_is_told(plane):
+    plane.beginning = Beginning(warm=True, adopted=9, torn=1, gap_s=0.5)
+    with Served(plane) as served:
+        found = samples(served)
+    assert [found[f"synproxy_start_{name}",] for name in ("warm", "kept", "gap_seconds")] == [
+        1, 1, 0.5]
+    assert {fate: found["synproxy_start_entries", fate] for fate in plane.beginning.entries} == {
+        "adopted": 9, "torn": 1, "unserved": 0, "without_room": 0, "unsound": 0}
 
 
 def test_it_is_ready_when_the_workers_run(plane):

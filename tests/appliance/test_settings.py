@@ -15,7 +15,7 @@ ports:
   rx_descriptors: 512
   tx_descriptors: 256
 workers: {lcores: [2, 3], control_lcore: 1, vector: x86-64-v2}
-memory: {hugepages: false, size_mib: 256, buffers: 8191}
+memory: {hugepages: false, size_mib: 256, buffers: 8191, shard_file: /dev/shm/s}
 limits: {connections: 65536, half_open: 4096, early_segments: 512, services: 99, servers: 8192}
 management: {address: "127.0.0.1:50051"}
 eal: {log_level: error, file_prefix: lab, arguments: [--no-telemetry]}
@@ -32,7 +32,7 @@ def test_every_setting_of_a_file_reaches_the_data_plane():
     assert flat == {
         "client_port": "net_af_xdp0,iface=eth1", "server_port": "net_af_packet1,iface=eth2",
         "main_lcore": 1, "worker_lcores": (2, 3), "vector": "x86-64-v2",
-        "hugepages": False, "memory_mib": 256, "file_prefix": "lab",
+        "hugepages": False, "memory_mib": 256, "shard_file": "/dev/shm/s", "file_prefix": "lab",
         "connections": 65536, "half_open": 4096,
         "early_segments": 512, "services": 99, "servers": 8192, "mbufs": 8191,
         "rx_descriptors": 512, "tx_descriptors": 256, "eal_log_level": "error",

@@ -17,7 +17,7 @@ from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
 from synproxy.v1.system_service_pb2_grpc import SystemServiceStub
 
 from appliance.management import catalogue
-from cython_core.dataplane import DPDK_VERSION
+from cython_core.dataplane import DPDK_VERSION, Beginning
 
 from .plane import EPOCH_S, HZ, worker_state
 from .refused import violations
@@ -74,6 +74,19 @@ class TestSystem:
         assert 0 < system.uptime.ToTimedelta().total_seconds() < 60
         since = datetime.now(UTC) - system.start_time.ToDatetime(tzinfo=UTC)
         assert abs(since - system.uptime.ToTimedelta()) < timedelta(seconds=5)
+
+    def test_it_says_what_goes_on_of_the_daemon_before(self, daemon, call):
+        beginning = call("GetSystem").beginning
+        assert not beginning.warm
+        assert beginning.cold_reason == "there was none"
+        assert beginning.unkept_reason == "there is none"
+        assert not beginning.HasField("gap")
+        daemon.plane.beginning = Beginning(
+            warm=True, adopted=9, torn=1, unserved=2, without_room=3, unsound=4, gap_s=0.25)
+        beginning = call("GetSystem").beginning
+        assert beginning == api.Beginning(
+            warm=True, adopted=9, torn=1, unserved=2, without_room=3, unsound=4,
+            gap=Duration(nanos=250_000_000))
 
     def test_the_tables_are_those_of_all_workers(self, daemon, call):
         daemon.plane.states = [

@@ -127,6 +127,8 @@ def run_plane(plane, job):
         "port_states": [dataclasses.asdict(state) for state in plane.port_states()],
         "mempool_states": [dataclasses.asdict(state) for state in plane.mempool_states()],
         "eal_arguments": plane.eal_arguments,
+        "beginning": dataclasses.asdict(plane.beginning),
+        "learned": len(plane.learned_servers()),
         "changes": changes,
         "census": census,
         "beyond": beyond,
