@@ -15,6 +15,8 @@ from synproxy.v1.connections_service_pb2 import Connection, ListConnectionsReque
 from synproxy.v1.connections_service_pb2_grpc import ConnectionsServiceStub
 from synproxy.v1.stats_service_pb2 import GetStatsRequest, GetStatsResponse, WorkerStats
 from synproxy.v1.stats_service_pb2_grpc import StatsServiceStub
+from synproxy.v1.system_service_pb2 import Beginning, GetSystemRequest
+from synproxy.v1.system_service_pb2_grpc import SystemServiceStub
 
 from appliance.config.rules import SERVICE_BYTES
 from appliance.lab.namespace import LabError
@@ -36,7 +38,7 @@ ports:
   client: {{{client}}}
   server: {{{server}}}
 {descriptors}workers: {{lcores: [{worker}], control_lcore: 0}}
-memory: {{hugepages: false, size_mib: {size_mib}{buffers}}}
+memory: {{hugepages: false, size_mib: {size_mib}{buffers}{shards}}}
 limits: {{connections: 131072, half_open: 4096, services: {most}}}
 eal: {{file_prefix: synlab-{id}}}
 management: {{address: "{address}", stop_grace: {stop_grace}{more}}}
@@ -72,7 +74,7 @@ class Proxy(AbstractContextManager["Proxy"]):
     def __init__(self, lab: Lab, driver: str, name: str = "synproxyd",
                  services: str = SERVICES, metrics_address: str = "",
                  state_folder: str = "", settings: PortSettings = DEFAULTS,
-                 most: int = MOST, stop_grace: str = "0s") -> None:
+                 most: int = MOST, stop_grace: str = "0s", shard_file: str = "") -> None:
         """`driver` is AF_XDP or AF_PACKET; `name` keeps several daemons of a lab apart; `services`
         are the configuration's part of that name, and there may be `most` of them.  Metrics are for
         the proxy namespace alone."""
@@ -86,12 +88,18 @@ class Proxy(AbstractContextManager["Proxy"]):
             descriptors="".join(f"  {way}_descriptors: {settings.descriptors}\n"
                                 for way in ("rx", "tx") if settings.descriptors),
             buffers=f", buffers: {settings.buffers}" if settings.buffers else "",
+            shards=f", shard_file: {shard_file}" if shard_file else "",
             size_mib=SIZE_MIB + (max(most - MOST, 0) * SERVICE_BYTES >> 20), most=most,
             id=lab.id, address=self.address, worker=WORKER_LCORE, stop_grace=stop_grace,
             more="".join(f', {key}: "{value}"' for key, value in asked.items() if value))
             + services)
 
     def __enter__(self) -> "Proxy":
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Again, where its process has ended."""
         with self._log.open("wb") as log:
             self.process = self._lab.start(
                 self._lab.proxy, [*SYNPROXYD, "run", "--config", str(self.file)],
@@ -106,7 +114,17 @@ class Proxy(AbstractContextManager["Proxy"]):
             raise LabError(f"synproxyd: exit {self.process.returncode}: {self.log()}")
         self._channel = grpc.insecure_channel(self.address)
         self._stats = StatsServiceStub(self._channel)
-        return self
+
+    def kill(self) -> None:
+        """As the kernel does it, with no word before."""
+        self._channel.close()
+        self.stop(signal.SIGKILL)
+
+    def beginning(self) -> Beginning:
+        """What goes on of the process before."""
+        system = SystemServiceStub(self._channel).GetSystem(GetSystemRequest(), timeout=CALL_S)
+        beginning: Beginning = system.beginning
+        return beginning
 
     def __exit__(self, *reason: object) -> None:
         self._channel.close()
