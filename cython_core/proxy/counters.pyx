@@ -23,7 +23,7 @@ MEANINGS = {
     Counter.TCP_CHECKSUM: "Wrong TCP checksum.",
     Counter.PORT_ZERO: "Source or destination port is 0.",
     Counter.LAND: "Source and destination are the same.",
-    Counter.MARTIAN: "The source can be no host's, or the frame is for a group of them.",
+    Counter.MARTIAN: "An address that can be no host's, or the frame is for a group of them.",
     Counter.FRAGMENT: "An IP fragment to or from a protected address.",
     Counter.FLAGS_INVALID: "A combination of SYN, ACK, FIN and RST that no handshake has.",
     Counter.RST_OUT_OF_WINDOW: "A RST outside its receiver's window (RFC 5961).",

@@ -44,18 +44,23 @@ cdef inline bint ip_is_mapped(const uint8_t *address) noexcept nogil:
     return load64_raw(address) == 0 and load32(address + 8) == 0x0000FFFF
 
 
-# True where no packet on a wire may have these addresses (as in Flow, both): a source that is
-# multicast, broadcast, loopback, unspecified or reserved; in IPv6 either one being IPv4-mapped,
-# which would pass for the IPv4 flow that we keep under that name.
-cdef inline bint ip_is_martian(uint8_t family, const uint8_t *source,
-                               const uint8_t *destination) noexcept nogil:
+# Whether the address, as in Flow, is no single host's: multicast, broadcast, loopback, unspecified or
+# reserved; or an IPv4-mapped one of IPv6, which would pass for the IPv4 flow that we keep under that
+# name.
+cdef inline bint ip_is_no_hosts(uint8_t family, const uint8_t *address) noexcept nogil:
     if family == 4:
         # 0/8 this network, 127/8 loopback, 224/4 multicast, 240/4 reserved with 255.255.255.255.
-        return source[12] == 0 or source[12] == 127 or source[12] >= 224
-    if source[0] == 0xFF or ip_is_mapped(source) or ip_is_mapped(destination):
+        return address[12] == 0 or address[12] == 127 or address[12] >= 224
+    if address[0] == 0xFF or ip_is_mapped(address):
         return True
     # :: and ::1
-    return load64_raw(source) == 0 and load32(source + 8) == 0 and load32(source + 12) <= 1
+    return load64_raw(address) == 0 and load32(address + 8) == 0 and load32(address + 12) <= 1
+
+
+# TCP is between two hosts, and answers nothing else: RFC 9293 §3.9.2.3.
+cdef inline bint ip_is_martian(uint8_t family, const uint8_t *source,
+                               const uint8_t *destination) noexcept nogil:
+    return ip_is_no_hosts(family, source) or ip_is_no_hosts(family, destination)
 
 
 # `address` of a header, 4 or 16 bytes, to the 16 bytes of a Flow.

@@ -61,7 +61,7 @@ cdef enum Fault:
     FAULT_TCP_CHECKSUM          # set by SegmentsVerify
     FAULT_PORT_ZERO             # RFC 9293 has no port 0 (IANA: reserved)
     FAULT_LAND                  # source and destination address are the same
-    FAULT_MARTIAN               # an address that no packet on a wire may have: see wire/ip
+    FAULT_MARTIAN               # an address that is no single host's: see wire/ip
 
 
 # Who talks to whom, as client and server; IPv4 addresses lie in the last 4 of 16 bytes,

@@ -139,6 +139,15 @@ def test_a_syn_to_a_group_of_hosts_is_not_answered_in_its_name(proxy, syn, group
     assert proxy.from_client(replace(syn, destination_mac=group)).nothing == "martian"
 
 
+@pytest.mark.parametrize("group", ["224.0.0.1", "255.255.255.255", "ff02::1"])
+def test_a_server_that_speaks_to_a_group_gets_no_reset_in_its_name(proxy, group):
+    if ":" in group:
+        frame = ipv6(tcp(sport=80, flags="A"), src=SERVER6, dst=group)
+    else:
+        frame = ipv4(tcp(sport=80, flags="A"), src=SERVER, dst=group)
+    assert proxy.from_server(frame).nothing == "martian"
+
+
 @pytest.mark.parametrize("from_client", [True, False], ids=["from-client", "from-server"])
 def test_a_wrong_tcp_checksum_is_dropped(proxy, syn, from_client):
     segment = syn if from_client else replace(

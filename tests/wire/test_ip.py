@@ -16,20 +16,19 @@ def between(source, destination, **fields):
     return bytes(MAC / ip(src=source, dst=destination, **fields) / SYN)
 
 
-@pytest.mark.parametrize(
-    "source",
-    ["0.0.0.0", "0.1.2.3", "127.0.0.1", "127.255.255.255", "224.0.0.1", "239.1.2.3", "240.0.0.1",
-     "255.255.255.255"],
+NO_HOSTS = (
+    "0.0.0.0", "0.1.2.3", "127.0.0.1", "127.255.255.255", "224.0.0.1", "239.1.2.3", "240.0.0.1",
+    "255.255.255.255",
 )
-def test_a_martian_source_is_named(source):
-    segment = wire.parse(between(source, "198.51.100.2"))
-    assert (segment.kind, segment.fault) == ("tcp", "martian")
+NO_HOSTS6 = ("::", "::1", "ff02::1", "ff0e::1", "::ffff:192.0.2.1")
 
 
-@pytest.mark.parametrize("source", ["::", "::1", "ff02::1", "ff0e::1", "::ffff:192.0.2.1"])
-def test_a_martian_source_of_ipv6_is_named(source):
-    segment = wire.parse(between(source, "2001:db8::2"))
-    assert (segment.kind, segment.fault) == ("tcp", "martian")
+@pytest.mark.parametrize("address", [*NO_HOSTS, *NO_HOSTS6])
+def test_an_address_that_is_no_hosts_is_named_at_either_end(address):
+    other = "2001:db8::2" if ":" in address else "198.51.100.2"
+    for ends in ((address, other), (other, address)):
+        segment = wire.parse(between(*ends))
+        assert (segment.kind, segment.fault) == ("tcp", "martian")
 
 
 def test_an_ipv6_destination_that_would_pass_for_ipv4_is_martian():
