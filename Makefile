@@ -205,15 +205,17 @@ bench-stages: setup
 instructions: setup
 	@$(BIN)/python tests/bench/instructions.py
 
-# libFuzzer comes with clang.
+# libFuzzer comes with clang.  The gate's inputs are the same each time; the long run's are new ones.
 FUZZ := build/fuzz
 FUZZ_EXECUTIONS := 3e7
+FUZZ_SEED := 1
 
 fuzz: $(FUZZ)/built
-	@$(BIN)/python tests/fuzz/run.py --build $(FUZZ) --executions $(FUZZ_EXECUTIONS)
+	@$(BIN)/python tests/fuzz/run.py --build $(FUZZ) --executions $(FUZZ_EXECUTIONS) \
+	    --seed $(FUZZ_SEED)
 
 fuzz-long:
-	@$(MAKE) --no-print-directory fuzz FUZZ_EXECUTIONS=1e9
+	@$(MAKE) --no-print-directory fuzz FUZZ_EXECUTIONS=1e9 FUZZ_SEED=$$(date +%s)
 	FUZZ_EXAMPLES=5000 $(BIN)/pytest -n 2 --timeout 0 tests/appliance/test_rpc_fuzz.py
 
 build/fuzz-packages: packages := clang libclang-rt-dev

@@ -5,6 +5,9 @@
 New inputs that reach further gather in <build>/inputs, one folder a target; `--merge` picks the few
 of them that tests/fuzz/corpus should keep.  What is found is written to tests/fuzz/regressions,
 which is run first from then on.  The exit code is 0 where nothing was found.
+
+Of one seed the same inputs come of the same tree on the same processor: the kept ones are named in
+order, and addresses, which libFuzzer remembers of comparisons, are the same each time.
 """
 
 import argparse
@@ -57,7 +60,7 @@ class Fuzzer:
         self._modules = next(build.glob("installed/**/cython_core")).parent
 
     def folders(self, target: Target) -> Iterator[Path]:
-        """The first one gets what is new."""
+        """What is new, kept, and was found once."""
         for folder in (self._build / "inputs", HERE / "corpus", HERE / "regressions"):
             (folder / target.name).mkdir(parents=True, exist_ok=True)
             yield folder / target.name
@@ -69,16 +72,21 @@ class Fuzzer:
             "ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1",
         }
         return subprocess.run(
-            [self._build / "tests/fuzz/fuzzer", *arguments], env=environment, text=True,
+            ["setarch", "--addr-no-randomize", self._build / "tests/fuzz/fuzzer", *arguments],
+            env=environment, text=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
 
     def fuzz(self, target: Target, executions: int) -> Result:
         begun = time.monotonic()
+        new, *kept = self.folders(target)
+        seeds = new.with_suffix(".seeds")
+        seeds.write_text(",".join(
+            str(path) for folder in kept for path in sorted(folder.iterdir())))
         done = self.run(
             target, f"-runs={executions}", f"-seed={self._seed}", f"-max_len={target.input_bytes}",
             "-detect_leaks=0", "-reload=0", "-print_final_stats=1", "-timeout=10",
-            f"-artifact_prefix={HERE / 'regressions' / target.name}/",
-            *map(str, self.folders(target)))
+            f"-artifact_prefix={HERE / 'regressions' / target.name}/", f"-seed_inputs=@{seeds}",
+            str(new))
         seconds = time.monotonic() - begun
         counted = re.search(r"stat::number_of_executed_units:\s*(\d+)", done.stderr)
         coverage = re.findall(r" cov: (\d+)", done.stderr)
@@ -108,6 +116,7 @@ def main() -> int:
         for target in TARGETS:
             print(f"{target.name:10} {fuzzer.merge(target):>5} inputs")
         return 0
+    print(f"seed {given.seed}")
     print(f"{'target':10} {'executions':>13} {'seconds':>8} {'a second':>10} {'edges':>7}  found")
     results = []
     # The longest first.
