@@ -12,3 +12,4 @@ class ExitCode(IntEnum):
     INVALID = 5       # a configuration or a value that is out of its range
     UNAVAILABLE = 6   # the daemon doesn't answer, or the host lacks something
     DENIED = 7
+    STALLED = 8       # of the daemon alone: a worker made no turn, and another start mends that

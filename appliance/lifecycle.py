@@ -158,12 +158,15 @@ async def _tell_health(
     server: ManagementServer, catalogue: Catalogue, file: ConfigFile, turning: Turning,
     reader: Reader,
 ) -> None:
-    while True:
-        turning.look()
-        server.set_serving(reader.ready and not turning.stuck)
-        server.set_configuration(standing_of(catalogue, file.state).well)
-        notify_beat(alive=not turning.stuck)
-        await asyncio.sleep(LOOK_S)
+    try:
+        while True:
+            turning.look()
+            server.set_serving(reader.ready and not turning.stuck)
+            server.set_configuration(standing_of(catalogue, file.state).well)
+            notify_beat(alive=turning.watched and not turning.stuck)
+            await asyncio.sleep(LOOK_S)
+    finally:
+        turning.end()
 
 
 def _say_beginning(settings: Settings, beginning: Beginning) -> None:
@@ -176,6 +179,8 @@ def _say_beginning(settings: Settings, beginning: Beginning) -> None:
         say(f"synproxyd: warm start after {beginning.gap_s:.3f} s; entries: {fates}", sys.stderr)
     else:
         say(f"synproxyd: cold start: {beginning.cold}", sys.stderr)
+    if beginning.stall:
+        say(f"synproxyd: warning: the daemon before was ended: {beginning.stall}", sys.stderr)
     if beginning.unkept:
         say(f"synproxyd: warning: connections will end with this process: {beginning.unkept}",
             sys.stderr)

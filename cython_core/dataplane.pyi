@@ -24,6 +24,7 @@ from cython_core.dpdk.terms import Rotation as Rotation
 from cython_core.dpdk.terms import Seen as Seen
 from cython_core.dpdk.terms import Settings as Settings
 from cython_core.dpdk.terms import TableFill as TableFill
+from cython_core.dpdk.terms import WatchdogState as WatchdogState
 from cython_core.dpdk.terms import WorkerState as WorkerState
 from cython_core.dpdk.terms import WorkerStats as WorkerStats
 
@@ -97,7 +98,8 @@ class ServiceSpec:
     options: ServiceOptions = field(default_factory=ServiceOptions)
 
 class Dataplane:
-    """EAL, two ports and the workers.  One per process, since EAL initialises only once."""
+    """EAL, two ports and the workers.  One per process, since EAL initialises only once.  Where
+    Settings.stall_exit is set, a worker that makes no turn for 2 s ends the process by it."""
 
     def __init__(self, settings: Settings) -> None:
         """Initialise EAL, ports, pools and tables.  Raises DataplaneError; then everything
@@ -219,6 +221,11 @@ class Dataplane:
     def port_stats(self) -> list[PortStats]: ...
     def mempool_stats(self) -> list[MempoolStats]: ...
     def worker_states(self) -> list[WorkerState]: ...
+    def beat(self, on: bool) -> None:
+        """The control thread is at work: from then on the watchdog says so on stderr, and counts
+        it, where it hears nothing for 2 s.  `on` False ends that."""
+
+    def watchdog_state(self) -> WatchdogState: ...
     def port_states(self) -> list[PortState]: ...
     def mempool_states(self) -> list[MempoolState]: ...
     def rest(self) -> None:

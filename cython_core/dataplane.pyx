@@ -14,13 +14,14 @@ from cython_core.dpdk.crew cimport (
 from cython_core.dpdk.inheritance cimport inheritance_take
 from cython_core.dpdk.rss cimport rss_join
 from cython_core.dpdk.shards cimport Shards
-from cython_core.dpdk.states cimport states_clock_s, states_workers
+from cython_core.dpdk.states cimport states_clock_s, states_watchdog, states_workers
 from cython_core.dpdk.tally cimport (
     tally_changes, tally_connections, tally_cookies, tally_learned, tally_service, tally_sweeps,
     tally_workers,
 )
 from cython_core.dpdk.recording cimport recording_begin, recording_end, recording_take
 from cython_core.dpdk.reports cimport reports_passed_over, reports_switch, reports_take
+from cython_core.dpdk.watchdog cimport watchdog_beat
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S
 from cython_core.proxy.drain cimport snapshot_drain
 from cython_core.proxy.secrets cimport SECRET_BYTES, secrets_rotate
@@ -42,7 +43,8 @@ from cython_core.dpdk.states import VECTORS
 from cython_core.dpdk.terms import (
     Beginning, CaptureFilter, Connection, ConnectionFilter, CookieSwitch, DataplaneError, Event,
     LearnedServer, MempoolState, MempoolStats, NoMemoryError, PortSpec, PortState, PortStats,
-    Rotation, Seen, Settings, TableFill, WorkerState, WorkerStats,
+    Rotation, Seen, Settings, TableFill, WatchdogState, WorkerState, WorkerStats,
+    cookies_together,
 )
 from cython_core.proxy import conntable, counters, events
 from cython_core.proxy.drain import DRAINS
@@ -58,7 +60,7 @@ __all__ = [
     "ConnectionFilter", "CookieSwitch", "Dataplane", "DataplaneError", "Event", "LearnedServer",
     "MempoolState", "MempoolStats", "NoMemoryError", "PortSpec", "PortState", "PortStats",
     "Rotation", "Seen", "ServiceOptions", "ServiceSpec", "Settings", "TableFill", "VECTORS",
-    "WorkerState", "WorkerStats", "log_to",
+    "WatchdogState", "WorkerState", "WorkerStats", "log_to",
 ]
 
 COUNTERS = counters.NAMES
@@ -240,7 +242,7 @@ cdef class Dataplane:
         self.beginning = inheritance_take(
             self.workers(), self.shards, self.settings, self.snapshot)
         self.running = True
-        crew_launch(self.workers())
+        crew_launch(self.workers(), self.settings.stall_exit, self.shards.lock)
 
     def generation_seen(self):
         seen = crew_generation(self.workers())
@@ -342,6 +344,12 @@ cdef class Dataplane:
     def worker_states(self):
         return states_workers(self.workers())
 
+    def beat(self, on):
+        watchdog_beat(&self.workers().watchdog, on)
+
+    def watchdog_state(self):
+        return states_watchdog(self.workers())
+
     def port_states(self):
         self.workers()
         return [port_state(port) for port in self.ports]
@@ -382,16 +390,6 @@ cdef class Dataplane:
     def _close_ports(self):
         for port in self.ports:
             port_close(port)
-
-
-def cookies_together(switches):
-    """One CookieSwitch of several workers': on where any of them is, since the first of those; off
-    since the last of all went off."""
-    on = [switch.age_s for switch in switches if switch.on]
-    if on:
-        return CookieSwitch(True, None if None in on else max(on))
-    off = [switch.age_s for switch in switches if switch.age_s is not None]
-    return CookieSwitch(False, min(off, default=None))
 
 
 def swept(then, now):

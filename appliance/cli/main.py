@@ -94,7 +94,8 @@ class LazyGroup(click.Group):
 
 
 _ENDS = ", ".join(
-    f"{code.value} {code.name.lower().replace('_', ' ')}" for code in sorted(ExitCode))
+    f"{code.value} {code.name.lower().replace('_', ' ')}" for code in sorted(ExitCode)
+    if code != ExitCode.STALLED)
 
 
 @click.group(cls=LazyGroup, context_settings=HELP, epilog=f"Exit codes: {_ENDS}.")

@@ -71,14 +71,16 @@ def _kinds(fill: api.TableFill) -> str:
 
 def beginning_text(beginning: api.Beginning) -> str:
     """What goes on of the daemon before, and whether anything will of this one."""
-    if not beginning.warm:
-        return f"cold: {beginning.cold_reason}"
-    gap = duration_text(beginning.gap.ToMilliseconds() * NS_PER_MS)
-    parts = [f"warm: {beginning.adopted} entries go on, after {gap}"]
-    parts += [f"{count} {fate.replace('_', ' ')}" for fate in _LEFT
-              if (count := getattr(beginning, fate))]
-    if beginning.unkept_reason:
-        parts.append(f"not kept: {beginning.unkept_reason}")
+    parts = [f"cold: {beginning.cold_reason}"]
+    if beginning.warm:
+        gap = duration_text(beginning.gap.ToMilliseconds() * NS_PER_MS)
+        parts = [f"warm: {beginning.adopted} entries go on, after {gap}"]
+        parts += [f"{count} {fate.replace('_', ' ')}" for fate in _LEFT
+                  if (count := getattr(beginning, fate))]
+        if beginning.unkept_reason:
+            parts.append(f"not kept: {beginning.unkept_reason}")
+    if beginning.stall:
+        parts.append(f"the one before was ended: {beginning.stall}")
     return "; ".join(parts)
 
 

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from synproxy.v1.config_pb2 import Config
+from synproxy.v1.config_pb2 import STALL_RESTART, Config
 from synproxy.v1.service_pb2 import Service, ServiceOptions
 
 from appliance.config.attachment import port_device
@@ -11,6 +11,7 @@ from appliance.config.formats import port_range_parse, prefix_parse
 from appliance.config.options import complete, effective_options, options_set
 from appliance.config.schema import fields_of
 from appliance.config.values import value_text
+from appliance.exit_codes import ExitCode
 from cython_core.dataplane import PortSpec, ServiceSpec, Settings
 from cython_core.dataplane import ServiceOptions as PlaneOptions
 
@@ -37,6 +38,7 @@ def settings_of(config: Config) -> Settings:
         tx_descriptors=whole.ports.tx_descriptors,
         eal_log_level=whole.eal.log_level,
         extra_eal_args=tuple(whole.eal.arguments),
+        stall_exit=ExitCode.STALLED if whole.workers.on_stall == STALL_RESTART else 0,
     )
 
 

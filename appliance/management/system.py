@@ -168,6 +168,7 @@ def _versions() -> api.Versions:
 def _beginning(beginning: Beginning) -> api.Beginning:
     return api.Beginning(
         warm=beginning.warm, cold_reason=beginning.cold, unkept_reason=beginning.unkept,
+        stall=beginning.stall,
         gap=duration_of(round(beginning.gap_s * NS_PER_S)) if beginning.warm else None,
         **beginning.entries)
 

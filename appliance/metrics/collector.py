@@ -83,9 +83,7 @@ class ReadingCollector(Collector):
                        "task", reading.task_failures)
         yield _expiries(reading.expiries)
         yield from _workers(reading.workers)
-        yield _gauge("worker_stuck", "Whether the worker has made no turn for 2 s.", "worker",
-                     {str(worker.lcore): worker.lcore in reading.stuck
-                      for worker in reading.workers})
+        yield from _stalls(reading)
         yield from _services(reading.services)
         yield _gauge("leaving_connections", "Connections that outlive their service.", "service",
                      reading.leaving)
@@ -113,10 +111,23 @@ def _daemon(reading: Reading) -> Iterator[Metric]:
         yield GaugeMetricFamily(f"synproxy_{name}", meaning, value=float(value))
 
 
+def _stalls(reading: Reading) -> Iterator[Metric]:
+    lcores = [worker.lcore for worker in reading.workers]
+    yield _gauge("worker_stuck", "Whether the worker has made no turn for 1 s.", "worker",
+                 {str(lcore): lcore in reading.stuck for lcore in lcores})
+    yield _counter("worker_stalls", "How often it made none for that long.", "worker",
+                   {str(lcore): reading.stalls.get(lcore, 0) for lcore in lcores})
+    yield CounterMetricFamily(
+        "synproxy_control_stalls", "How often the control thread made no look for 2 s.",
+        value=float(reading.control_stalls))
+
+
 def _beginning(beginning: Beginning) -> Iterator[Metric]:
     for name, meaning, value in (
         ("warm", "Whether connections of the daemon before go on.", beginning.warm),
         ("kept", "Whether connections will outlive this one.", not beginning.unkept),
+        ("after_stall", "Whether a worker that made no turn ended it; of a shard file alone.",
+         bool(beginning.stall)),
         ("gap_seconds", "From its last turn until this one took over; 0 where it is cold.",
          beginning.gap_s if beginning.warm else 0),
     ):

@@ -78,6 +78,8 @@ class Reading:
     draining: bool                     # they take no new connections
     workers: Sequence[WorkerStats]
     stuck: Sequence[int]               # lcores of workers that make no turn
+    stalls: Mapping[int, int]          # how often each was, since start, by lcore
+    control_stalls: int                # and the control thread
     services: Sequence[ServiceReading]
     leaving: Counter[str]              # connections of what has left, by the name that it had
     ports: Sequence[PortStats]
@@ -127,6 +129,8 @@ class Reader:
             draining=self._plane.draining != "none",
             workers=workers,
             stuck=self._turning.stuck,
+            stalls=self._turning.stalls,
+            control_stalls=self._turning.control_stalls,
             services=services,
             leaving=await self._leaving(),
             ports=self._plane.port_stats(),

@@ -5,6 +5,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from cython_core.dpdk.capture cimport CaptureFilter
 from cython_core.dpdk.owners cimport Owners
 from cython_core.dpdk.shards cimport Shards
+from cython_core.dpdk.watchdog cimport Watchdog
 from cython_core.dpdk.worker cimport WORKERS_MAX, Orders, Worker
 from cython_core.proxy.learned cimport Learned
 from cython_core.proxy.service cimport Snapshot
@@ -22,12 +23,15 @@ cdef struct Crew:
     bint launched
     bint kept                   # shards and what is learned lie in a file, not in DPDK's memory
     Worker *worker[WORKERS_MAX]
+    Watchdog watchdog
 
 
 # Raises DataplaneError where memory is short; then nothing of it is kept.  `ports` by side.
 cdef Crew *crew_make(settings, ports, bytes table_key, Shards shards) except NULL
 cdef void crew_free(Crew *crew) noexcept
-cdef int crew_launch(Crew *crew) except -1
+# The process ends with `stall_exit` by a worker that makes no turn, unless that is 0; `last_words`
+# is a file for the reason, or -1.
+cdef int crew_launch(Crew *crew, int stall_exit, int last_words) except -1
 cdef void crew_stop(Crew *crew) noexcept
 
 # Every worker takes the snapshot at its next turn.

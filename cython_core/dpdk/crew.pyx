@@ -11,6 +11,7 @@ from cython_core.dpdk.rte cimport (
     rte_ring_free, rte_zmalloc_socket, shim_load_acquire64, shim_store_release32,
     shim_store_release_pointer,
 )
+from cython_core.dpdk.watchdog cimport watchdog_start, watchdog_stop
 from cython_core.dpdk.worker cimport Inlet, worker_run
 from cython_core.proxy.conntable cimport (
     CONNTABLE_ALIGN, ConnTable, conntable_bytes, conntable_init,
@@ -197,7 +198,7 @@ cdef void crew_free(Crew *crew) noexcept:
     rte_free(crew)
 
 
-cdef int crew_launch(Crew *crew) except -1:
+cdef int crew_launch(Crew *crew, int stall_exit, int last_words) except -1:
     cdef uint32_t index
     for index in range(crew.count):
         if rte_eal_remote_launch(worker_run, crew.worker[index],
@@ -206,6 +207,11 @@ cdef int crew_launch(Crew *crew) except -1:
             raise DataplaneError(
                 f"lcore {crew.worker[index].lcore_id} is at work already: name another worker")
         crew.launched = True
+    try:
+        watchdog_start(&crew.watchdog, crew.worker, crew.count, stall_exit, last_words)
+    except DataplaneError:
+        crew_stop(crew)
+        raise
     return 0
 
 
@@ -227,6 +233,7 @@ cdef void crew_stop(Crew *crew) noexcept:
     for index in range(crew.count):
         with nogil:
             rte_eal_wait_lcore(crew.worker[index].lcore_id)
+    watchdog_stop(&crew.watchdog)       # one that never returns would be waited for without end
     # Only now: one worker may have handed over to another that had ended.
     for index in range(crew.count):
         for side in range(SIDES):

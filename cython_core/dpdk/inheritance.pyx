@@ -37,7 +37,7 @@ cdef object inheritance_take(Crew *crew, Shards shards, settings, const Snapshot
     return Beginning(
         warm=warm, cold=shards.cold, unkept=shards.unkept, adopted=tally.adopted, torn=tally.torn,
         unserved=tally.unserved, without_room=tally.without_room, unsound=tally.unsound,
-        gap_s=<double>(now_ns - alive_ns) / NS_PER_S)
+        gap_s=<double>(now_ns - alive_ns) / NS_PER_S, stall=shards.stall)
 
 
 cdef void adopt(Crew *crew, Shards shards, const Snapshot *snapshot, uint64_t now_ms,

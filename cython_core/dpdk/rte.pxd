@@ -9,6 +9,7 @@ from libc.stdio cimport FILE
 
 cdef extern from "shim.h" nogil:
     enum:
+        RUNNING                 # an lcore: WAIT once its function has returned
         RTE_ETH_NAME_MAX_LEN
         RTE_ETH_LINK_AUTONEG
         RTE_ETH_LINK_FULL_DUPLEX
@@ -106,6 +107,7 @@ cdef extern from "shim.h" nogil:
     int rte_eal_remote_launch(int (*function)(void *) noexcept nogil, void *argument,
                               unsigned int lcore_id)
     int rte_eal_wait_lcore(unsigned int lcore_id)
+    int rte_eal_get_lcore_state(unsigned int lcore_id)
     unsigned int rte_lcore_to_socket_id(unsigned int lcore_id)
     uint64_t rte_get_tsc_hz()
     uint64_t rte_rdtsc()

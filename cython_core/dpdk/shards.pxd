@@ -2,7 +2,8 @@
 
     path         what the last process has left, or what this one has put in its place
     path.new     this one's, until it has all that it takes over: a kill before leaves the former's
-    path.lock    locked for as long as a process has either
+    path.lock    locked for as long as a process has either; in it are the last words of one that
+                 its watchdog ended
 
 It lies in memory (tmpfs or hugetlbfs), is a regular file with one name, the owner's alone (0600).
 What isn't so is left as it is, and the shards lie in DPDK's memory, as they do without a file.
@@ -23,6 +24,7 @@ cdef class Shards:
     cdef readonly str path          # "": there is to be none
     cdef readonly str cold          # why there is nothing to adopt, "" where there is
     cdef readonly str unkept        # why who comes after will have nothing, "" where it will
+    cdef readonly str stall         # which worker's ended the process before, "" where none did
     cdef bint foreign               # what has the path is nobody's to replace
     cdef int lock
 

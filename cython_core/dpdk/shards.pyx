@@ -40,6 +40,7 @@ STALE_S = 3600
 # Two clocks of one moment may part by so much: the TSC's rate is known to about 10^-5.
 CLOCKS_APART_S = 1
 CLOCKS_APART_PART = 100
+LAST_WORDS_BYTES = 256
 
 LEFT = ", and is left as it is"
 UNSET = "memory.shard_file is not set"
@@ -55,7 +56,7 @@ cdef class Shards:
     def __init__(self, settings):
         """After EAL's start.  Raises DataplaneError where another process has the file."""
         self.path = settings.shard_file
-        self.cold = self.unkept = ""
+        self.cold = self.unkept = self.stall = ""
         self.lock = -1
         self.clock_begin()
         if not self.path:
@@ -102,6 +103,8 @@ cdef class Shards:
             raise DataplaneError(
                 f"{self.path}: is in use by another synproxyd; stop that one, or name another"
                 " memory.shard_file") from None
+        self.stall = os.pread(self.lock, LAST_WORDS_BYTES, 0).decode(errors="replace").strip("\0")
+        os.ftruncate(self.lock, 0)
         return 0
 
     cdef int former_open(self) except -1:

@@ -21,6 +21,11 @@ cdef list states_workers(const Crew *crew):
     return [worker_state(crew.worker[index]) for index in range(crew.count)]
 
 
+cdef object states_watchdog(const Crew *crew):
+    return terms.WatchdogState(
+        looks=crew.watchdog.looks, control_stalls=crew.watchdog.control_stalls)
+
+
 cdef uint64_t states_clock_s(const Crew *crew) noexcept:
     cdef uint64_t now_ns = 0
     cdef uint32_t index

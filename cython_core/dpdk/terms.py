@@ -50,6 +50,7 @@ class Settings:
     tx_descriptors: int = 1024
     eal_log_level: str = "warning"     # EAL's own words: emergency .. debug
     extra_eal_args: Sequence[str] = ()
+    stall_exit: int = 0                # how the process ends by a stuck worker; 0: it doesn't
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,21 @@ class Beginning:
     without_room: int = 0              # the tables are smaller now
     unsound: int = 0                   # in no state that there is, or there twice
     gap_s: float = 0.0                 # from its last turn until then
+    stall: str = ""                    # which worker's ended it, as far as a file tells
 
     @property
     def entries(self) -> dict[str, int]:
         """How many have met which fate."""
         return {fate: getattr(self, fate) for fate in (
             "adopted", "torn", "unserved", "without_room", "unsound")}
+
+
+@dataclass(frozen=True)
+class WatchdogState:
+    """Of the thread that looks at the others."""
+
+    looks: int                         # since the workers were launched; 0: they weren't
+    control_stalls: int                # how often the control thread made no beat for 2 s
 
 
 @dataclass(frozen=True)
@@ -189,6 +199,17 @@ class CookieSwitch:
 
     on: bool
     age_s: float | None                # since it went on or off; None: never since the start
+
+
+def cookies_together(switches: Sequence[CookieSwitch]) -> CookieSwitch:
+    """One CookieSwitch of several workers': on where any of them is, since the first of those; off
+    since the last of all went off."""
+    on = [switch.age_s for switch in switches if switch.on]
+    if on:
+        ages = [age_s for age_s in on if age_s is not None]
+        return CookieSwitch(True, max(ages) if len(ages) == len(on) else None)
+    off = [switch.age_s for switch in switches if switch.age_s is not None]
+    return CookieSwitch(False, min(off, default=None))
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from cython_core.dataplane import (
     Seen,
     ServiceSpec,
     TableFill,
+    WatchdogState,
     WorkerState,
     WorkerStats,
 )
@@ -65,6 +66,9 @@ class Plane:
         self.eal_arguments = ["synproxyd", "-l", "0,1,2"]
         self.states = [worker_state(lcore=1), worker_state(lcore=2)]
         self.in_use = 17
+        self.beats: list[bool] = []
+        self.looks = 0              # the watchdog's
+        self.control_stalls = 0
         self.beginning = Beginning(warm=False, cold="there was none", unkept="there is none")
 
     def drain(self, policy: str) -> None:
@@ -84,6 +88,13 @@ class Plane:
 
     def worker_states(self) -> list[WorkerState]:
         return [replace(state, generation=self._seen) for state in self.states]
+
+    def beat(self, on: bool) -> None:
+        self.beats.append(on)
+
+    def watchdog_state(self) -> WatchdogState:
+        self.looks += 1
+        return WatchdogState(looks=self.looks, control_stalls=self.control_stalls)
 
     def mempool_states(self) -> list[MempoolState]:
         return [MempoolState(

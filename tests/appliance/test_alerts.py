@@ -56,6 +56,8 @@ ACTIVE = of("synproxy_service_cookies_active", WEB)
 BUSY_CYCLES, CYCLES = (
     of(f"synproxy_worker_{kind}_total", CORE) for kind in ("busy_cycles", "cycles"))
 STUCK = of("synproxy_worker_stuck", CORE)
+HELD = of("synproxy_control_stalls_total")
+AFTER_STALL, UPTIME = of("synproxy_start_after_stall"), of("synproxy_uptime_seconds")
 FAILURES = of("synproxy_task_failures_total", 'task="reload"')
 ACKNOWLEDGED = of("synproxy_config_acknowledged")
 TABLE, ROOM = (of(f"synproxy_connections{end}", CORE) for end in ("", "_limit"))
@@ -89,6 +91,10 @@ CASES = {
     "SynproxyRestarted": Case(
         {of("synproxy_start_time_seconds"): "100x10 400x30"},
         {of("synproxy_start_time_seconds"): "100x40"}, "5m", {}),
+    "SynproxyEndedByStall": Case(
+        {AFTER_STALL: "1x40", UPTIME: "0+15x40"}, {AFTER_STALL: "1x40", UPTIME: "3600+15x40"},
+        "5m", {}),
+    "SynproxyControlStuck": Case({HELD: "0x8 1x40"}, {HELD: "1x40"}, "5m", {}),
     "SynproxyWorkerStuck": Case({STUCK: "1x40"}, {STUCK: "0x40"}, "1m", {"worker": "1"}),
     "SynproxyWorkerBusy": Case(
         {BUSY_CYCLES: "0+91x60", CYCLES: "0+100x60"}, {BUSY_CYCLES: "0+89x60", CYCLES: "0+100x60"},
@@ -209,8 +215,8 @@ def known_metrics() -> dict[str, set[str]]:
     plane.counters = dict.fromkeys(COUNTERS, 1)
     busy = ServiceReading("web", "auto", True, 1, Counter(dict.fromkeys(COUNTERS, 1)))
     reading = Reading(
-        1.0, 1.0, 1, plane.beginning, True, False, plane.worker_stats(), [1], [busy],
-        Counter(gone=1), plane.port_stats(), plane.mempool_stats(),
+        1.0, 1.0, 1, plane.beginning, True, False, plane.worker_stats(), [1], {1: 1},
+        1, [busy], Counter(gone=1), plane.port_stats(), plane.mempool_stats(),
         Standing(True, 1.0, 1, 0, 1, False, True, True, ()), ApplyTimes().metric(), {"reload": 0},
         {("management.listeners[0]", "certificate_file"): 1.0})
     return {

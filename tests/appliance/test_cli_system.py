@@ -71,6 +71,11 @@ def test_system_shows_versions_arguments_and_fill(daemon, synproxy):
                gap_s=1.5),
      "warm: 9 entries go on, after 1.5s; 1 torn; 2 without room;"
      " not kept: /dev/shm/s: no room for 9 MiB"),
+    (Beginning(True, adopted=9, gap_s=3, stall="the worker on core 1 made no turn"),
+     "warm: 9 entries go on, after 3s;"
+     " the one before was ended: the worker on core 1 made no turn"),
+    (Beginning(False, cold="/dev/shm/s: is damaged", stall="the worker on core 1 made no turn"),
+     "cold: /dev/shm/s: is damaged; the one before was ended: the worker on core 1 made no turn"),
 ])
 def test_how_it_began_is_a_line(daemon, synproxy, beginning, words):
     daemon.plane.beginning = beginning

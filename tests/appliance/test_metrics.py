@@ -117,11 +117,12 @@ def test_the_daemon_says_what_it_is_and_how_long_it_runs(served):
 
 
 def test_what_goes_on_of_the_daemon_before_is_told(plane):
-    plane.beginning = Beginning(warm=True, adopted=9, torn=1, gap_s=0.5)
+    plane.beginning = Beginning(
+        warm=True, adopted=9, torn=1, gap_s=0.5, stall="the worker on core 1 made no turn")
     with Served(plane) as served:
         found = samples(served)
-    assert [found[f"synproxy_start_{name}",] for name in ("warm", "kept", "gap_seconds")] == [
-        1, 1, 0.5]
+    assert [found[f"synproxy_start_{name}",]
+            for name in ("warm", "kept", "after_stall", "gap_seconds")] == [1, 1, 1, 0.5]
     assert {fate: found["synproxy_start_entries", fate] for fate in plane.beginning.entries} == {
         "adopted": 9, "torn": 1, "unserved": 0, "without_room": 0, "unsound": 0}
 

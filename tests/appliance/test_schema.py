@@ -19,6 +19,7 @@ from appliance.config.options import complete, effective_options
 from appliance.config.schema import field_words, fields_of, is_group, rule_of
 from appliance.config.settings import plane_options, settings_of
 from appliance.config.values import value_parse, value_text
+from appliance.exit_codes import ExitCode
 from cython_core import dataplane
 
 ROOT = Path(__file__).parents[2]
@@ -87,6 +88,7 @@ def test_the_defaults_are_those_of_the_data_plane():
     assert settings_of(config) == dataplane.Settings(
         client_port=dataplane.PortSpec("0000:03:00.0"),
         server_port=dataplane.PortSpec("0000:03:00.1"),
+        stall_exit=ExitCode.STALLED,        # of the daemon; a data plane alone doesn't end by it
     )
     options = effective_options(ServiceOptions(), ServiceOptions())
     assert plane_options(options, ServiceOptions()) == dataplane.ServiceOptions()

@@ -14,7 +14,7 @@ ports:
   server: {interface: eth2, driver: AF_PACKET}
   rx_descriptors: 512
   tx_descriptors: 256
-workers: {lcores: [2, 3], control_lcore: 1, vector: x86-64-v2}
+workers: {lcores: [2, 3], control_lcore: 1, vector: x86-64-v2, on_stall: REPORT}
 memory: {hugepages: false, size_mib: 256, buffers: 8191, shard_file: /dev/shm/s}
 limits: {connections: 65536, half_open: 4096, early_segments: 512, services: 99, servers: 8192}
 management: {address: "127.0.0.1:50051"}
@@ -36,7 +36,7 @@ def test_every_setting_of_a_file_reaches_the_data_plane():
         "connections": 65536, "half_open": 4096,
         "early_segments": 512, "services": 99, "servers": 8192, "mbufs": 8191,
         "rx_descriptors": 512, "tx_descriptors": 256, "eal_log_level": "error",
-        "extra_eal_args": ("--no-telemetry",),
+        "extra_eal_args": ("--no-telemetry",), "stall_exit": 0,
     }
 
 

@@ -1,8 +1,13 @@
-"""A worker that makes no turn, of a daemon as it runs: told everywhere, and over by itself."""
+"""A worker that makes no turn, of a daemon as it runs: told everywhere, and the daemon's end unless
+it is only to be told.  A control thread that hangs, which ends nothing.
+"""
 
 import json
+import re
+import signal
 import socket
 import subprocess
+import time
 from contextlib import suppress
 from urllib.request import urlopen
 
@@ -13,12 +18,17 @@ from appliance.lab.waiting import until
 from appliance.management.catalogue import ACKNOWLEDGE_TIMEOUT_S
 
 from .daemon_process import LCORES, as_root, two_cores
-from .stalled_thread import stalled
+from .stalled_thread import circle, stalled
 
 pytestmark = [as_root, two_cores]
 
 CORE = LCORES[-1]
 SOON_S = 10
+SEEN_S = 2
+ACTED_S = 3
+# The watchdog counts 2 s of looks, and then writes what it knows.
+ENDED_S_MIN = 2
+HELD_S = 3              # more than it takes to be told
 CONFIGURATION = "synproxy.configuration"
 
 
@@ -37,12 +47,24 @@ def metrics_port():
 
 
 @pytest.fixture
-def daemon(configure, start, notified, metrics_port):
-    config = configure()
-    config.write_text(config.read_text().replace(
-        "management: {", f'management: {{metrics_address: "127.0.0.1:{metrics_port}", '))
-    return start(config, env={
-        "NOTIFY_SOCKET": notified.getsockname(), "WATCHDOG_USEC": "30000000"})
+def run(configure, start, notified, metrics_port):
+    """A daemon with this word for workers.on_stall; "": as it is without one."""
+    def begin(on_stall):
+        config = configure()
+        text = config.read_text().replace(
+            "management: {", f'management: {{metrics_address: "127.0.0.1:{metrics_port}", ')
+        if on_stall:
+            text = text.replace("workers: {", f"workers: {{on_stall: {on_stall}, ")
+        config.write_text(text)
+        return start(config, env={
+            "NOTIFY_SOCKET": notified.getsockname(), "WATCHDOG_USEC": "30000000"})
+
+    return begin
+
+
+@pytest.fixture
+def daemon(run):
+    return run("REPORT")
 
 
 @pytest.fixture
@@ -78,18 +100,83 @@ def heard(notified):
 
 def test_one_that_makes_no_turn_is_not_ready_until_it_goes_on(daemon, metric, notified):
     stuck = f'synproxy_worker_stuck{{worker="{CORE}"}}'
-    assert (healthy(daemon), metric(stuck)) == (True, 0)
+    stalls = f'synproxy_worker_stalls_total{{worker="{CORE}"}}'
+    assert (healthy(daemon), metric(stuck), metric(stalls)) == (True, 0, 0)
     with stalled(worker_thread(daemon)):
-        until(lambda: metric(stuck) == 1, seconds=SOON_S, what="the worker to be told as stuck")
+        until(lambda: metric(stuck) == 1, seconds=SEEN_S, what="the worker to be told as stuck")
         assert not healthy(daemon)
         heard(notified)
         assert not healthy(daemon)      # half a second later, and more
         assert "WATCHDOG=1" not in heard(notified)
     until(lambda: healthy(daemon), seconds=SOON_S, what="readiness")
     until(lambda: "WATCHDOG=1" in heard(notified), seconds=SOON_S, what="the watchdog")
-    assert metric(stuck) == 0
+    assert (metric(stuck), metric(stalls)) == (0, 1)
     assert daemon.said().count(f"the worker on core {CORE} is stuck") == 1
     assert daemon.said().count(f"the worker on core {CORE} goes on") == 1
+
+
+def ended(held, daemon):
+    """How, once the thread's process has ended: the exit code, and what of the log is the
+    watchdog's."""
+    held.await_end(seconds=ACTED_S)
+    code = daemon.process.wait(SOON_S)
+    return code, daemon.said().partition(f"synproxyd: the worker on core {CORE} has made no turn")
+
+
+@pytest.mark.parametrize("word", ["", "RESTART"])
+def test_one_that_makes_no_turn_ends_the_daemon(run, word):
+    daemon = run(word)
+    with stalled(worker_thread(daemon)) as held:
+        code, (before, _, line) = ended(held, daemon)
+    assert code == ExitCode.STALLED
+    assert ENDED_S_MIN <= (held.ended_s or 0) <= ACTED_S
+    assert f"the worker on core {CORE} is stuck" in before
+    assert re.match(
+        r" for 2000 ms, so that the daemon ends, to be started again: turns \d+, frames 0,"
+        rf" generation 1, thread {held.thread_id} in state t at \w+\n", line)
+
+
+def test_it_does_so_while_the_control_thread_hangs_too(run):
+    """As where one waits for the other, or both for a disk."""
+    daemon = run("")
+    with stalled(worker_thread(daemon)) as worker, stalled(daemon.process.pid):
+        worker.await_end(seconds=ACTED_S)
+    # How it ended was its tracer's to hear of, this one.
+    assert "has made no turn" in daemon.said()
+
+
+def test_the_stack_of_one_that_runs_in_circles_is_in_the_log(run):
+    """A mistake of ours in the loop, or of a driver's."""
+    daemon = run("")
+    thread = worker_thread(daemon)
+    circle(thread, "/dpdk/worker.")
+    assert daemon.process.wait(ACTED_S) == ExitCode.STALLED
+    _, _, line = daemon.said().partition("so that the daemon ends")
+    state, *stack = line.splitlines()
+    assert f"thread {thread} in state R at " in state
+    assert [frame for frame in stack if "/dpdk/worker." in frame]
+
+
+def test_a_daemon_that_is_stopped_as_a_whole_is_not_ended_for_it(run):
+    daemon = run("")
+    daemon.process.send_signal(signal.SIGSTOP)
+    time.sleep(HELD_S)
+    daemon.process.send_signal(signal.SIGCONT)
+    assert healthy(daemon)
+    assert "has made no turn" not in daemon.said()
+
+
+def test_a_control_thread_that_hangs_is_told_and_ends_nothing(run, metric):
+    daemon = run("")
+    assert metric("synproxy_control_stalls_total") == 0
+    with stalled(daemon.process.pid):
+        until(lambda: "the control thread is stuck" in daemon.said(), seconds=ACTED_S,
+              what="the control thread to be told as stuck")
+        time.sleep(HELD_S)
+    until(lambda: healthy(daemon), seconds=SOON_S, what="the daemon to go on")
+    assert metric("synproxy_control_stalls_total") == 1
+    assert daemon.said().count("the control thread is stuck") == 1
+    assert daemon.said().count("the control thread goes on") == 1
 
 
 @pytest.mark.parametrize("change", [

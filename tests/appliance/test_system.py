@@ -82,11 +82,12 @@ class TestSystem:
         assert beginning.unkept_reason == "there is none"
         assert not beginning.HasField("gap")
         daemon.plane.beginning = Beginning(
-            warm=True, adopted=9, torn=1, unserved=2, without_room=3, unsound=4, gap_s=0.25)
+            warm=True, adopted=9, torn=1, unserved=2, without_room=3, unsound=4, gap_s=0.25,
+            stall="the worker on core 1 made no turn")
         beginning = call("GetSystem").beginning
         assert beginning == api.Beginning(
             warm=True, adopted=9, torn=1, unserved=2, without_room=3, unsound=4,
-            gap=Duration(nanos=250_000_000))
+            gap=Duration(nanos=250_000_000), stall="the worker on core 1 made no turn")
 
     def test_the_tables_are_those_of_all_workers(self, daemon, call):
         daemon.plane.states = [

@@ -90,6 +90,7 @@ def test_it_is_started_again_unless_that_cannot_help():
     hopeless = {ExitCode.USAGE, ExitCode.INVALID, ExitCode.DENIED}
     assert setting("Restart") == "always"
     assert set(map(int, setting("RestartPreventExitStatus").split())) == hopeless
+    assert ExitCode.STALLED not in hopeless
 
 
 def test_from_which_grace_on_it_wants_a_drop_in_is_said_where_it_is_put_in_place():

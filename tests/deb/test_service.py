@@ -1,6 +1,5 @@
 """The daemon as systemd's: what its unit says holds."""
 
-import os
 import re
 import subprocess
 import time
@@ -13,12 +12,13 @@ from appliance.exit_codes import ExitCode
 from appliance.lab.topology import SERVERS, Lab, stop
 from appliance.lab.waiting import until
 
-from ..appliance.stalled_thread import WALL, stalled
+from ..appliance.stalled_thread import stalled, threads_named
 from .conftest import CONFIGURATION, MISTAKEN, VIEWER
 from .host import UNIT, Host
 
 STOP_S = 15                 # TimeoutStopSec
 STOP_GRACE_S = 5            # management.stop_grace, unless it is set
+WATCHDOG_S = 30             # WatchdogSec
 SOON_S = 10
 MISTAKE = "ports must be 1..65535, not 808080"
 # linux/capability.h: CHOWN, NET_ADMIN, NET_RAW, SYS_ADMIN
@@ -108,13 +108,25 @@ def test_it_is_started_again_where_it_is_killed(started: Host, lab: Lab) -> None
     get(lab)
 
 
-def test_the_watchdog_starts_it_again_where_its_worker_makes_no_turn(
+def test_it_is_started_again_where_its_worker_makes_no_turn(
         started: Host, process: Path, lab: Lab) -> None:
     former = started.unit("MainPID")
-    (worker,) = [int(comm.parent.name) for comm in process.glob("task/*/comm")
-                 if comm.read_text().startswith("rte-worker")]
-    with pytest.raises(ProcessLookupError), stalled(worker):
-        os.waitpid(worker, WALL)        # until it is killed, after which nothing is left to let go
+    (worker,) = threads_named(int(process.name), "rte-worker")
+    with stalled(worker) as held:
+        held.await_end(seconds=SOON_S)
+    until(is_again_active(started, former), seconds=SOON_S, what="the daemon to be back")
+    assert f"status={ExitCode.STALLED}/" in started.journal()
+    assert "has made no turn" in started.journal()
+    get(lab)
+
+
+def test_systemd_starts_it_again_where_its_control_thread_hangs(
+        started: Host, process: Path, lab: Lab) -> None:
+    """Until then frames pass."""
+    former = started.unit("MainPID")
+    with stalled(int(process.name)) as held:
+        get(lab)
+        held.await_end(seconds=WATCHDOG_S + SOON_S)
     until(is_again_active(started, former), seconds=SOON_S, what="the daemon to be back")
     assert "Failed with result 'watchdog'" in started.journal()
     get(lab)
