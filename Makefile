@@ -17,6 +17,7 @@
 # make bench-peers      set up, then SYNs answered on one veth: kernel's SYNPROXY, ours
 # make killed           set up, then kill the daemon 500 times by each driver, amid traffic: an hour
 # make holds            set up, then hold a thread of the daemon 50 times amid traffic: ten minutes
+# make refused          set up, then refuse link, buffers, disk and descriptors to it, 100 times each
 # make connections      set up, then open, use and close 100,000 connections through the proxy
 # make first-byte       set up, then measure the time to first byte beside a direct connection
 # make changing-server  set up, then measure throughput while a server's options change
@@ -67,7 +68,7 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
 
 .PHONY: setup demo test test-trixie lint unit deb test-deb image test-compose test-image bench \
         bench-bulk bench-full bench-peers bench-services bench-stages bench-workers instructions compare \
-        connections killed holds first-byte changing-server updates many-services disturbance \
+        connections killed holds refused first-byte changing-server updates many-services disturbance \
         faults fuzz fuzz-long sanitize model-long forged-long soak-virtual full-table arm64 reference \
         browser picture chromium clean
 .DELETE_ON_ERROR:
@@ -245,6 +246,10 @@ killed: setup
 
 holds: setup
 	LAB_HOLDS=50 LAB_SKIPS=fail $(BIN)/pytest --timeout 1800 tests/system/test_held.py
+
+refused: setup
+	LAB_REFUSALS=100 LAB_SKIPS=fail $(BIN)/pytest --timeout 1800 tests/dpdk/test_refused.py \
+	    tests/system/test_refused.py
 
 connections: setup
 	LAB_CONNECTIONS=100000 LAB_SKIPS=fail $(BIN)/pytest tests/system/test_turnover.py

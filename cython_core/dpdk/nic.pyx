@@ -11,6 +11,7 @@ from cython_core.dpdk.rte cimport (
     rte_eth_xstats_get_names, rte_ether_addr,
 )
 
+from cython_core.dpdk.carrier import link_up
 from cython_core.dpdk.terms import PortState
 
 cdef enum:
@@ -30,7 +31,7 @@ def port_state(port):
     return PortState(
         role=port.role, device=port.device, driver=info.driver_name.decode(),
         mac=bytes(mac.addr_bytes[:6]).hex(":"), numa_node=port.socket,
-        link_up=link.link_status != 0,
+        link_up=link_up(port.device, link.link_status != 0),
         speed_mbps=link.link_speed if known else None,
         full_duplex=link.link_duplex == RTE_ETH_LINK_FULL_DUPLEX,
         autonegotiated=link.link_autoneg == RTE_ETH_LINK_AUTONEG,

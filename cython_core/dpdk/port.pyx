@@ -16,6 +16,7 @@ from cython_core.dpdk.rte cimport (
 )
 from cython_core.dpdk.worker cimport QUEUES_MAX
 
+from cython_core.dpdk.carrier import link_up
 from cython_core.dpdk.cause import port_cause
 from cython_core.dpdk.eal import is_vdev
 from cython_core.dpdk.terms import DataplaneError, PortStats
@@ -136,7 +137,7 @@ def port_stats(port):
     rte_eth_dev_info_get(port.port_id, &info)
     return PortStats(
         role=port.role, device=port.device, driver=info.driver_name.decode(),
-        mac=bytes(mac.addr_bytes[:6]).hex(":"), link_up=link.link_status != 0,
+        mac=bytes(mac.addr_bytes[:6]).hex(":"), link_up=link_up(port.device, link.link_status != 0),
         rx_packets=stats.ipackets, tx_packets=stats.opackets,
         rx_bytes=stats.ibytes, tx_bytes=stats.obytes,
         rx_missed=stats.imissed + xsk_ring_full(port.xsk), rx_errors=stats.ierrors,

@@ -22,7 +22,7 @@ DPDK_LIBRARIES = {
     "librte_eal", "librte_ethdev", "librte_log", "librte_mbuf", "librte_mempool", "librte_ring"}
 # libc, and its loader for what is thread-local.
 OTHERS = {"libc.so.6", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
-FLOOR = ("dpdk", "_testing_stages")         # what may be linked with DPDK
+FLOOR = ("dpdk", "_testing_stages", "_testing_buffers")      # what may be linked with DPDK
 
 x86_64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="a note of x86-64's")
 

@@ -15,6 +15,7 @@ Reads a job from standard input, a line of JSON:
     crowd       whether as many deletions are asked for as a worker takes, and given up, twice
     wrong       how often connections are asked for by a state that there isn't
     rss         buckets and queues, as if both ports spread frames by the symmetric hash
+    starved     no buffer is free when the workers start; after so many seconds all are again
     seconds     and then so much longer, and until the next line, or the end, of standard input
 
 Writes "running" to standard output once the workers run, "resting" once they rest; and once
@@ -30,6 +31,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from cython_core._testing_buffers import Taken
 from cython_core._testing_rss import own_by_rss
 
 from cython_core.dataplane import (
@@ -80,9 +82,14 @@ def run_plane(plane, job):
     plane.publish(first)
     if job.get("rss"):
         own_by_rss(plane, *job["rss"])
+    taken = [Taken(socket) for socket in plane.sockets] if job.get("starved") else []
     plane.start()
     wait(lambda: plane.generation_seen() == 1)
     print("running", flush=True)
+    time.sleep(job.get("starved", 0))
+    starved = starving(plane)
+    for held in taken:
+        held.give_back()
     seen = Seen()
     changes = [plane.service_changes(range(4), seen)]
     before = plane.mempool_stats()
@@ -137,6 +144,18 @@ def run_plane(plane, job):
         "grown": grown,
         "captured": captured,
         "watched": watched,
+        "starved": starved,
+    }
+
+
+def starving(plane):
+    """What has been lost for want of a buffer so far, and how many each pool had free."""
+    return {
+        "rx_nombuf": sum(port.rx_nombuf for port in plane.port_stats()),
+        "rx_missed": sum(port.rx_missed for port in plane.port_stats()),
+        "no_buffer": sum(worker.counters["no_buffer"] for worker in plane.worker_stats()),
+        "received": received(plane),
+        "free": [pool.size - pool.in_use for pool in plane.mempool_stats()],
     }
 
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -32,8 +33,8 @@ def lab():
         yield laid
 
 
-@pytest.fixture(scope="module")
-def _server(lab):
+@contextmanager
+def server(lab):
     """Answers every connection, then closes it."""
     listener = lab.server.open_socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.bind((SERVER_IPV4, PORT))
@@ -58,6 +59,12 @@ def _server(lab):
     listener.close()
 
 
+@pytest.fixture(scope="module")
+def _server(lab):
+    with server(lab):
+        yield
+
+
 def connect_all(lab) -> int:
     """How many connections brought the whole answer; all are open at once."""
     clients = []
@@ -77,19 +84,33 @@ def converse(client) -> bytes:
 
 def run_between(lab, client_port, server_port, service=SERVICE, **differences) -> dict:
     """All connections through a plane between two interfaces; what it told."""
-    job = {"settings": settings(client_port=client_port, server_port=server_port, **differences),
-           "services": [[service]], "received": 0, "seconds": 0}
+    with plane_between(lab, job_of(client_port, server_port, service, **differences)) as end:
+        assert connect_all(lab) == CONNECTIONS
+        return end()
+
+
+def job_of(client_port, server_port, service=SERVICE, **differences) -> dict:
+    return {"settings": settings(client_port=client_port, server_port=server_port, **differences),
+            "services": [[service]], "received": 0, "seconds": 0}
+
+
+@contextmanager
+def plane_between(lab, job):
+    """Runs; what is yielded ends it and returns what it told."""
     with lab.start(lab.proxy, [sys.executable, "-P", str(PROGRAM)], stdin=subprocess.PIPE,
                    stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdin.write(json.dumps(job).encode() + b"\n")
         process.stdin.flush()
         assert process.stdout.readline() == b"running\n", process.stdout.read()
-        assert connect_all(lab) == CONNECTIONS
-        out, err = process.communicate(timeout=PATIENCE_S)
-    assert (process.returncode, err) == (0, b"")
-    told = json.loads(out.splitlines()[-1])
-    check_books(told)
-    return told
+
+        def end() -> dict:
+            out, err = process.communicate(timeout=PATIENCE_S)
+            assert (process.returncode, err) == (0, b"")
+            told = json.loads(out.splitlines()[-1])
+            check_books(told)
+            return told
+
+        yield end
 
 
 def link(lab, interface: str) -> str:

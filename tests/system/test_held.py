@@ -43,6 +43,7 @@ EPOCH_S = 60            # of the cookies: the long form holds the control thread
 LONG_HOLDS = 50
 FLOOD_PPS = 5000
 FLOOD_S = 2
+MISSED = 0.01           # of a flood
 PATIENCE_S = 10
 
 pytestmark = pytest.mark.usefixtures("journal")
@@ -101,6 +102,11 @@ def test_a_worker_that_is_held_ends_the_daemon_and_its_connections_go_on(
     assert len(failed) <= (1 - GO_ON) * len(transfers), (moments, failed)
 
 
+def missed(proxy: Proxy) -> int:
+    """What found the rings full: the worker shares its host with all else here."""
+    return sum(port.rx_missed for port in proxy.stats().ports)
+
+
 def held_s(hold: int) -> float:
     """How long, from the first hold on."""
     return EPOCH_S + CONTROL_S if HOLDS >= LONG_HOLDS and hold == 0 else CONTROL_S
@@ -116,7 +122,7 @@ def test_while_the_control_thread_is_held_connections_go_on_and_new_ones_come(
         system = SystemServiceStub(channel)
         opened(proxy)
         for hold in range(CONTROL_HOLDS):
-            before = proxy.counters()
+            before, missed_before = proxy.counters(), missed(proxy)
             with stalled(proxy.process.pid) as held:
                 rotation = system.RotateSecret.future(
                     RotateSecretRequest(), timeout=held_s(hold) + PATIENCE_S)
@@ -131,7 +137,9 @@ def test_while_the_control_thread_is_held_connections_go_on_and_new_ones_come(
             gained = proxy.counters() - before
             assert report["succeeded"] == report["attempted"] > 0, report
             assert gained["cookie_valid"] == gained["server_established"] == report["attempted"]
-            assert gained["synack_sent"] >= sent + report["attempted"]
+            lost = missed(proxy) - missed_before
+            assert lost <= MISSED * sent
+            assert gained["synack_sent"] + lost >= sent + report["attempted"]
             assert gained["tx_full"] == gained["table_full"] == 0
             asked, answered = asked + report["attempted"], answered + sent
             assert probed(lab, 0.5)["failures"] == {}       # with cookies of either secret
