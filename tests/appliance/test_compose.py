@@ -18,6 +18,15 @@ DOCKER = Path(__file__).parents[2] / "docker"
 COMPOSE = DOCKER / "compose.yaml"
 SERVICES = yaml.safe_load(COMPOSE.read_text())["services"]
 CONFIG = DOCKER / "synproxy" / "synproxy.yaml"
+# What Grafana reads of a file of apiVersion 1, which passes over all else without a word: of
+# grafana/grafana, pkg/services/provisioning/{datasources,dashboards}/types.go.
+PROVISIONED = {
+    "datasources": {
+        "access", "basicAuth", "basicAuthUser", "correlations", "database", "editable", "isDefault",
+        "jsonData", "name", "orgId", "orgName", "secureJsonData", "type", "uid", "url", "user",
+        "version", "withCredentials"},
+    "providers": {"disableDeletion", "editable", "folder", "name", "options", "orgId", "type"},
+}
 
 
 def check(file: Path) -> subprocess.CompletedProcess[str]:
@@ -113,6 +122,17 @@ def test_grafana_finds_prometheus_and_the_dashboard():
     assert provider["type"] == "file"
     assert mounted("grafana", f"{provider['options']['path']}/synproxy.json") == (
         DOCKER / "grafana" / "dashboard.json")
+
+
+@pytest.mark.parametrize(("file", "kind"), [
+    ("datasources/prometheus.yaml", "datasources"), ("dashboards/synproxy.yaml", "providers")])
+def test_grafana_reads_each_field_of_what_provisions_it(file, kind):
+    folder = mounted("grafana", "/etc/grafana/provisioning")
+    provisioned = yaml.safe_load((folder / file).read_text())
+    assert set(provisioned) == {"apiVersion", kind}
+    assert provisioned["apiVersion"] == 1
+    for one in provisioned[kind]:
+        assert {"name", "type"} <= set(one) <= PROVISIONED[kind]
 
 
 @pytest.mark.parametrize("service", SERVICES)
