@@ -1,6 +1,8 @@
 # make demo             set up, then show the proxy at work in a lab of network namespaces
 # make test             set up, then lint and run every test that needs no image (make test-image,
-#                       make test-compose, make test-deb), and the fuzzer: 30 minutes
+#                       make test-compose, make test-deb), and the fuzzer: 20 minutes
+# make gate             the same with the image built meanwhile, then make test-image: all that a
+#                       change must pass, 25 minutes
 # make test-trixie      the same on Debian 13, with DPDK 24.11, in a root of its own: 400 MB of
 #                       packages at first, then half an hour
 # make deb              set up, then build the package for this release of Debian, below build/deb
@@ -66,7 +68,7 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
                ! -name '*.md') \
            meson.build meson.options pyproject.toml LICENSE
 
-.PHONY: setup demo test test-trixie lint unit deb test-deb image test-compose test-image bench \
+.PHONY: setup demo test gate test-trixie lint unit deb test-deb image test-compose test-image bench \
         bench-bulk bench-full bench-peers bench-services bench-stages bench-workers instructions compare \
         connections killed holds refused first-byte changing-server updates many-services disturbance \
         faults fuzz fuzz-long sanitize model-long forged-long soak-virtual full-table arm64 reference \
@@ -120,12 +122,19 @@ build/installed: $(BIN)/pytest $(SOURCES)
 demo: setup
 	@$(BIN)/python -P -m appliance.lab.demo
 
-# The fuzzer goes on beside the others, with what they leave of the machine.
-test: setup
-	@chrt --idle 0 $(MAKE) fuzz >build/fuzz.log 2>&1 & fuzz=$$!; \
-	$(MAKE) lint unit || { kill $$fuzz; exit 1; }; \
-	wait $$fuzz || { cat build/fuzz.log; exit 1; }; \
-	tail -n 5 build/fuzz.log
+# The fuzzer goes on beside the others, with what they leave of the machine.  Packages come before:
+# two that install at once would be in each other's way.
+test: setup build/fuzz-packages chromium
+	@tests/beside.sh build/fuzz.log '$(MAKE) fuzz' $(MAKE) lint unit
+
+# Where one of them fails the other runs all the same; what became of both stands last.
+gate: setup build/fuzz-packages build/podman-packages chromium
+	@code=0; \
+	tests/beside.sh build/image.log '$(MAKE) image' \
+	    bash -o pipefail -c '$(MAKE) test 2>&1 | tee build/test.log' || code=$$?; \
+	$(MAKE) test-image || code=$$?; \
+	grep -E '^(FAILED|ERROR) |^=+ .* in [0-9.]+s' build/test.log || tail -n 20 build/test.log; \
+	exit $$code
 
 # A root that a crash has left half made is none.
 TRIXIE := $(CURDIR)/build/trixie
