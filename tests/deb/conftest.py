@@ -8,6 +8,7 @@ import pytest
 from appliance.lab.topology import Lab
 from appliance.lab.webserver import start_webserver
 
+from ..image.engine import sweep
 from .host import UNIT, Host
 
 GROUP = "synproxy-viewers"
@@ -31,6 +32,7 @@ MISTAKEN = CONFIGURATION.replace("ports: [80]", "ports: [808080]")
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     with Lab() as laid:
+        sweep()
         start_webserver(laid)
         yield laid
 

@@ -16,7 +16,7 @@ from appliance.lab.topology import SERVER_IPV4, SERVER_MAC, Lab
 from appliance.lab.webserver import start_webserver
 
 from .container import SIZE_MIB, Container
-from .engine import network_of
+from .engine import network_of, sweep
 
 POOL = Path("/proc/sys/vm/nr_hugepages")
 PAGE_MIB = 2
@@ -37,6 +37,7 @@ def base() -> str:
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     with Lab() as laid:
+        sweep()
         start_webserver(laid)
         yield laid
 

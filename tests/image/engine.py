@@ -3,12 +3,14 @@ differ."""
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from appliance.lab import record
 from appliance.lab.namespace import NAMED, Namespace, run_tool
 from appliance.lab.waiting import until
 
@@ -20,6 +22,8 @@ AMBIENT = ENGINE == "podman"
 # podman would have /run, /tmp and /var/tmp writable all the same.
 READ_ONLY = ["--read-only", *(["--read-only-tmpfs=false"] if ENGINE == "podman" else [])]
 HELD_S = 10
+# A container of a lab's has the lab's id in its name.
+OF_A_LAB = re.compile(r"synlab-(?:[a-z]+-)?(\d+-[0-9a-f]{6})\b")
 
 
 def engine(*arguments: str) -> str:
@@ -41,6 +45,14 @@ def container_log(name: str) -> str:
     said = subprocess.run([ENGINE, "logs", name], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, check=True, env=ENVIRONMENT)
     return said.stdout
+
+
+def sweep() -> None:
+    """Remove the containers of labs that are no more, which a crash has left."""
+    for name in engine("ps", "--all", "--format", "{{.Names}}").split():
+        found = OF_A_LAB.match(name)
+        if found and not (record.RECORDS / f"{found[1]}.json").exists():
+            engine("rm", "--force", name)
 
 
 @contextmanager

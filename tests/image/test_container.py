@@ -24,7 +24,7 @@ from appliance.lab.waiting import until
 from appliance.lab.webserver import PORT
 
 from .container import CALL_S, GRACE_S, HEALTH, METRICS, USER, Container
-from .engine import AMBIENT, image_facts
+from .engine import AMBIENT, engine, image_facts, sweep
 
 Ask = Callable[[int], Report]
 Flood = Callable[[], AbstractContextManager[None]]
@@ -179,3 +179,16 @@ def test_it_comes_back_under_traffic_and_leaves_nothing(
             assert container.stop() == 0
             assert left_behind(lab, container.run) == before
     assert max(took) < BACK_S, took
+
+
+def test_what_a_crash_has_left_is_removed(lab: Lab, image: str) -> None:
+    left, kept = "synlab-1-abcdef-proxy-holder", f"synlab-{lab.id}-kept"
+    for name in (left, kept):
+        engine("create", "--name", name, "--network", "none", image)
+    try:
+        sweep()
+        there = engine("ps", "--all", "--format", "{{.Names}}").split()
+        assert kept in there
+        assert left not in there
+    finally:
+        engine("rm", kept)
