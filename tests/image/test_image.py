@@ -16,7 +16,7 @@ MOST_BYTES = 120 << 20      # that it adds to its base, unpacked
 # A container for one command, which has no rights nor network at all.
 BARE = ["run", "--rm", "--network", "none", "--cap-drop", "all", "--read-only", "--no-healthcheck"]
 LOOK = """
-import json, pathlib, shutil
+import json, pathlib, shutil, sys
 from cython_core.dataplane import Dataplane
 from appliance.host.pmds import dpdk_folder, pmds_in
 print(json.dumps({
@@ -24,7 +24,7 @@ print(json.dumps({
     "libraries": [str(path.resolve())
                   for path in pathlib.Path("/usr/lib").rglob("librte_*.so*")],
     "compilers": [tool for tool in ("cc", "gcc", "ld", "make", "pip") if shutil.which(tool)],
-    "sbom": json.load(open("/opt/synproxy/share/synproxy-appliance/sbom.cdx.json")),
+    "sbom": json.load(open(sys.argv[1])),
 }))
 """
 
@@ -32,7 +32,8 @@ print(json.dumps({
 def inside(image: str) -> dict[str, Any]:
     """What Python finds in a container of the image."""
     return dict(json.loads(engine(
-        *BARE, "--entrypoint", "/opt/synproxy/bin/python", image, "-P", "-c", LOOK)))
+        *BARE, "--entrypoint", "/opt/synproxy/bin/python", image, "-P", "-c", LOOK,
+        image_facts(image)["Labels"]["synproxy.sbom"])))
 
 
 @pytest.fixture
