@@ -19,6 +19,7 @@ from cython_core.dpdk.worker cimport QUEUES_MAX
 from cython_core.dpdk.carrier import link_up
 from cython_core.dpdk.cause import port_cause
 from cython_core.dpdk.eal import is_vdev
+from cython_core.dpdk.packet_sockets import packet_sockets, packets_dropped
 from cython_core.dpdk.terms import DataplaneError, PortStats
 from cython_core.dpdk.xsk import xsk_ring_full, xsk_sockets
 
@@ -40,6 +41,8 @@ class Port:
     tx_offloads: int = 0        # RTE_ETH_TX_OFFLOAD_*, likewise; there are none on the way in
     symmetric_rss: bool = False     # and the owners of flows are by it
     xsk: frozenset = frozenset()    # descriptors of its AF_XDP sockets
+    packet: frozenset = frozenset()     # and of its AF_PACKET sockets
+    packets_dropped: int = 0        # before these, as far as has been asked
 
 
 def refuse(role, device, error, talk):
@@ -73,7 +76,7 @@ def port_attach(role, device, workers, talk):
             f"{role} port {device}: {rx_queues} receive queues for {workers} workers, each of which"
             f" can read {QUEUES_MAX}: name more workers")
     return Port(role, device, port_id, max(rte_eth_dev_socket_id(port_id), 0), rx_queues,
-                tx_queues)
+                tx_queues, packet=packet_sockets(info.if_index) if info.if_index else frozenset())
 
 
 def port_configure(port, settings, only_pool, talk):
@@ -132,6 +135,7 @@ def port_stats(port):
     cdef rte_ether_addr mac
     cdef rte_eth_dev_info info
     rte_eth_stats_get(port.port_id, &stats)
+    port.packets_dropped += packets_dropped(port.packet)
     rte_eth_link_get_nowait(port.port_id, &link)
     rte_eth_macaddr_get(port.port_id, &mac)
     rte_eth_dev_info_get(port.port_id, &info)
@@ -140,6 +144,7 @@ def port_stats(port):
         mac=bytes(mac.addr_bytes[:6]).hex(":"), link_up=link_up(port.device, link.link_status != 0),
         rx_packets=stats.ipackets, tx_packets=stats.opackets,
         rx_bytes=stats.ibytes, tx_bytes=stats.obytes,
-        rx_missed=stats.imissed + xsk_ring_full(port.xsk), rx_errors=stats.ierrors,
+        rx_missed=stats.imissed + xsk_ring_full(port.xsk) + port.packets_dropped,
+        rx_errors=stats.ierrors,
         tx_errors=stats.oerrors, rx_nombuf=stats.rx_nombuf,
     )

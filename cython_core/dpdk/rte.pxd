@@ -59,6 +59,7 @@ cdef extern from "shim.h" nogil:
         uint16_t reta[64]
 
     struct rte_eth_dev_info:
+        uint32_t if_index
         const char *driver_name
         uint16_t max_rx_queues
         uint16_t max_tx_queues

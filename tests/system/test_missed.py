@@ -17,7 +17,7 @@ CROWD = 3 * 2048            # three times what a receive ring holds by default
 PATIENCE_S = 10
 
 
-@pytest.mark.parametrize("driver", ["AF_XDP"])
+@pytest.mark.parametrize("driver", ["AF_XDP", "AF_PACKET"])
 def test_frames_that_find_the_ring_full_are_told_as_missed(lab: Lab, driver: str) -> None:
     """The worker stands still while they come.  The kernel alone counts them."""
     with (Proxy(lab, driver) as proxy,
