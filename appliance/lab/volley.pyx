@@ -1,8 +1,8 @@
-"""The flood's inner loop: a volley of SYN frames, renewed in place and sent in one call.
+"""The flood's inner loop: a volley of frames, renewed in place and sent in one call.
 
 Each slot of the volley holds a frame made from a template.  Before each transmission every slot
-gets a new source address, source port, ISN and TSval, and the checksums that go with them:
-the template's own sum, taken once with those fields at zero, plus the new words.
+has its blanks drawn anew (of a SYN: source address, source port, ISN and TSval), and gets the
+checksums that go with them: the template's own sum, taken once without them, plus the new words.
 
 One sendmmsg(2) on a packet socket sends the whole volley.
 
@@ -29,21 +29,27 @@ cdef extern from "<sys/socket.h>" nogil:
 cdef enum:
     VOLLEY_FRAMES = 64      # one sendmmsg
     FRAME_BYTES_MAX = 128   # Ethernet, IPv6, TCP and 40 bytes of options are 114
+    BLANKS_MAX = 12
     NS_PER_S = 1_000_000_000
 
 
-# Where a frame's changing fields lie, as offsets from its first byte; all are even.
+cdef struct Blank:
+    uint16_t at                 # an offset from the frame's first byte
+    uint16_t fixed              # the bits that the frame has
+    uint16_t mask               # the bits that are drawn
+    bint in_ip                  # the IPv4 header's checksum covers it
+    bint in_l4
+
+
 cdef struct Slot:
     uint8_t frame[FRAME_BYTES_MAX]
     uint16_t length_bytes
-    uint16_t ip_checksum        # 0 in IPv6, which has none
-    uint16_t source             # the last 32 bits of the source address
-    uint16_t tcp                # the TCP header
-    uint16_t tsval              # 0 where the template has no timestamps
-    uint32_t source_base        # those 32 bits: fixed part ...
-    uint32_t source_mask        # ... and which of them vary
-    uint32_t ip_sum             # of the header, with source and checksum at 0
-    uint32_t tcp_sum            # of pseudo-header and header, with what varies at 0
+    uint16_t ip_checksum        # offsets; 0 where there is none
+    uint16_t checksum
+    uint16_t blanks
+    uint32_t ip_sum             # of the header, without what is drawn and its checksum
+    uint32_t sum                # of pseudo-header, header and payload, likewise
+    Blank blank[BLANKS_MAX]
 
 
 cdef inline uint64_t now_ns() noexcept nogil:
@@ -66,13 +72,6 @@ cdef inline void put16(uint8_t *at, uint32_t value) noexcept nogil:
     at[1] = <uint8_t>value
 
 
-# Writes 32 bits and returns what they add to a checksum.
-cdef inline uint32_t put32(uint8_t *at, uint32_t value) noexcept nogil:
-    put16(at, value >> 16)
-    put16(at + 2, value)
-    return (value >> 16) + (value & 0xFFFF)
-
-
 cdef inline uint32_t fold(uint32_t sum) noexcept nogil:
     sum = (sum & 0xFFFF) + (sum >> 16)
     sum = (sum & 0xFFFF) + (sum >> 16)
@@ -80,27 +79,31 @@ cdef inline uint32_t fold(uint32_t sum) noexcept nogil:
 
 
 cdef void slot_renew(Slot *slot, uint64_t *state) noexcept nogil:
-    cdef uint64_t address_and_isn = draw(state)
-    cdef uint64_t port_and_tsval = draw(state)
-    cdef uint32_t source = slot.source_base | (
-        <uint32_t>(address_and_isn >> 32) & slot.source_mask)
-    # Ephemeral ports (RFC 6335 §6): 49152..65535.
-    cdef uint32_t sport = 0xC000 | (<uint32_t>(port_and_tsval >> 32) & 0x3FFF)
-    cdef uint32_t source_sum = put32(slot.frame + slot.source, source)
-    cdef uint32_t sum = slot.tcp_sum + source_sum + sport
-    put16(slot.frame + slot.tcp, sport)
-    sum += put32(slot.frame + slot.tcp + 4, <uint32_t>address_and_isn)
-    if slot.tsval:
-        sum += put32(slot.frame + slot.tsval, <uint32_t>port_and_tsval)
-    put16(slot.frame + slot.tcp + 16, fold(sum))
+    cdef uint32_t ip_sum = slot.ip_sum
+    cdef uint32_t sum = slot.sum
+    cdef uint64_t bits = 0
+    cdef const Blank *blank
+    cdef uint32_t word
+    cdef uint16_t i
+    for i in range(slot.blanks):
+        if i % 4 == 0:
+            bits = draw(state)
+        blank = &slot.blank[i]
+        word = <uint32_t>bits & blank.mask
+        bits >>= 16
+        put16(slot.frame + blank.at, blank.fixed | word)
+        ip_sum += word if blank.in_ip else 0
+        sum += word if blank.in_l4 else 0
     if slot.ip_checksum:
-        put16(slot.frame + slot.ip_checksum, fold(slot.ip_sum + source_sum))
+        put16(slot.frame + slot.ip_checksum, fold(ip_sum))
+    if slot.checksum:
+        put16(slot.frame + slot.checksum, fold(sum))
 
 
 cdef class Volley:
     """A flood under way: its frames, its random state, its schedule and its score.
 
-    `templates` are appliance.lab.syn.Template objects, at most 64, used in turn.
+    `templates` are appliance.lab.template.Template objects, at most 64, used in turn.
     """
 
     cdef Slot slots[VOLLEY_FRAMES]
@@ -111,10 +114,12 @@ cdef class Volley:
     cdef readonly uint64_t sent
     cdef readonly uint64_t refused      # frames that the interface did not take
     cdef readonly uint64_t drawn        # frames made: those after a refused one are made anew
+    cdef uint64_t sent_of[VOLLEY_FRAMES]
 
     def __cinit__(self, templates, uint64_t seed):
         self.state = seed
         memset(self.messages, 0, sizeof(self.messages))
+        memset(self.sent_of, 0, sizeof(self.sent_of))
         for i in range(VOLLEY_FRAMES):
             self._load(&self.slots[i], templates[i % len(templates)])
             self.pieces[i].iov_base = self.slots[i].frame
@@ -129,14 +134,21 @@ cdef class Volley:
         memcpy(slot.frame, <const uint8_t *>frame, len(frame))
         slot.length_bytes = len(frame)
         slot.ip_checksum = template.ip_checksum
-        slot.source = template.source
-        slot.tcp = template.tcp
-        slot.tsval = template.tsval
-        slot.source_base = template.source_base
-        slot.source_mask = template.source_mask
+        slot.checksum = template.checksum
         slot.ip_sum = template.ip_sum
-        slot.tcp_sum = template.tcp_sum
+        slot.sum = template.sum
+        slot.blanks = len(template.blanks)
+        if slot.blanks > BLANKS_MAX:
+            raise ValueError(f"a template of {slot.blanks} blanks; {BLANKS_MAX} fit")
+        for i, blank in enumerate(template.blanks):
+            fixed = int.from_bytes(frame[blank.at:blank.at + 2], "big")
+            slot.blank[i] = Blank(blank.at, fixed, blank.mask, blank.in_ip, blank.in_l4)
         return 0
+
+    def sent_by_slot(self):
+        """How many of `sent` had each template, by its place among them; where a volley has more
+        slots than there are templates, these are taken again in the same order."""
+        return [self.sent_of[i] for i in range(VOLLEY_FRAMES)]
 
     def renew(self):
         """A new volley of frames, as a list of bytes: what `fire` would send next."""
@@ -174,6 +186,8 @@ cdef class Volley:
                 taken = sendmmsg(socket_fd, self.messages, <unsigned int>burst, 0)
                 if taken >= 0:
                     self.sent += taken
+                    for i in range(<uint64_t>taken):
+                        self.sent_of[i] += 1
                 elif errno == ENOBUFS or errno == EAGAIN:
                     self.refused += burst
                 elif errno != EINTR:

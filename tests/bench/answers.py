@@ -16,7 +16,8 @@ from contextlib import AbstractContextManager, suppress
 from appliance.lab.flood import Score
 from appliance.lab.namespace import LabError, Namespace
 from appliance.lab.packet_socket import RECEIVE_BUFFER_BYTES, SO_RCVBUFFORCE, missed_frames
-from appliance.lab.syn import ETHERNET_BYTES, IPV4_BYTES, TCP, templates, words_sum
+from appliance.lab.syn import templates
+from appliance.lab.template import ETHERNET_BYTES, IPV4_BYTES, TCP, words_sum
 from appliance.lab.topology import FLOOD_IPV4, FLOOD_MAC, SERVER_IPV4, Lab
 from appliance.lab.volley import Volley
 from appliance.lab.waiting import until

@@ -40,7 +40,8 @@ from synproxy.v1.system_service_pb2_grpc import SystemServiceStub
 from appliance.lab.namespace import LabError
 from appliance.lab.program import lab_program, within
 from appliance.lab.proxy import Proxy
-from appliance.lab.syn import templates, words_sum
+from appliance.lab.syn import PORT, templates
+from appliance.lab.template import words_sum
 from appliance.lab.topology import FLOOD_MAC, SERVER_MAC, Lab
 from appliance.lab.waiting import until
 
@@ -175,14 +176,14 @@ def counted(proxy: Proxy) -> Counter[str]:
 def frame(probe: Probe) -> bytes:
     """Its SYN: the template's with its addresses and ports, and their sums (RFC 1071)."""
     template = TEMPLATES[probe.address.version]
-    ends = template.source_base.to_bytes(4) + probe.address.packed
+    to = probe.address.packed
     ports = struct.pack("!HH", random.randrange(1024, 65536), probe.port)
     made = bytearray(template.frame)
-    made[template.source:template.source + len(ends)] = ends
-    made[template.tcp:template.tcp + len(ports)] = ports
-    sums = {template.tcp + 16: template.tcp_sum + words_sum(ends + ports)}
+    made[template.source + 4:template.source + 4 + len(to)] = to
+    made[template.l4:template.l4 + len(ports)] = ports
+    sums = {template.checksum: template.sum + words_sum(to + ports) - PORT}
     if template.ip_checksum:
-        sums[template.ip_checksum] = template.ip_sum + words_sum(ends)
+        sums[template.ip_checksum] = template.ip_sum + words_sum(to)
     for at, total in sums.items():
         made[at:at + 2] = (0xFFFF - total % 0xFFFF).to_bytes(2)
     return bytes(made)

@@ -21,7 +21,7 @@ from appliance.lab.compare.flow import Addresses, Flow, Say, Side
 from appliance.lab.compare.segment import Segment, read
 from appliance.lab.namespace import Namespace
 from appliance.lab.packet_socket import FRAME_BYTES_MAX, attach
-from appliance.lab.syn import mac_bytes
+from appliance.lab.template import mac_bytes
 from appliance.lab.topology import CLIENT_IPV4, CLIENT_IPV6, CLIENT_MAC, Lab
 
 # Nothing in the lab waits this long without a timer: after it, all that was to come has come.

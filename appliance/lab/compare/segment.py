@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from appliance.lab.syn import TCP, mac_bytes, words_sum
+from appliance.lab.template import TCP, mac_bytes, words_sum
 
 FLAGS = "FSRPAUEC"                          # from the lowest bit up
 IPV4, IPV6 = 0x0800, 0x86DD                 # ethertypes
