@@ -55,7 +55,7 @@ class Lane:
     kind: Kind
     transfer_bytes: int = 1 << 20
     transfers: int | None = None        # no more than so many
-    pause_s: float = 0                  # between two pieces, to and fro
+    pause_s: float = 0                  # between two pieces to and fro, or else two transfers
 
 
 @dataclass
@@ -159,8 +159,7 @@ class _Carrier:
             await self._send(writer, piece)
             if await self._heeded(reader.readexactly(len(piece))) != piece:
                 raise WrongBytesError("to and fro")
-            if self.lane.pause_s:
-                await self._pause()
+            await self._pause()
             at = (at + PIECE_BYTES) % len(self.payload)
         writer.write_eof()
         if await self._heeded(reader.read()):
@@ -168,9 +167,7 @@ class _Carrier:
 
     async def _pause(self) -> None:
         """Which is no silence of theirs."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.lane.pause_s):
-                await self.ended.wait()
+        await pause(self.lane, self.ended)
         self._progress_s = time.monotonic()
 
     async def _send(self, writer: StreamWriter, piece: bytes, *, counted: bool = True) -> None:
@@ -186,6 +183,14 @@ class _Carrier:
         self.transfer.silence_s = max(self.transfer.silence_s, now_s - self._progress_s)
         self._progress_s = now_s
         return done
+
+
+async def pause(lane: Lane, ended: asyncio.Event) -> None:
+    if not lane.pause_s:
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(lane.pause_s):
+            await ended.wait()
 
 
 def seeds(number: int, lane: Lane) -> list[int]:
@@ -204,6 +209,7 @@ async def use(lane: Lane, number: int, payloads: Mapping[tuple[int, int], bytes]
                            Transfer(number, lane.kind, time.monotonic()))
         await carrier.carry()
         print(json.dumps(dataclasses.asdict(carrier.transfer)), flush=True)
+        await pause(lane, ended)
 
 
 async def serve(lanes: Sequence[Lane]) -> None:

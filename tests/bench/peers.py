@@ -15,16 +15,15 @@ Runs as the most favoured of the machine's programs, since others may use it as 
 
 import argparse
 import json
-import os
 import secrets
 import statistics
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from answers import PORT, Answers
 from arguments import parser_of
+from favoured import be_favoured
 from plot import Curve, plot_write
 from report import report_write
 from rich.console import Console
@@ -38,7 +37,6 @@ from appliance.lab.topology import SERVER_IPV4, Lab
 GOAL = 2.0                  # of the kernel's SYNPROXY, the better of both
 RESULTS = Path("bench-results/peers.json")
 WARM_UP_S = 0.2
-FAVOURED = -20              # nice(1)
 ALL = 0.99                  # answered of offered: the generator was the bound
 
 
@@ -70,13 +68,6 @@ def run(given: argparse.Namespace, rivals: Sequence[Rival]) -> int:
     plot_write(given.json.with_suffix(".svg"), "SYNs on one veth", "million answers a second", [
         Curve("answered", list(rates), [median(taken) / 1e6 for taken in rates.values()])])
     return 0 if reached else 1
-
-
-def be_favoured() -> None:
-    """By nice and, where the kernel groups processes by their session, as a group: sched(7)."""
-    os.setpriority(os.PRIO_PROCESS, 0, FAVOURED)
-    with suppress(FileNotFoundError):
-        Path("/proc/self/autogroup").write_text(str(FAVOURED))
 
 
 def measure(rival: Rival, seconds: float) -> Rate:

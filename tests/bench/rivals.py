@@ -117,14 +117,19 @@ def defer(lab: Lab) -> None:
         sysfs(lab, interface, "gro_flush_timeout", DEFERRED_NS)
 
 
+def give_core(lab: Lab, driver: str, *, deferred: bool = True) -> None:
+    """All that the kernel does for our worker, to the worker's core."""
+    if driver == "AF_PACKET":
+        steer(lab)
+    elif deferred:
+        defer(lab)
+
+
 def ours(driver: str, settings: PortSettings = DEFAULTS, *,
          deferred: bool = True) -> Callable[[Lab], AbstractContextManager[object]]:
     @contextmanager
     def standing(lab: Lab) -> Iterator[None]:
-        if driver == "AF_PACKET":
-            steer(lab)
-        elif deferred:
-            defer(lab)
+        give_core(lab, driver, deferred=deferred)
         with Proxy(lab, driver, services=SERVICES, settings=settings):
             yield
 
