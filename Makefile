@@ -31,6 +31,12 @@
 # make fuzz-long        the same with a thousand million, and 5,000 requests to each method
 # make sanitize         set up, and run the tests of bytes and segments in the same build, under the
 #                       sanitizers for addresses and undefined behaviour
+# make attack           set up, then attack in every way at 0.8 of what is taken, beside 200 clients,
+#                       by each driver: 3 minutes
+# make attack-long      the same for a quarter of an hour each
+# make soak             set up, then that attack by turns with ill-treated management, and look at
+#                       buffers, descriptors and memory before and after: 2 minutes
+# make soak-long        the same for two hours
 # make faults           set up, then try 30 combinations of faults on the wire, some minutes long
 # make model-long       set up, then the model's ten million steps, on two cores: ten minutes
 # make forged-long      set up, then a thousand million forged ACKs, ten million frames of each class
@@ -71,8 +77,8 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
 .PHONY: setup demo test gate test-trixie lint unit deb test-deb image test-compose test-image bench \
         bench-bulk bench-full bench-peers bench-services bench-stages bench-workers instructions compare \
         connections killed holds refused first-byte changing-server updates many-services disturbance \
-        faults fuzz fuzz-long sanitize model-long forged-long soak-virtual full-table arm64 reference \
-        browser picture chromium clean
+        attack attack-long soak soak-long faults fuzz fuzz-long sanitize model-long forged-long \
+        soak-virtual full-table arm64 reference browser picture chromium clean
 .DELETE_ON_ERROR:
 
 setup: build/installed $(BIN)/sshd $(BIN)/promtool build/node/node_modules
@@ -398,6 +404,24 @@ many-services: setup
 
 disturbance: setup
 	@$(BIN)/python tests/bench/disturbance.py
+
+ATTACK_S := 60
+SOAK_S := 90
+
+attack: setup
+	@for driver in AF_XDP AF_PACKET; do \
+	    $(BIN)/python tests/bench/attack.py --driver $$driver --seconds $(ATTACK_S) \
+	        --json bench-results/attack_$$driver.json || exit 1; \
+	done
+
+attack-long:
+	@$(MAKE) --no-print-directory attack ATTACK_S=900
+
+soak: setup
+	@$(BIN)/python tests/bench/soak.py --seconds $(SOAK_S)
+
+soak-long:
+	@$(MAKE) --no-print-directory soak SOAK_S=7200
 
 faults: setup
 	@$(BIN)/python -P tests/bench/faults.py

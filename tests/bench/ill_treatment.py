@@ -5,10 +5,12 @@ Every one goes on until it is told to stop, and counts what it has done.
 
 import multiprocessing
 import os
+import queue
 import random
 import signal
 import socket
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +37,7 @@ SERVICES = 500          # so that a stream of them fills what a stopped reader l
 DROPS = ("cookie_invalid", "flags_invalid", "tcp_checksum")     # of rates.MIX
 READERS = 48            # stopped ones; a listener takes 128 calls at a time
 BEGIN_S = 60            # all of them share a core, and Python takes a second of it to start
+END_S = 60
 CALL_S = 5
 OVERSIZED_BYTES = APPLY_BYTES_MAX + 1        # more than any listener takes
 PACKETS_MAX = 10_000_000
@@ -114,23 +117,44 @@ def strangers(address: str, end: Event, done: Any) -> None:
         end.wait(0.005)
 
 
+@contextmanager
+def cut_at(end: Event) -> Iterator[list[Any]]:
+    """Which streams are cut at the end: who reads what nothing comes of doesn't see it."""
+    streams: list[Any] = []
+
+    def cut() -> None:
+        end.wait()
+        for stream in streams:
+            stream.cancel()
+
+    thread = threading.Thread(target=cut)
+    thread.start()
+    try:
+        yield streams
+    finally:
+        thread.join()
+
+
 def drop_events(address: str, end: Event, done: Any) -> None:
     """Samples of all that is dropped, read as they come."""
-    with grpc.insecure_channel(address) as channel:
+    with grpc.insecure_channel(address) as channel, cut_at(end) as streams:
         stream = EventsServiceStub(channel).WatchEvents(WatchEventsRequest(reasons=DROPS))
-        for answer in stream:
-            done["drops in events"] += sum(1 + event.passed_over for event in answer.events)
-            if end.is_set():
-                stream.cancel()
-                return
+        streams.append(stream)
+        with suppress(grpc.RpcError):
+            while not end.is_set():
+                answer = next(stream)
+                done["drops in events"] += sum(1 + event.passed_over for event in answer.events)
+        if not end.is_set():
+            raise SystemExit(f"the events ended: {stream.details()}")
 
 
 def drop_captures(address: str, end: Event, done: Any) -> None:
     """All that is dropped, read for a second and left unread for another."""
-    with grpc.insecure_channel(address) as channel:
+    with grpc.insecure_channel(address) as channel, cut_at(end) as streams:
         while not end.is_set():
             stream = CaptureServiceStub(channel).Capture(
                 CaptureRequest(reasons=DROPS, packets=PACKETS_MAX))
+            streams[:] = [stream]
             until_s, packets = time.monotonic() + 1, 0
             # The one before may still be on its way out.
             with suppress(grpc.RpcError):
@@ -172,7 +196,7 @@ def disturb(way: str, address: str, begun: Barrier, end: Event, sums: Any) -> No
     try:
         WAYS[way].run(address, end, done)
     finally:
-        sums.put(done)
+        sums.put((way, done))
 
 
 @contextmanager
@@ -188,7 +212,13 @@ def disturbed(address: str, ways: Sequence[str], total: Counter[str]) -> Iterato
         yield
     finally:
         end.set()
-        for _ in processes:
-            total.update(sums.get(timeout=60))
+        under_way = set(ways)
+        while under_way:
+            try:
+                way, done = sums.get(timeout=END_S)
+            except queue.Empty:
+                raise SystemExit(f"no end of {', '.join(sorted(under_way))}") from None
+            under_way.remove(way)
+            total.update(done)
         for process in processes:
             process.join()

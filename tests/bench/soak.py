@@ -1,0 +1,196 @@
+"""Whether anything is lost over time: buffers, descriptors, memory.
+
+    python tests/bench/soak.py [--driver AF_XDP] [--seconds 90] [--share 0.8] [--clients 200]
+
+Rounds of attack.py's mixed attack beside its clients, at a share of the measured capacity, each
+followed by one at a lower rate, in which the management side is ill-treated as well
+(ill_treatment.py): services change, streams are left unread, their clients are killed, events and
+captures are of all that is dropped.  A first short one of the latter kind is the warm-up: it fills
+what has a bound, as the history of revisions.  Then, and after each pair, all rests, and is read:
+buffers in use, descriptors and anonymous memory of the daemon.
+
+It fails where a round does (see there), where buffers in use or descriptors differ from those of
+the first reading, or where memory has grown by more than 1 MiB an hour.  What malloc keeps of what
+is freed goes up and down by some MiB from one reading to the next, so the least of the latter half
+is held against the least of the former; of fewer than 20 readings, which an hour's MiB isn't seen
+in, against 8 MiB.
+"""
+
+import argparse
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from attack import (
+    Attack,
+    attack_arguments,
+    is_good,
+    show,
+    show_capacity,
+    standing,
+)
+from favoured import priority
+from ill_treatment import SERVICES, WAYS, disturbed
+from report import report_write
+from rich.console import Console
+
+from appliance.lab.program import lab_program, within
+from appliance.lab.proxy import Proxy
+from appliance.lab.topology import SERVER_IPV4, Lab
+from appliance.lab.waiting import until
+
+WARM_UP_S = 15
+ATTACK_S, MANAGED_S = 60, 30        # of a pair of rounds
+MANAGED_SHARE = 0.3                 # of the capacity, where so much else wants core 0
+MANAGED_CLIENTS = 50
+MANAGERS = 0                        # nice(2)
+GROWTH_MAX_KIB = 1024               # an hour
+READINGS, FEW_MAX_KIB = 20, 8192    # with fewer it may be so much
+LONE_FRAMES = 5                     # each way
+QUIET_S = 20
+RESULTS = Path("bench-results/soak.json")
+OTHERS = "  - {{name: other-{at}, prefixes: [10.9.{high}.{low}], ports: [443]}}\n"
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Of the daemon, when nothing is under way."""
+
+    at_s: float
+    buffers: int            # in use
+    descriptors: int
+    memory_kib: int         # RssAnon
+
+
+def at_rest(lab: Lab, proxy: Proxy) -> Rest:
+    """A driver frees what it has sent when it sends again, so lone frames come before: then it
+    keeps one at each port, whatever the last burst was.  What comes back late is waited for."""
+    lab.client.run(["ping", "-q", "-c", str(LONE_FRAMES), "-i", "0.2", SERVER_IPV4])
+    seen: list[tuple[int, int]] = []
+
+    def rests() -> bool:
+        seen.append((proxy.buffers_in_use(), descriptors(proxy)))
+        time.sleep(0.2)
+        return len(seen) > 4 and len(set(seen[-4:])) == 1
+
+    until(rests, seconds=QUIET_S, what="the daemon to rest", seen=lambda: seen[-4:])
+    return Rest(time.monotonic(), *seen[-1], memory_kib(proxy))
+
+
+def descriptors(proxy: Proxy) -> int:
+    return len(os.listdir(f"/proc/{proxy.process.pid}/fd"))
+
+
+def memory_kib(proxy: Proxy) -> int:
+    """Pages of its own: proc_pid_status(5)."""
+    status = Path(f"/proc/{proxy.process.pid}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("RssAnon:"))
+    return int(line.split()[1])
+
+
+def growth_kib(rests: Sequence[Rest]) -> int:
+    """From one half of them to the other."""
+    half = len(rests) // 2
+    former, latter = (min(rest.memory_kib for rest in part) for part in (
+        rests[:half], rests[half:]))
+    return latter - former
+
+
+def growth_max_kib(rests: Sequence[Rest]) -> float:
+    if len(rests) < READINGS:
+        return FEW_MAX_KIB
+    return GROWTH_MAX_KIB * (rests[-1].at_s - rests[0].at_s) / 2 / 3600
+
+
+class Soak:
+    def __init__(self, lab: Lab, proxy: Proxy, given: argparse.Namespace) -> None:
+        self._lab, self._proxy, self._given = lab, proxy, given
+        self._attack = Attack(lab, proxy, given.driver)
+        self.capacity = self._attack.capacity()
+        self.managed: Counter[str] = Counter()
+        self.rounds: list[dict[str, Any]] = []
+        self.rests: list[Rest] = []
+
+    def run(self) -> None:
+        show_capacity(self._given.driver, self.capacity)
+        self._under_management(WARM_UP_S)
+        self._rest()
+        ends_s = time.monotonic() + self._given.seconds
+        while True:
+            self._note(self._attack.round(self._pps(self._given.share), ATTACK_S,
+                                          self._given.clients))
+            self._under_management(MANAGED_S)
+            self._rest()
+            if time.monotonic() + ATTACK_S + MANAGED_S > ends_s:
+                return
+
+    def _pps(self, share: float) -> int:
+        return int(share * self.capacity.taken)
+
+    def _under_management(self, seconds: float) -> None:
+        with priority(MANAGERS), disturbed(self._proxy.address, list(WAYS), self.managed):
+            self._note(self._attack.round(
+                self._pps(min(MANAGED_SHARE, self._given.share)), seconds,
+                min(MANAGED_CLIENTS, self._given.clients)))
+
+    def _note(self, figures: dict[str, Any]) -> None:
+        show(figures)
+        self.rounds.append(figures)
+
+    def _rest(self) -> None:
+        self.rests.append(at_rest(self._lab, self._proxy))
+        now = self.rests[-1]
+        print(f"at rest after {now.at_s - self.rests[0].at_s:.0f} s: {now.buffers} buffers in use,"
+              f" {now.descriptors} descriptors, {now.memory_kib:,} KiB", flush=True)
+
+    def faults(self) -> list[str]:
+        said = [f"{name}: " + ", ".join(str(getattr(rest, name)) for rest in self.rests)
+                for name in ("buffers", "descriptors")
+                if len({getattr(rest, name) for rest in self.rests}) > 1]
+        if growth_kib(self.rests) > growth_max_kib(self.rests):
+            said.append("memory: " + ", ".join(str(rest.memory_kib) for rest in self.rests))
+        return said + [f"nothing of {done}" for way in WAYS.values() for done in way.done
+                       if not self.managed[done]]
+
+
+def main() -> int:
+    given = arguments()
+    return lab_program(Console(), lambda: run(given))
+
+
+def run(given: argparse.Namespace) -> int:
+    others = "".join(OTHERS.format(at=at, high=at >> 8, low=at & 255) for at in range(SERVICES))
+    with standing(given.driver, others) as (lab, proxy):
+        soak = Soak(lab, proxy, given)
+        soak.run()
+    faults = soak.faults()
+    good = not faults and all(map(is_good, soak.rounds))
+    print("meanwhile: " + ", ".join(
+        f"{what} {count}" for what, count in sorted(soak.managed.items())))
+    print(f"memory has grown by {growth_kib(soak.rests)} KiB")
+    for fault in faults:
+        print(f"fault: {fault}")
+    report_write(given.json, {
+        "driver": given.driver, "good": good, "faults": faults, "meanwhile": soak.managed,
+        "growth_kib": growth_kib(soak.rests),
+        "capacity": asdict(soak.capacity), "rests": [asdict(rest) for rest in soak.rests],
+        "rounds": soak.rounds})
+    return 0 if good else 1
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    attack_arguments(parser)
+    parser.add_argument("--seconds", type=within(1.0, 864_000.0), default=90.0,
+                        help="after the warm-up, in pairs of rounds; default %(default)s")
+    parser.add_argument("--json", type=Path, default=RESULTS,
+                        help="where the figures are written; default %(default)s")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
