@@ -46,8 +46,9 @@ cdef enum Verdict:
     VERDICT_ABSORB              # ended here, as intended
 
 
-# Spare frames of the caller's, COMPOSED_BYTES_MAX long or more.  The first `filled` of them
-# have been written and must be sent before the burst's own, so that a RST goes before a SYN.
+# Spare frames of the caller's, EARLY_FRAME_BYTES long or more: early data goes out of them whole.
+# The first `filled` have been written and must be sent before the burst's own, so that a RST goes
+# before a SYN.
 cdef struct Outbox:
     uint32_t ready              # spare frames there are
     uint32_t filled
