@@ -64,6 +64,8 @@ cdef void service_say(Service *service, uint32_t slot, Tape *tape) noexcept nogi
     service.mss_ipv6 = MSS[numbers >> 1 & 7]
     service.wscale = WSCALES[numbers >> 3 & 3]
     service.wscale_former = WSCALES[numbers >> 5 & 3]
+    service.wscale_older = WSCALES[numbers >> 4 & 3]
+    service.wscale_former_epochs = numbers
     service.wscale_former_until = 0xFFFFFFFF if numbers >> 7 else 0
     service.syn_timeout_ms = 1000
     service.hold_ms = 60_000

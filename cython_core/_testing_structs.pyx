@@ -119,6 +119,8 @@ cdef Service service_of(fields) except *:
     service.mss_ipv6 = fields["mss_ipv6"]
     service.wscale = fields["wscale"]
     service.wscale_former = fields["wscale_former"]
+    service.wscale_older = fields["wscale_older"]
+    service.wscale_former_epochs = fields["wscale_former_epochs"]
     service.wscale_former_until = fields["wscale_former_until"]
     service.sack = fields["sack"]
     service.timestamps = fields["timestamps"]

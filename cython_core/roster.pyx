@@ -23,6 +23,7 @@ PORT_RANGES_MAX = 64            # of one service: they are searched one by one
 RULES_MAX = 1 << 20             # of all services: prefixes x port ranges
 MAPPED = ip_network("::ffff:0:0/96")    # RFC 4291 §2.5.5.2: how IPv4 stands in floor 2
 WSCALE_ABSENT = 15              # proxy/service: no window scale is announced
+EPOCHS_TOLD = 255               # the most that wscale_former_epochs can say
 
 
 cdef class Draft:
@@ -292,15 +293,16 @@ def prefix_of(text):
 
 def wscale_announced(service, former, now_s):
     """What of the slot's wscale its cookies still need: (name, now, former, the last epoch in
-    which the former one was announced).  A change within that epoch keeps the former one."""
+    which the former one was announced, the one before, in how many epochs the former one was).
+    A change within that epoch keeps the former ones."""
     wscale = WSCALE_ABSENT if service.options.wscale is None else service.options.wscale
     # Workers may see the snapshot in the next second, and it may belong to the next epoch.
     epoch = (now_s + 1) // COOKIE_EPOCH_S
     if former is None or former[0] != service.name:
-        return service.name, wscale, wscale, 0
+        return service.name, wscale, wscale, 0, wscale, EPOCHS_TOLD
     if wscale == former[1] or epoch <= former[3]:
         return service.name, wscale, *former[2:]
-    return service.name, wscale, former[1], epoch
+    return service.name, wscale, former[1], epoch, former[2], min(epoch - former[3], EPOCHS_TOLD)
 
 
 cdef int compile_service(Service *compiled, service, wscales, int workers) except -1:
@@ -309,7 +311,8 @@ cdef int compile_service(Service *compiled, service, wscales, int workers) excep
     compiled.tag = int.from_bytes(sha256(service.name.encode()).digest()[:4], "big")
     compiled.mss = options.mss
     compiled.mss_ipv6 = options.mss_ipv6
-    _, compiled.wscale, compiled.wscale_former, compiled.wscale_former_until = wscales
+    (_, compiled.wscale, compiled.wscale_former, compiled.wscale_former_until,
+     compiled.wscale_older, compiled.wscale_former_epochs) = wscales
     compiled.sack = options.sack
     compiled.timestamps = options.timestamps
     compiled.ecn = options.ecn

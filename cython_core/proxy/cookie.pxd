@@ -40,7 +40,8 @@ taken for less than 536, which every host accepts (RFC 1122 §3.3.2: datagrams o
 
 What we announce as our own wscale is then not carried but hashed: there is no room to say what
 was learned of the server, so it is the service's.  When an operator changes it, cookies under the
-former one stay good, since the change is announced from the next epoch on: an epoch has one scale.
+former one stay good, since the change is announced from the next epoch on: an epoch has one scale,
+and those of the last three are known.
 
 Two epochs of COOKIE_EPOCH_S are live: a cookie is accepted for at least one epoch and at
 most two.

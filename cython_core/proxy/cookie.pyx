@@ -4,6 +4,7 @@ from cython_core.proxy.learned cimport (
     learned_ecn, learned_mss, learned_sack, learned_timestamps, learned_wscale,
 )
 from cython_core.proxy.secrets cimport secrets_master
+from cython_core.proxy.service cimport service_wscale
 from cython_core.wire.byteorder cimport store32
 from cython_core.wire.options cimport WSCALE_ABSENT
 from cython_core.wire.segment cimport TCP_CWR, TCP_ECE
@@ -70,9 +71,8 @@ cdef void cookie_offer(Offer *offer, const Segment *syn, const Service *service,
     if offer.mss == 0:
         offer.mss = MSS_DEFAULT_IPV4 if syn.family == 4 else MSS_DEFAULT_IPV6
     offer.announced_mss = mss_announced(syn.family, service, learned)
-    offer.announced_wscale = service.wscale
-    if not offer.timestamps and keys.number <= service.wscale_former_until:
-        offer.announced_wscale = service.wscale_former
+    offer.announced_wscale = (service.wscale if offer.timestamps
+                              else service_wscale(service, keys.number))
     offer.wscale = WSCALE_ABSENT if offer.announced_wscale == WSCALE_ABSENT else syn.options.wscale
     if not offer.timestamps:
         row_read(cookie_row(offer, syn.family), syn.family, offer)
@@ -121,9 +121,7 @@ cdef uint32_t cookie_named_row(const Cookie *cookie, const Service *service,
     cdef uint32_t at = cookie.isn & (COOKIE_ROWS - 1)
     cdef uint32_t announced = WSCALE_ABSENT
     if ROWS[at].wscale != WSCALE_ABSENT:
-        announced = (service.wscale_former
-                     if cookie_epoch(keys, parity) <= service.wscale_former_until
-                     else service.wscale)
+        announced = service_wscale(service, cookie_epoch(keys, parity))
     return at | parity << BITS_PARITY_AT | announced << BITS_WSCALE_AT
 
 

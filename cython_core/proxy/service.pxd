@@ -34,6 +34,8 @@ cdef struct Service:
     uint16_t mss_ipv6           # bytes announced over IPv6
     uint8_t wscale              # shift.cnt announced, or WSCALE_ABSENT
     uint8_t wscale_former       # announced before the last change: its cookies still count
+    uint8_t wscale_older        # announced before the former one, likewise
+    uint8_t wscale_former_epochs    # in how many the former one was announced, 255 at most
     uint32_t wscale_former_until    # the last epoch (proxy/cookie) in which it was announced
     uint8_t sack                # 1: yes, as are the others without a word
     uint8_t timestamps
@@ -57,6 +59,15 @@ cdef struct Service:
     uint32_t half_open_mark     # passed handshakes without an end, of one worker, likewise
     uint32_t hold_ms            # how long the load is below half of each before they go off
     uint32_t grace_ms           # how long after a switch both kinds of handshake are taken
+
+
+# The scale that a SYN-ACK without timestamps announces in that epoch.
+cdef inline uint8_t service_wscale(const Service *service, uint32_t epoch) noexcept nogil:
+    if epoch > service.wscale_former_until:
+        return service.wscale
+    if service.wscale_former_until - epoch < service.wscale_former_epochs:
+        return service.wscale_former
+    return service.wscale_older
 
 
 cdef struct Snapshot:

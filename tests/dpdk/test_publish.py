@@ -110,13 +110,15 @@ def test_a_service_that_comes_back_has_its_slot_again():
 def test_a_changed_wscale_is_remembered_until_its_epoch_has_passed():
     epoch = NOW_S // EPOCH_S
     first = roster.wscale_announced(web(wscale=7), None, NOW_S)
-    assert first == ("web", 7, 7, 0)
+    assert first == ("web", 7, 7, 0, 7, 255)
     changed = roster.wscale_announced(web(wscale=9), first, NOW_S + 5)
-    assert changed == ("web", 9, 7, epoch)
+    assert changed == ("web", 9, 7, epoch, 7, 255)
     again = roster.wscale_announced(web(wscale=3), changed, NOW_S + 10)
-    assert again == ("web", 3, 7, epoch)
+    assert again == ("web", 3, 7, epoch, 7, 255)
     later = roster.wscale_announced(web(wscale=None), again, NOW_S + EPOCH_S)
-    assert later == ("web", 15, 3, epoch + 1)
+    assert later == ("web", 15, 3, epoch + 1, 7, 1)
+    much_later = roster.wscale_announced(web(wscale=8), later, NOW_S + 5 * EPOCH_S)
+    assert much_later == ("web", 8, 15, epoch + 5, 3, 4)
 
 
 def test_a_change_in_an_epochs_last_second_counts_for_the_next_one():
@@ -128,4 +130,4 @@ def test_a_change_in_an_epochs_last_second_counts_for_the_next_one():
 def test_another_service_in_the_slot_has_no_former_wscale():
     first = roster.wscale_announced(web(wscale=7), None, NOW_S)
     assert roster.wscale_announced(web(name="mail", wscale=9), first, NOW_S) == (
-        "mail", 9, 9, 0)
+        "mail", 9, 9, 0, 9, 255)

@@ -63,7 +63,6 @@ class World:
         self.now_ms = start_ms
         self.options = {"unknown_flow": "drop", "auto": True, "early_data": True, "syn_retries": 2,
                         "prefixes": PREFIXES} | options
-        self.scale_changed = 0      # the epoch
         self.tables = tables
         self.box = _testing_proxy.Box([service(**self.options)], start_ms, **tables)
         self.flows = {(flow[0].source, flow[0].sport): Flow(*flow) for flow in flows}
@@ -260,16 +259,15 @@ class World:
         self.box.rotate(secret)
 
     def change(self, **options) -> None:
-        """Of the service; a scale that has been changed within two epochs stays, since cookies
-        without timestamps know of two at a time."""
+        """Of the service; a scale is announced to its epoch's end, as long as cookies without
+        timestamps need it."""
         epoch = self.now_ms // 1000 // EPOCH_S
-        if options.get("wscale", self.options.get("wscale")) != self.options.get("wscale"):
-            if epoch < self.scale_changed + 2:
-                del options["wscale"]
-            else:
-                options |= {"wscale_former": self.options.get("wscale", 7),
-                            "wscale_former_until": epoch}
-                self.scale_changed = epoch
+        scale = self.options.get("wscale", 7)
+        until = self.options.get("wscale_former_until", 0)
+        if options.get("wscale", scale) != scale and epoch > until:
+            options |= {"wscale_former": scale, "wscale_former_until": epoch,
+                        "wscale_older": self.options.get("wscale_former", scale),
+                        "wscale_former_epochs": min(epoch - until, 255)}
         self.options |= options
         self.box.publish([service(**self.options)])
 

@@ -29,7 +29,8 @@ TICK_S = 4                          # of the activity clock, in which timeouts a
 # The product's, but for what would only hide a plainer rule: nothing is learned, no early data,
 # and nothing passes that is of no known connection.
 DEFAULTS = {
-    "row": 1, "mss": 1460, "mss_ipv6": 1440, "wscale": 7, "wscale_former_until": 0, "sack": True,
+    "row": 1, "mss": 1460, "mss_ipv6": 1440, "wscale": 7, "wscale_former_until": 0,
+    "wscale_former_epochs": 255, "sack": True,
     "timestamps": True, "ecn": False, "syn_retries": 5, "syn_timeout_ms": 1000,
     "established_ticks": 7200, "half_closed_ticks": 900, "time_wait_ticks": 15,
     "closed_ticks": 30, "auto": False, "early_data": False, "activation": "always",
@@ -42,6 +43,7 @@ def service(name="web", prefixes=("10.0.0.2/32", "fd00::2/128"), ports=((80, 80)
     """A compiled service with the product's defaults, and what differs."""
     fields = DEFAULTS | {"tag": hash_tag(name)} | options
     fields.setdefault("wscale_former", fields["wscale"])
+    fields.setdefault("wscale_older", fields["wscale_former"])
     fields["rules"] = [rule(prefix, low, high) for prefix in prefixes for low, high in ports]
     return fields
 

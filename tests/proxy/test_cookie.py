@@ -274,6 +274,25 @@ def test_a_new_scale_is_announced_at_once_with_timestamps_and_else_in_the_next_e
     assert proxy.from_client(conn.ack).to_server.flags == "S"
 
 
+def test_cookies_of_both_epochs_stay_good_while_the_scale_changes_in_each(syn):
+    proxy = Proxy(service(wscale=7))
+    first = Connection(proxy, syn).ask()
+    proxy.publish(service(wscale=2, wscale_former=7, wscale_former_until=EPOCH))
+    proxy.clock.leap(EPOCH_S)
+    second = Connection(proxy, replace(syn, sport=syn.sport + 1)).ask()
+    proxy.publish(service(wscale=9, wscale_former=2, wscale_former_until=EPOCH + 1,
+                          wscale_older=7, wscale_former_epochs=1))
+    third = Connection(proxy, replace(syn, sport=syn.sport + 2)).ask()
+    assert [conn.synack.wscale for conn in (first, second, third)] == (
+        [7, 2, 9] if first.timestamps else [7, 2, 2])
+    for conn in (first, second, third):
+        assert proxy.from_client(conn.ack).to_server.flags == "S"
+    proxy.clock.leap(EPOCH_S)
+    last = Connection(proxy, replace(syn, sport=syn.sport + 3)).ask()
+    assert last.synack.wscale == 9
+    assert proxy.from_client(last.ack).to_server.flags == "S"
+
+
 def test_a_former_scale_is_forgotten_when_its_cookies_are_dead_unless_they_say_it(syn):
     proxy = Proxy(service(wscale=7))
     conn = Connection(proxy, syn).ask()
