@@ -18,7 +18,7 @@ cdef struct Crew:
     Learned *learned
     uint64_t *answered_ms       # see proxy/activation
     CaptureFilter capture_filter
-    uint32_t captures           # of all times
+    uint32_t captures           # begun and ended, of all times: odd while one is on
     uint32_t count
     bint launched
     bint kept                   # shards and what is learned lie in a file, not in DPDK's memory

@@ -23,8 +23,9 @@ REASONS = (*DROP_REASONS, TX_FULL)
 cdef bint recording_begin(Crew *crew, wanted) except? False:
     cdef uint32_t index
     cdef Capture *capture
+    # Each has seen the end of the one before: none is about to copy its filter.
     for index in range(crew.count):
-        if shim_load_acquire32(&crew.worker[index].progress.capture) != 0:
+        if shim_load_acquire32(&crew.worker[index].progress.capture) != crew.captures:
             return False
     filter_compile(&crew.capture_filter, wanted)
     for index in range(crew.count):
@@ -91,4 +92,6 @@ cdef int take(const CaptureRecord *record, list records) except -1:
 
 
 cdef void recording_end(Crew *crew) noexcept:
-    shim_store_release32(&crew.orders.capture, 0)
+    if crew.captures & 1:
+        crew.captures += 1
+        shim_store_release32(&crew.orders.capture, crew.captures)

@@ -28,7 +28,7 @@ cdef tuple reports_take(Crew *crew):
             if not events_read(worker.proxy.events, &event):
                 break
             reports.append(report(&event, worker.lcore_id))
-        lost += worker.proxy.events.lost
+        lost += shim_load_acquire64(&worker.proxy.events.lost)
     return reports, lost
 
 

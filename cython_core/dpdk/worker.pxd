@@ -36,7 +36,7 @@ cdef struct Orders:
     const Snapshot *snapshot
     const CaptureFilter *capture_filter     # of the capture
     uint32_t stop
-    uint32_t capture            # the number of the capture that is on; 0: none
+    uint32_t capture            # how often one has begun or ended: odd while one is on
 
 
 # Where frames of one side come from.
@@ -59,7 +59,7 @@ cdef struct Progress:
     uint64_t frames             # in these bursts
     uint64_t handed_in          # of them, taken from an inbox
     uint64_t handed_out         # of them, given to their owners
-    uint32_t capture            # that it takes part in; a store-release
+    uint32_t capture            # of the orders, as it has taken it up; a store-release
 
 
 cdef struct Worker:

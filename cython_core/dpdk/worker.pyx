@@ -91,7 +91,7 @@ cdef inline void capture_follow(Worker *worker) noexcept nogil:
 # From here on nothing of the filter is read but the worker's copy.
 cdef void capture_switch(Worker *worker, uint32_t capture) noexcept nogil:
     cdef uint32_t side
-    worker.captures = capture != 0
+    worker.captures = capture & 1
     if worker.captures:
         worker.capture.filter = worker.orders.capture_filter[0]
         worker.capture.pending = 0
