@@ -17,22 +17,35 @@ cdef extern from *:
     {
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
     }
+    static inline void told_fence(void)
+    {
+        __atomic_thread_fence(__ATOMIC_RELEASE);
+    }
     """
     uint64_t look_load(const uint64_t *) noexcept nogil
     uint32_t look_fresh(const uint32_t *) noexcept nogil
     void look_fence() noexcept nogil
+    void told_fence() noexcept nogil
 
 cdef enum:
     ENTRY_WORDS = 8             # of 8 bytes
+    STATE_WORD = 7              # the one that an entry's state is in
     LOOKS_MAX = 8               # at an entry that changes at each of them
 
 # What people call the values of ConnState, by number.
 STATES = ("free", "syn_sent", "established", "half_closed", "time_wait", "client_reset",
           "server_reset", "closed", "refused", "deleted")
 
+cdef size_t state_place():
+    cdef Connection conn
+    return <char *>&conn.state - <char *>&conn
+
+
 if (sizeof(Connection) != CACHE_LINE_BYTES or sizeof(Bucket) != CACHE_LINE_BYTES
         or sizeof(ConnTable) > CONNTABLE_ALIGN):
     raise ImportError("conntable: an entry, a bucket and the header must each fit one cache line")
+if state_place() // 8 != STATE_WORD:
+    raise ImportError("conntable: the state is in another word")
 
 
 cdef uint64_t conntable_bytes(uint32_t capacity) noexcept nogil:
@@ -188,15 +201,21 @@ cdef Connection *conntable_insert(ConnTable *table, uint64_t digest,
     table.used += 1
     table.inserted += 1
     conn = conntable_entry(table, index)
+    # Who sees any of what is written from here on sees that it was free; who sees the state that
+    # its owner gives it sees the flow (conntable_look).
+    told_fence()
     memset(conn, 0, sizeof(Connection))
     conn.flow = flow[0]
+    told_fence()
     bucket.tag[slot] = tag_of(digest)
     bucket.entry[slot] = index + 1
     return conn
 
 
-# An entry is free while its flow is written, and its state changes before that.  So two copies that
-# agree in what tells one connection from another, and in what it is translated by, are of one.
+# An entry is free while its flow is written, and its state changes before that.  A copy begins with
+# the state: where it is of a later connection than any word of the copy before, all of that one's
+# flow follows.  So two copies that agree in what tells one connection from another, and in what it
+# is translated by, are of one.
 cdef bint conntable_look(const ConnTable *table, uint32_t index, Connection *seen) noexcept nogil:
     cdef const Connection *conn = conntable_entry(table, index)
     cdef Connection former
@@ -219,7 +238,9 @@ cdef inline void entry_copy(Connection *copy, const Connection *conn) noexcept n
     cdef const uint64_t *words = <const uint64_t *>conn
     cdef uint64_t *copies = <uint64_t *>copy
     cdef uint32_t at
-    for at in range(ENTRY_WORDS):
+    copies[<uint32_t>STATE_WORD] = look_load(&words[<uint32_t>STATE_WORD])
+    look_fence()
+    for at in range(ENTRY_WORDS - 1):
         copies[at] = look_load(&words[at])
 
 
