@@ -7,6 +7,7 @@ over its own gRPC socket, which lies in the lab's directory and so needs no netw
 import signal
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -74,12 +75,13 @@ class Proxy(AbstractContextManager["Proxy"]):
     def __init__(self, lab: Lab, driver: str, name: str = "synproxyd",
                  services: str = SERVICES, metrics_address: str = "",
                  state_folder: str = "", settings: PortSettings = DEFAULTS,
-                 most: int = MOST, stop_grace: str = "0s", shard_file: str = "") -> None:
+                 most: int = MOST, stop_grace: str = "0s", shard_file: str = "",
+                 before: Sequence[str] = ()) -> None:
         """`driver` is AF_XDP or AF_PACKET; `name` keeps several daemons of a lab apart; `services`
         are the configuration's part of that name, and there may be `most` of them.  Metrics are for
-        the proxy namespace alone."""
+        the proxy namespace alone.  `before` is a command that executes the one after it."""
         asked = {"metrics_address": metrics_address, "state_folder": state_folder}
-        self._lab, self._most = lab, most
+        self._lab, self._most, self._before = lab, most, before
         self._log = lab.directory / f"{name}.log"
         self.address = f"unix:{lab.directory / name}.sock"
         self.file = lab.directory / f"{name}.yaml"
@@ -102,7 +104,7 @@ class Proxy(AbstractContextManager["Proxy"]):
         """Again, where its process has ended."""
         with self._log.open("wb") as log:
             self.process = self._lab.start(
-                self._lab.proxy, [*SYNPROXYD, "run", "--config", str(self.file)],
+                self._lab.proxy, [*self._before, *SYNPROXYD, "run", "--config", str(self.file)],
                 stdout=log, stderr=log)
         try:
             until(lambda: self._is_ready() or self.process.poll() is not None,

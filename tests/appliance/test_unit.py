@@ -19,7 +19,7 @@ from .daemon_process import as_root, two_cores
 UNIT = Path(__file__).parents[2] / "docker/systemd/synproxyd.service"
 README = Path(__file__).parents[2] / "README.md"
 PROGRAM = "/usr/local/bin/synproxyd"
-EXPOSURE = 52
+EXPOSURE = 37
 
 
 def settings(name):

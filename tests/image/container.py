@@ -1,5 +1,5 @@
 """The image as a container in the lab's proxy namespace: run as its user would, with no more rights
-than its label names for the driver."""
+than its label names for the driver, and under its seccomp profile."""
 
 import shutil
 from contextlib import AbstractContextManager
@@ -15,6 +15,7 @@ from appliance.lab.namespace import LabError
 from appliance.lab.topology import Lab
 from appliance.lab.waiting import until
 
+from ..appliance.confinement import PROFILE
 from .engine import AMBIENT, READ_ONLY, container_facts, container_log, engine, image_facts
 
 USER = 65532
@@ -73,7 +74,8 @@ class Container(AbstractContextManager["Container"]):
         (self._etc / "synproxy.yaml").write_text(self._configuration)
         engine("run", "--detach", "--name", self.name, "--pull", "never", "--no-healthcheck",
                "--network", self._network, "--cap-drop", "all",
-               *(f"--cap-add={name}" for name in self.capabilities), *self._how, *READ_ONLY,
+               *(f"--cap-add={name}" for name in self.capabilities),
+               "--security-opt", f"seccomp={PROFILE}", *self._how, *READ_ONLY,
                "--volume", f"{self._etc}:/etc/synproxy:ro", "--volume",
                f"{self.run}:/run/synproxy", "--volume", f"{self._state}:/var/lib/synproxy",
                self._image, *self._command)

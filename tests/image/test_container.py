@@ -94,6 +94,7 @@ def test_it_has_the_rights_of_its_driver_and_may_get_no_other(container: Contain
     assert {int(status[kind], 16) for kind in ("CapEff", "CapPrm", "CapBnd")} == {
         sum(1 << BITS[name] for name in container.capabilities)}
     assert (status["NoNewPrivs"] == "1") is AMBIENT
+    assert status["Seccomp"] == "2"
 
 
 @pytest.mark.usefixtures("huge_pages")
