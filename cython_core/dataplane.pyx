@@ -166,7 +166,8 @@ cdef class Dataplane:
 
     def publish_whole(self, services):
         cdef Crew *crew = self.workers()
-        cdef Draft draft = self.roster.draft(self.generation + 1, services, self.drained())
+        cdef Draft draft = self.roster.draft(
+            self.generation + 1, services, self.drained(), states_clock_s(crew))
         cdef dict given_up = self.roster.given_up
         cdef dict offsets = self.offsets
         cdef list replaced = self.replaced

@@ -1,6 +1,5 @@
 """The contract stands in roster.pxd."""
 
-import time
 from functools import lru_cache
 from hashlib import sha256
 from ipaddress import ip_network
@@ -52,7 +51,7 @@ cdef class Roster:
         routes_release(self.live)
         routes_release(self.leaving)
 
-    cdef Draft draft(self, uint64_t generation, list services, list gone):
+    cdef Draft draft(self, uint64_t generation, list services, list gone, uint64_t now_s):
         cdef Draft draft = Draft.__new__(Draft)
         changes = changes_of(self.order, services)
         draft.order = services
@@ -62,7 +61,7 @@ cdef class Roster:
         differ = any(routes_differ(before, after) for before, after in changes)
         self.check_places(changes)
         self.route(draft, changes if differ else [], gone)
-        self.compile(draft, changes, differ, gone)
+        self.compile(draft, changes, differ, gone, now_s)
         draft.snapshot = snapshot_build(generation, self.services, 2 * draft.used, draft.live,
                                         draft.leaving)
         if draft.snapshot == NULL:
@@ -105,7 +104,7 @@ cdef class Roster:
             draft.leaving = routes_shared(self.leaving)
         return 0
 
-    cdef int compile(self, Draft draft, changes, bint differ, gone) except -1:
+    cdef int compile(self, Draft draft, changes, bint differ, gone, uint64_t now_s) except -1:
         cdef Service *service
         draft.wscales = dict(self.wscales) if changes else self.wscales
         draft.services = <Laid *>calloc(2 * len(changes) + len(gone) + 1, sizeof(Laid))
@@ -124,7 +123,7 @@ cdef class Roster:
                 service.row = 0
                 continue
             draft.wscales[spec.slot] = wscale_announced(
-                spec, draft.wscales.get(spec.slot), int(time.time()))
+                spec, draft.wscales.get(spec.slot), now_s)
             compile_service(service, spec, draft.wscales[spec.slot], self.workers)
         return 0
 
