@@ -49,9 +49,9 @@ cdef class Roster:
     cdef list rules             # of the live ones, as rules_changed has them
     cdef readonly dict given_up     # by slot: the name and the rules of what leaves
 
-    # A snapshot of these services, without those in the slots `gone`, which have left; `now_s` is by
-    # the workers' clock, whose epochs cookies are of.  ValueError where they can't be, MemoryError
-    # where there is no room; nothing changes before take().
+    # A snapshot of these services, without those in the slots `gone`, which have left; `now_s` is
+    # by the workers' clock, whose epochs cookies are of.  ValueError where they can't be,
+    # MemoryError where there is no room; nothing changes before take().
     cdef Draft draft(self, uint64_t generation, list services, list gone, uint64_t now_s)
 
     # From now on it is as the draft has it.  The snapshot is the caller's.
