@@ -37,6 +37,8 @@
 # make soak             set up, then that attack by turns with ill-treated management, and look at
 #                       buffers, descriptors and memory before and after: 2 minutes
 # make soak-long        the same for two hours
+# make race             set up, build with ThreadSanitizer, and run the workers' tests under it: what
+#                       threads share is in order, but for docs/shared-words.md's plain words
 # make faults           set up, then try 30 combinations of faults on the wire, some minutes long
 # make model-long       set up, then the model's ten million steps, on two cores: ten minutes
 # make forged-long      set up, then a thousand million forged ACKs, ten million frames of each class
@@ -77,7 +79,7 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
 .PHONY: setup demo test gate test-trixie lint unit deb test-deb image test-compose test-image bench \
         bench-bulk bench-full bench-peers bench-services bench-stages bench-workers instructions compare \
         connections killed holds refused first-byte changing-server updates many-services disturbance \
-        attack attack-long soak soak-long faults fuzz fuzz-long sanitize model-long forged-long \
+        attack attack-long soak soak-long faults fuzz fuzz-long race sanitize model-long forged-long \
         soak-virtual full-table arm64 reference browser picture chromium clean
 .DELETE_ON_ERROR:
 
@@ -255,6 +257,29 @@ sanitize: $(FUZZ)/built
 	    UBSAN_OPTIONS=print_stacktrace=1 $(BIN)/python -P -m pytest -q -p no:cacheprovider \
 	    tests/wire tests/proxy tests/fuzz --ignore tests/proxy/test_crowd.py \
 	    --ignore tests/proxy/test_full_table.py
+
+# ThreadSanitizer's: all of the extension, and what it takes of DPDK in line.  Its runtime wants
+# addresses where they are without ASLR, and its symboliser's complaints are about mapped memory.
+RACE := build/race
+RACE_TESTS := tests/dpdk
+
+race: $(RACE)/built
+	PYTHONPATH=$(CURDIR)/$(RACE)/installed/usr/local/lib/python3/dist-packages:$$($(BIN)/python -c \
+	    'import sysconfig; print(sysconfig.get_path("purelib"))') \
+	    TSAN_OPTIONS="suppressions=$(CURDIR)/tests/race/plain.txt \
+	    external_symbolizer_path=$(CURDIR)/$(RACE)/llvm-symbolizer history_size=4" \
+	    setarch -R $(RACE)/python -P -m pytest -q -p no:cacheprovider --timeout 600 $(RACE_TESTS)
+
+$(RACE)/built: build/fuzz-packages build/installed tests/race/python.c
+	@test -f $(RACE)/build.ninja || \
+	    CC=clang $(BIN)/meson setup $(RACE) -Drace=true >/dev/null
+	$(BIN)/meson compile -C $(RACE)
+	@$(BIN)/meson install -C $(RACE) --no-rebuild --quiet --destdir $(CURDIR)/$(RACE)/installed
+	@$(PYTHON)-config --embed --cflags --ldflags | xargs \
+	    clang -fsanitize=thread -rdynamic tests/race/python.c -o $(RACE)/python
+	@printf '#!/bin/sh\nexec %s "$$@" 2>/dev/null\n' $$(clang -print-prog-name=llvm-symbolizer) \
+	    > $(RACE)/llvm-symbolizer && chmod +x $(RACE)/llvm-symbolizer
+	@touch $@
 
 killed: setup
 	LAB_KILLS=500 LAB_SKIPS=fail $(BIN)/pytest tests/system/test_killed.py -k killed

@@ -8,7 +8,7 @@ from cython_core.dpdk.outlet cimport SIDES
 from cython_core.dpdk.rte cimport (
     RING_F_SC_DEQ, rte_eal_remote_launch, rte_eal_wait_lcore, rte_free, rte_lcore_to_socket_id,
     rte_mbuf, rte_pktmbuf_free_bulk, rte_ring, rte_ring_create, rte_ring_dequeue_burst,
-    rte_ring_free, rte_zmalloc_socket, shim_load_acquire64, shim_store_release32,
+    rte_ring_free, rte_zmalloc_socket, shim_ended, shim_load_acquire64, shim_store_release32,
     shim_store_release_pointer,
 )
 from cython_core.dpdk.watchdog cimport watchdog_start, watchdog_stop
@@ -233,6 +233,7 @@ cdef void crew_stop(Crew *crew) noexcept:
     for index in range(crew.count):
         with nogil:
             rte_eal_wait_lcore(crew.worker[index].lcore_id)
+        shim_ended(crew.worker[index])
     watchdog_stop(&crew.watchdog)       # one that never returns would be waited for without end
     # Only now: one worker may have handed over to another that had ended.
     for index in range(crew.count):

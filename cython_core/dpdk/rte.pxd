@@ -181,4 +181,6 @@ cdef extern from "shim.h" nogil:
     void shim_store_release64(uint64_t *at, uint64_t value)
     const void *shim_load_acquire_pointer(const void *const *at)
     void shim_store_release_pointer(const void **at, const void *value)
+    void shim_ending "__tsan_release"(void *worker)
+    void shim_ended "__tsan_acquire"(void *worker)
     void shim_eth_conf(rte_eth_conf *conf, uint64_t rss_hf, uint64_t tx_offloads)

@@ -63,6 +63,17 @@ static inline void shim_store_release_pointer(const void **at, const void *value
 	__atomic_store_n(at, value, __ATOMIC_RELEASE);
 }
 
+/* rte_eal_wait_lcore orders all that a worker did before what follows its end; ThreadSanitizer (make
+ * race) sees nothing of DPDK's libraries, and is told.
+ */
+#ifdef SYNPROXY_RACE
+void __tsan_release(void *at);
+void __tsan_acquire(void *at);
+#else
+#define __tsan_release(at)
+#define __tsan_acquire(at)
+#endif
+
 /* Unnamed structs nest in rte_eth_conf.  `rss_hf` 0: all to the first receive queue. */
 static inline void shim_eth_conf(struct rte_eth_conf *conf, uint64_t rss_hf, uint64_t tx_offloads)
 {

@@ -9,8 +9,9 @@ from cython_core.dpdk.outlet cimport (
     outlets_flush, outlets_reserve,
 )
 from cython_core.dpdk.rte cimport (
-    rte_eth_rx_burst, rte_gettid, rte_pause, rte_prefetch0, rte_rdtsc, shim_load_acquire32,
-    shim_load_acquire_pointer, shim_mbuf_data, shim_store_release32, shim_store_release64,
+    rte_eth_rx_burst, rte_gettid, rte_pause, rte_prefetch0, rte_rdtsc, shim_ending,
+    shim_load_acquire32, shim_load_acquire_pointer, shim_mbuf_data, shim_store_release32,
+    shim_store_release64,
 )
 from cython_core.dpdk.stages cimport (
     STAGE_ADMIT, STAGE_DECIDE, STAGE_HASH, STAGE_MATCH, STAGE_PARSE, STAGE_PROVE, STAGE_RECEIVE,
@@ -37,6 +38,7 @@ cdef int worker_run(void *argument) noexcept nogil:
     while not shim_load_acquire32(&worker.orders.stop):
         worker_turn(worker)
     outbox_free(&worker.proxy, &worker.spares)
+    shim_ending(worker)
     return 0
 
 
