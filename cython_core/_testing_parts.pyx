@@ -9,7 +9,8 @@ from cython_core.proxy.conntable cimport (
     conntable_words,
 )
 from cython_core.proxy.cookie cimport (
-    Cookie, CookieKeys, Offer, cookie_check, cookie_keys_derive, cookie_words,
+    Cookie, CookieKeys, Offer, cookie_agrees, cookie_key_of, cookie_keys_derive, cookie_mac,
+    cookie_named, cookie_read, cookie_words,
 )
 from cython_core.proxy.secrets cimport Secrets
 from cython_core.proxy.service cimport Service
@@ -79,8 +80,7 @@ cdef class Cookies:
         cdef Cookie cookie
         cookie.isn = isn
         cookie.tsval = 0 if tsval is None else tsval
-        if not cookie_check(&cookie, tsval is not None, &key, family, client_isn, &self.service,
-                            &self.keys, &offer):
+        if not self.holds(&cookie, tsval is not None, &key, family, client_isn, &offer):
             return None
         return {"mss": offer.mss, "wscale": offer.wscale, "sack": bool(offer.sack),
                 "ecn": bool(offer.ecn), "announced_wscale": offer.announced_wscale,
@@ -90,8 +90,8 @@ cdef class Cookies:
         """What the MAC of these is in the current epoch; `bits` are cookie_bits'."""
         cdef Flow key = flow_of(flow)
         cdef uint64_t[SIPHASH_WORDS] words
-        cookie_words(words, 1, &key, client_isn, tag, bits)
-        return siphash_words(words, &self.keys.epoch[self.keys.number & 1])
+        cookie_words(words, 1, &key, tag, bits)
+        return cookie_mac(siphash_words(words, &self.keys.epoch[self.keys.number & 1]), client_isn)
 
     def count(self, flow, uint8_t family, uint32_t client_isn, uint32_t first, uint32_t step,
               uint32_t n, tsval=None):
@@ -105,6 +105,18 @@ cdef class Cookies:
         cookie.tsval = 0 if tsval is None else tsval
         for i in range(n):
             cookie.isn = first + i * step
-            good += cookie_check(&cookie, timestamps, &key, family, client_isn, &self.service,
-                                 &self.keys, &offer)
+            good += self.holds(&cookie, timestamps, &key, family, client_isn, &offer)
         return good
+
+    # Whether it was sent to `flow`, whose ISN was `isn`; then `offer` says what that had offered.
+    cdef bint holds(self, const Cookie *cookie, bint timestamps, const Flow *flow, uint8_t family,
+                    uint32_t isn, Offer *offer) noexcept:
+        cdef uint64_t[SIPHASH_WORDS] words
+        cdef uint64_t digest
+        cdef uint32_t bits = cookie_named(cookie, timestamps, &self.service, &self.keys)
+        cookie_words(words, 1, flow, self.service.tag, bits)
+        digest = siphash_words(words, cookie_key_of(&self.keys, bits))
+        if not cookie_agrees(cookie, cookie_mac(digest, isn), bits):
+            return False
+        cookie_read(bits, family, offer)
+        return True

@@ -53,7 +53,7 @@ cdef struct Burst:
     uint64_t digest[SIPHASH_LANES]
     uint32_t inserted           # the table's, as its candidates were found
     uint32_t asked[SIPHASH_LANES]       # lanes whose ACK may prove a cookie
-    uint64_t mac[SIPHASH_LANES]         # of these, in their order
+    uint64_t asked_digest[SIPHASH_LANES]        # of their cookies, in their order
 
 
 cdef void burst_parse(Burst *burst, const Proxy *proxy) noexcept nogil

@@ -5,8 +5,7 @@ from cython_core.proxy.conntable cimport (
     conntable_prefetch, conntable_settle, conntable_words,
 )
 from cython_core.proxy.cookie cimport (
-    COOKIE_ISN_WORD, Cookie, cookie_agrees, cookie_bits, cookie_key_of, cookie_named, cookie_offer,
-    cookie_read, cookie_word_of_isn, cookie_words,
+    Cookie, cookie_bits, cookie_key_of, cookie_named, cookie_offer, cookie_words,
 )
 from cython_core.proxy.counters cimport (
     BRIDGED, CONSUMED, DROP_FIRST, FRAGMENT, FRAME_TRUNCATED, MARTIAN, RECEIVED, TCP_CHECKSUM,
@@ -16,9 +15,7 @@ from cython_core.proxy.events cimport event_note_segment
 from cython_core.proxy.from_client cimport client_segment
 from cython_core.proxy.learned cimport learned_read
 from cython_core.proxy.opening cimport client_syn
-from cython_core.proxy.proof cimport (
-    PROOF_INVALID, PROOF_OPEN, PROOF_VALID, cookie_of_ack,
-)
+from cython_core.proxy.proof cimport PROOF_OPEN, cookie_of_ack, proof_judge
 from cython_core.proxy.from_server cimport server_segment
 from cython_core.proxy.pulse cimport Pulse
 from cython_core.proxy.routes cimport Routes, routes_are_few, routes_first, routes_prefetch
@@ -36,7 +33,7 @@ from cython_core.wire.segment cimport (
     FAULT_EXTENSION_MALFORMED, KIND_FRAGMENT, KIND_ICMP_ERROR, KIND_MALFORMED, KIND_TCP, TCP_ACK,
     TCP_FIN, TCP_RST, TCP_SYN, segment_flow, segment_is_plain_ack, segment_parse,
 )
-from cython_core.wire.siphash cimport SIPHASH_WORDS, SipKey
+from cython_core.wire.siphash cimport SipKey
 
 cdef enum:
     GROUP_ADDRESS = 0x01        # in a MAC address's first byte: IEEE 802-2014 §8.2.2
@@ -218,8 +215,7 @@ cdef void burst_hash(Burst *burst, Proxy *proxy) noexcept nogil:
             learned = learned_read(proxy.learned, segment.destination, segment.dport)
             cookie_offer(&lane.offer, segment, lane.service, learned, &proxy.keys)
             lane.bits = cookie_bits(&lane.offer, segment.family, proxy.keys.number)
-            cookie_words(&burst.words[i], BURST_FRAMES, &lane.flow, segment.seq,
-                         lane.service.tag, lane.bits)
+            cookie_words(&burst.words[i], BURST_FRAMES, &lane.flow, lane.service.tag, lane.bits)
             key = cookie_key
         else:
             conntable_words(&burst.words[i], BURST_FRAMES, &lane.flow)
@@ -260,7 +256,7 @@ cdef void burst_match(Burst *burst, const Proxy *proxy) noexcept nogil:
             __builtin_prefetch(burst.lane[i].candidate)
 
 
-# The two readings of an ACK (proxy/proof), the second of those that failed in the first.
+# What an ACK proves (proxy/proof).
 cdef void burst_prove(Burst *burst, const Proxy *proxy) noexcept nogil:
     cdef uint32_t asked = 0
     cdef uint32_t i, n
@@ -271,14 +267,13 @@ cdef void burst_prove(Burst *burst, const Proxy *proxy) noexcept nogil:
         if is_to_prove(proxy, &burst.segment[burst.lane[i].at], &burst.lane[i]):
             burst.asked[asked] = i
             asked += 1
+    if asked == 0:
+        return
     for n in range(asked):
         lane_ask(burst, proxy, &burst.lane[burst.asked[n]], n)
-    if asked > 0:
-        asked = burst_judge(burst, proxy, asked, False)
+    proxy.vector.hash_lanes(burst.words, burst.key0, burst.key1, burst.asked_digest, asked)
     for n in range(asked):
-        lane_ask_again(burst, &burst.lane[burst.asked[n]], n)
-    if asked > 0:
-        burst_judge(burst, proxy, asked, True)
+        lane_judge(burst, &burst.lane[burst.asked[n]], burst.asked_digest[n])
 
 
 # A guess, for an earlier frame of the burst may yet change the table: what nobody has asked is
@@ -301,55 +296,15 @@ cdef inline void lane_ask(Burst *burst, const Proxy *proxy, Lane *lane,
     cdef const SipKey *key
     cdef Cookie cookie
     cookie_of_ack(&cookie, segment)
-    lane.proof.client_isn = segment.seq - 1
     lane.bits = cookie_named(&cookie, segment.options.timestamps, lane.service, &proxy.keys)
-    cookie_words(&burst.words[n], BURST_FRAMES, &lane.flow, lane.proof.client_isn,
-                 lane.service.tag, lane.bits)
+    cookie_words(&burst.words[n], BURST_FRAMES, &lane.flow, lane.service.tag, lane.bits)
     key = cookie_key_of(&proxy.keys, lane.bits)
     burst.key0[n] = key.k0
     burst.key1[n] = key.k1
 
 
-# As a window probe: but for the client's ISN all is as it was.
-cdef inline void lane_ask_again(Burst *burst, Lane *lane, uint32_t n) noexcept nogil:
-    lane.proof.client_isn = burst.segment[lane.at].seq
-    burst.words[COOKIE_ISN_WORD * BURST_FRAMES + n] = cookie_word_of_isn(
-        &lane.flow, lane.proof.client_isn)
-
-
-# How many of the asked have another reading; they stand in front then.
-cdef uint32_t burst_judge(Burst *burst, const Proxy *proxy, uint32_t asked,
-                          bint probe) noexcept nogil:
-    cdef uint32_t left = 0
-    cdef const Segment *segment
-    cdef Cookie cookie
-    cdef Lane *lane
-    cdef uint32_t n
-    proxy.vector.hash_lanes(burst.words, burst.key0, burst.key1, burst.mac, asked)
-    for n in range(asked):
-        lane = &burst.lane[burst.asked[n]]
-        segment = &burst.segment[lane.at]
-        cookie_of_ack(&cookie, segment)
-        if cookie_agrees(&cookie, burst.mac[n], lane.bits):
-            lane.proof.state = PROOF_VALID
-            cookie_read(lane.bits, segment.family, &lane.proof.offer)
-        elif probe or segment.payload_bytes > 0 or not segment_is_plain_ack(segment):
-            lane.proof.state = PROOF_INVALID
-        else:
-            asked_move(burst, n, left)
-            left += 1
-    return left
-
-
-cdef inline void asked_move(Burst *burst, uint32_t n, uint32_t to) noexcept nogil:
-    cdef uint32_t word
-    if n == to:
-        return
-    burst.asked[to] = burst.asked[n]
-    burst.key0[to] = burst.key0[n]
-    burst.key1[to] = burst.key1[n]
-    for word in range(SIPHASH_WORDS):
-        burst.words[word * BURST_FRAMES + to] = burst.words[word * BURST_FRAMES + n]
+cdef inline void lane_judge(const Burst *burst, Lane *lane, uint64_t digest) noexcept nogil:
+    proof_judge(&lane.proof, &burst.segment[lane.at], digest, lane.bits)
 
 
 cdef void burst_decide(Burst *burst, Proxy *proxy) noexcept nogil:

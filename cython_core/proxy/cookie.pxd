@@ -3,12 +3,17 @@
 Reading list: RFC 4987 §3.6; RFC 7323 §5.4.  Pure: no clock, no table; callers pass `now_s`
 and keys.
 
-The MAC is SipHash-2-4 under the epoch's key over 48 bytes:
+The MAC is made of a digest, SipHash-2-4 under the epoch's key over 48 bytes, and the client's ISN:
 
-    | client address 128 | server address 128 | client port 16 server port 16 ISN 32 |
+    | client address 128 | server address 128 | client port 16 server port 16 0 32 |
     | service tag 32  announced wscale 4  epoch's parity 1  timestamps 1  option word 26 |
 
-The address family needs no field: IPv4 addresses are hashed behind ::ffff:0:0/96.
+The address family needs no field: IPv4 addresses are hashed behind ::ffff:0:0/96.  The ISN is mixed
+in afterwards, by a bijection without a key (cookie_mac), so that one digest serves both readings of
+an ACK, which differ in the ISN alone.  The digest is the secret: to whom it is not known, each MAC
+is as likely as any.  Who has seen cookies of its own may work out the digest of its own flow,
+options and epoch, and with it prove what it has proven, that it gets what is sent there; no
+other's.
 
 With timestamps our TSval may be any 32 bits, since it is translated for ever after:
 
@@ -81,7 +86,6 @@ cdef enum:
     TSVAL_MAC_AT = 23
     ISN_EPOCH_AT = 4
     ISN_MAC_AT = 5
-    COOKIE_ISN_WORD = 4
     MAC_UNUSED_BITS = 37        # of 64, without timestamps
 
 
@@ -151,21 +155,24 @@ cdef inline uint32_t cookie_bits(const Offer *offer, uint8_t family,
     return (word | (parity & 1) << BITS_PARITY_AT
             | <uint32_t>offer.announced_wscale << BITS_WSCALE_AT)
 
-# The one of the MAC's words that the client's ISN is in.
-cdef inline uint64_t cookie_word_of_isn(const Flow *flow, uint32_t isn) noexcept nogil:
-    return <uint64_t>flow.client_port << 48 | <uint64_t>flow.server_port << 32 | isn
-
-# The MAC's input as six words, `stride` words apart (siphash_lanes wants lanes).  `bits` is
+# The digest's input as six words, `stride` words apart (siphash_lanes wants lanes).  `bits` is
 # what cookie_bits returned.
 cdef inline void cookie_words(uint64_t *words, uint32_t stride, const Flow *flow,
-                              uint32_t isn, uint32_t service_tag,
-                              uint32_t bits) noexcept nogil:
+                              uint32_t service_tag, uint32_t bits) noexcept nogil:
     words[0] = load64_raw(flow.client_address)
     words[stride] = load64_raw(flow.client_address + 8)
     words[2 * stride] = load64_raw(flow.server_address)
     words[3 * stride] = load64_raw(flow.server_address + 8)
-    words[COOKIE_ISN_WORD * stride] = cookie_word_of_isn(flow, isn)
+    words[4 * stride] = <uint64_t>flow.client_port << 48 | <uint64_t>flow.server_port << 32
     words[5 * stride] = <uint64_t>service_tag << 32 | bits
+
+# The MAC of a client's ISN.  SplitMix64's step and mix (Steele, Lea, Flood 2014): each bit that
+# goes in turns each that comes out half of the time.
+cdef inline uint64_t cookie_mac(uint64_t digest, uint32_t isn) noexcept nogil:
+    cdef uint64_t mac = digest + isn * <uint64_t>0x9E3779B97F4A7C15
+    mac = (mac ^ mac >> 30) * <uint64_t>0xBF58476D1CE4E5B9
+    mac = (mac ^ mac >> 27) * <uint64_t>0x94D049BB133111EB
+    return mac ^ mac >> 31
 
 # The numbers to send: from the MAC and the bits that it was made with.
 cdef inline void cookie_from_mac(Cookie *cookie, uint64_t mac, uint32_t bits) noexcept nogil:
@@ -206,10 +213,3 @@ cdef void cookie_read(uint32_t bits, uint8_t family, Offer *offer) noexcept nogi
 # The key of the epoch that `bits` name.
 cdef inline const SipKey *cookie_key_of(const CookieKeys *keys, uint32_t bits) noexcept nogil:
     return &keys.epoch[bits >> BITS_PARITY_AT & 1]
-
-# Whether `cookie` was sent to `flow`, whose ISN was `isn`, in a live epoch; then `offer` says
-# what the client had offered.  `timestamps`: the ACK carries the option, cookie.tsval is its
-# TSecr.
-cdef bint cookie_check(const Cookie *cookie, bint timestamps, const Flow *flow, uint8_t family,
-                       uint32_t isn, const Service *service, const CookieKeys *keys,
-                       Offer *offer) noexcept nogil

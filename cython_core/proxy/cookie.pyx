@@ -8,7 +8,7 @@ from cython_core.proxy.service cimport service_wscale
 from cython_core.wire.byteorder cimport store32
 from cython_core.wire.options cimport WSCALE_ABSENT
 from cython_core.wire.segment cimport TCP_CWR, TCP_ECE
-from cython_core.wire.siphash cimport SIPHASH_WORDS, siphash_bytes, siphash_words
+from cython_core.wire.siphash cimport siphash_bytes
 
 cdef struct OptionRow:
     uint16_t mss[2]             # bytes, over IPv4 and IPv6
@@ -131,18 +131,6 @@ cdef void cookie_read(uint32_t bits, uint8_t family, Offer *offer) noexcept nogi
     else:
         row_read(bits & (COOKIE_ROWS - 1), family, offer)
         offer.announced_wscale = bits >> BITS_WSCALE_AT
-
-
-cdef bint cookie_check(const Cookie *cookie, bint timestamps, const Flow *flow, uint8_t family,
-                       uint32_t isn, const Service *service, const CookieKeys *keys,
-                       Offer *offer) noexcept nogil:
-    cdef uint64_t[SIPHASH_WORDS] words
-    cdef uint32_t bits = cookie_named(cookie, timestamps, service, keys)
-    cookie_words(words, 1, flow, isn, service.tag, bits)
-    if not cookie_agrees(cookie, siphash_words(words, cookie_key_of(keys, bits)), bits):
-        return False
-    cookie_read(bits, family, offer)
-    return True
 
 
 cdef inline void word_read(uint32_t word, Offer *offer) noexcept nogil:

@@ -19,9 +19,9 @@ from cython_core.proxy.synproxy cimport Proxy
 from cython_core.wire.segment cimport Flow, Segment
 
 # Turn a SYN into its SYN-ACK.  `offer` is cookie_offer's, `bits` cookie_bits' in the current
-# epoch, `mac` the digest over both.
+# epoch, `digest` the cookie's.
 cdef uint8_t client_syn(Proxy *proxy, Segment *segment, const Flow *flow, const Service *service,
-                        const Offer *offer, uint32_t bits, uint64_t mac) noexcept nogil
+                        const Offer *offer, uint32_t bits, uint64_t digest) noexcept nogil
 
 # A segment of no connection in the table.  `proof`, here and below, is what the burst has asked.
 cdef uint8_t client_stranger(Proxy *proxy, Segment *segment, const Flow *flow,

@@ -5,7 +5,7 @@ from cython_core.proxy.conntable cimport (
     STATE_ESTABLISHED, STATE_HALF_CLOSED, STATE_REFUSED, STATE_SYN_SENT, conntable_index,
     entry_begin, entry_end,
 )
-from cython_core.proxy.cookie cimport COOKIE_EPOCH_S, Cookie, cookie_from_mac
+from cython_core.proxy.cookie cimport COOKIE_EPOCH_S, Cookie, cookie_from_mac, cookie_mac
 from cython_core.proxy.counters cimport (
     CONN_REOPENED, COOKIE_INVALID, COOKIE_RETRANS, COOKIE_VALID, EARLY_DISPLACED, EARLY_HELD,
     FLAGS_INVALID, HALF_OPEN_FULL, NO_CONNECTION, ORIGINATED, RST_OUT_OF_WINDOW, SERVER_NOT_READY,
@@ -41,11 +41,11 @@ cdef enum:
 
 
 cdef uint8_t client_syn(Proxy *proxy, Segment *segment, const Flow *flow, const Service *service,
-                        const Offer *offer, uint32_t bits, uint64_t mac) noexcept nogil:
+                        const Offer *offer, uint32_t bits, uint64_t digest) noexcept nogil:
     cdef Envelope envelope
     cdef Cookie cookie
     cdef Tcp tcp
-    cookie_from_mac(&cookie, mac, bits)
+    cookie_from_mac(&cookie, cookie_mac(digest, segment.seq), bits)
     memset(&tcp, 0, sizeof(tcp))
     tcp.seq = cookie.isn
     tcp.ack = segment.seq + 1

@@ -1,20 +1,13 @@
-from cython_core.proxy.cookie cimport cookie_check
-from cython_core.wire.segment cimport segment_is_plain_ack
+from cython_core.proxy.cookie cimport cookie_key_of, cookie_named, cookie_words
+from cython_core.wire.siphash cimport SIPHASH_WORDS, siphash_words
 
 
 cdef void proof_ask(Proof *proof, const Proxy *proxy, const Segment *segment, const Flow *flow,
                     const Service *service) noexcept nogil:
+    cdef uint64_t[SIPHASH_WORDS] words
+    cdef uint32_t bits
     cdef Cookie cookie
-    cdef bint timestamps = segment.options.timestamps
     cookie_of_ack(&cookie, segment)
-    proof.state = PROOF_VALID
-    proof.client_isn = segment.seq - 1
-    if cookie_check(&cookie, timestamps, flow, segment.family, proof.client_isn, service,
-                    &proxy.keys, &proof.offer):
-        return
-    proof.client_isn = segment.seq
-    if segment.payload_bytes == 0 and segment_is_plain_ack(segment) and cookie_check(
-            &cookie, timestamps, flow, segment.family, proof.client_isn, service, &proxy.keys,
-            &proof.offer):
-        return
-    proof.state = PROOF_INVALID
+    bits = cookie_named(&cookie, segment.options.timestamps, service, &proxy.keys)
+    cookie_words(words, 1, flow, service.tag, bits)
+    proof_judge(proof, segment, siphash_words(words, cookie_key_of(&proxy.keys, bits)), bits)
