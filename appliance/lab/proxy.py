@@ -179,5 +179,5 @@ def imbalance(worker: WorkerStats) -> tuple[int, int]:
     counted = worker.counters
     passed = counted["bridged"] + counted["translated"]
     fates = passed + counted["consumed"] + sum(worker.drops.values())
-    ends = counted["sent"] + counted["tx_full"]
+    ends = counted["sent"] + counted["tx_full"] + counted["bridge_shed"]
     return counted["received"] - fates, passed + counted["originated"] - ends

@@ -5,8 +5,8 @@ from cython_core.dpdk.clock cimport clock_ns
 from cython_core.dpdk.commands cimport commands_run
 from cython_core.dpdk.handover cimport inbox_receive, steer
 from cython_core.dpdk.outlet cimport (
-    NOWHERE, SIDE_CLIENT, SIDE_SERVER, outbox_empty, outbox_fill, outbox_free, outlet_put,
-    outlets_flush, outlets_reserve,
+    NOWHERE, SIDE_CLIENT, SIDE_SERVER, outbox_empty, outbox_fill, outbox_free, outlet_bridge,
+    outlet_put, outlets_flush, outlets_reserve,
 )
 from cython_core.dpdk.rte cimport (
     rte_eth_rx_burst, rte_gettid, rte_pause, rte_prefetch0, rte_rdtsc, shim_ending,
@@ -66,7 +66,7 @@ cdef inline void worker_turn(Worker *worker) noexcept nogil:
     due = proxy_tend(&worker.proxy)
     outbox_empty(&worker.proxy, &worker.spares, worker.outlet)
     stage_end(&worker.stages, STAGE_TEND)
-    outlets_flush(worker.outlet, worker.proxy.rows)
+    outlets_flush(worker.outlet, &worker.proxy)
     stage_end(&worker.stages, STAGE_TRANSMIT)
     account(worker, began, frames + due)
     stage_end(&worker.stages, STAGE_TURN)
@@ -151,7 +151,7 @@ cdef inline uint32_t burst_through(Worker *worker, uint32_t side) noexcept nogil
 # Spare frames for the outbox, and room in the outlets for all of them and `frames` more.
 cdef inline void prepare_way_out(Worker *worker, uint32_t frames) noexcept nogil:
     outbox_fill(&worker.proxy, &worker.spares)
-    outlets_reserve(worker.outlet, frames + OUTBOX_FRAMES, worker.proxy.rows)
+    outlets_reserve(worker.outlet, frames + OUTBOX_FRAMES, &worker.proxy)
 
 
 # Frames in their mbufs, as floor 2 sees them.  A frame too long for one mbuf comes as a chain
@@ -181,6 +181,9 @@ cdef inline void burst_send(Worker *worker, uint32_t side) noexcept nogil:
         if verdict != VERDICT_BRIDGE:
             mbuf.data_len = worker.burst.segment[i].frame_bytes
             mbuf.pkt_len = mbuf.data_len
+        elif worker.burst.others >> i & 1:
+            outlet_bridge(&worker.outlet[way_out(side, verdict)], mbuf)
+            continue
         outlet_put(&worker.outlet[way_out(side, verdict)], mbuf)
 
 

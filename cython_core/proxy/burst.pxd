@@ -42,6 +42,7 @@ cdef struct Burst:
     bint from_client
     bint handed                 # over by another worker
     uint32_t lanes
+    uint64_t others             # bits of the frames of no service
     uint64_t unverified         # bits of the segments whose TCP checksum nobody has seen yet
     Segment segment[BURST_FRAMES]
     uint32_t route[BURST_FRAMES]        # of a segment: where its service is looked for first

@@ -74,6 +74,7 @@ cdef void burst_admit(Burst *burst, Proxy *proxy) noexcept nogil:
     cdef uint64_t unverified = 0
     cdef uint32_t i
     burst.lanes = 0
+    burst.others = 0
     for i in range(burst.count):
         burst.lane[burst.lanes].at = i
         burst.lane[burst.lanes].service = NULL
@@ -84,6 +85,7 @@ cdef void burst_admit(Burst *burst, Proxy *proxy) noexcept nogil:
             burst.lanes += 1
             unverified |= <uint64_t>(burst.segment[i].kind == KIND_TCP) << i
         else:
+            burst.others |= <uint64_t>(burst.lane[burst.lanes].service == NULL) << i
             count_fate(burst, proxy, i, 0 if burst.lane[burst.lanes].service == NULL
                        else burst.lane[burst.lanes].service.row)
     burst.unverified = unverified

@@ -4,7 +4,7 @@ A worker counts into one row per service (row 0: frames of no service), so its t
 sum of its rows and nothing is counted twice.  Every received frame has exactly one fate:
 
     received = bridged + translated + consumed + sum of the drop reasons
-    sent + tx_full = bridged + translated + originated
+    sent + tx_full + bridge_shed = bridged + translated + originated
 
 Names follow /proc/net/stat/synproxy where netfilter has the name.
 """
@@ -57,6 +57,7 @@ cpdef enum Counter:
     # What becomes of frames that leave; counted of no service.
     SENT
     TX_FULL
+    BRIDGE_SHED
     # Client segments that wait for their server.
     EARLY_HELD
     EARLY_DELIVERED

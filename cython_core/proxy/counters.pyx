@@ -41,6 +41,7 @@ MEANINGS = {
     Counter.CONN_REOPENED: "Valid cookies that replaced an older connection of the same ports.",
     Counter.SENT: "Frames that the ports took for transmission.",
     Counter.TX_FULL: "Frames that a port would not take; they are lost.",
+    Counter.BRIDGE_SHED: "Bridged frames lost to keep room for the services at a port that is full.",
     Counter.EARLY_HELD: "Client segments kept until their server had answered.",
     Counter.EARLY_DELIVERED: "Kept segments sent on to the server that had answered.",
     Counter.EARLY_DISCARDED: "Kept segments whose server refused, or whose client gave up.",

@@ -147,5 +147,5 @@ def check_books(told: dict) -> None:
         counters = worker["counters"]
         kept = counters["bridged"] + counters["translated"] + counters["consumed"]
         assert counters["received"] == kept + sum(counters[reason] for reason in DROP_REASONS)
-        assert (counters["sent"] + counters["tx_full"]
+        assert (counters["sent"] + counters["tx_full"] + counters["bridge_shed"]
                 == counters["bridged"] + counters["translated"] + counters["originated"])

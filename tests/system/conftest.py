@@ -108,7 +108,8 @@ def proxy(daemon: Proxy) -> Iterator[Proxy]:
 
 
 def is_balanced(stats: GetStatsResponse) -> bool:
-    """received = bridged + translated + consumed + drops, sent + tx_full = what was to go out."""
+    """received = bridged + translated + consumed + drops, and what was to go out is sent, or lost
+    as tx_full or bridge_shed."""
     return all(imbalance(worker) == (0, 0) for worker in stats.workers)
 
 
