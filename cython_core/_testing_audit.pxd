@@ -5,6 +5,7 @@
     an armed record stands in its ring, one with early data in the list of deliveries
     early segments stand once in the order of all, and once in the queue of one record
     a supply belongs to one entry
+    no more connections part than there is room for
 """
 
 from cython_core.proxy.synproxy cimport Proxy

@@ -8,6 +8,7 @@ from cython_core.proxy.early cimport EARLY_NONE, EarlyPool, EarlyQueue
 from cython_core.proxy.half_open cimport (
     HALF_OPEN_NONE, STAGE_EARLY_DATA, STAGE_SERVER_AWAITED, WHEEL_SLOTS, HalfOpen, HalfOpenPool,
 )
+from cython_core.proxy.parting cimport PARTINGS
 from cython_core.proxy.supply cimport SUPPLY_NONE, SupplyPool
 from cython_core.wire.siphash cimport SIPHASH_WORDS, siphash_words
 
@@ -16,6 +17,8 @@ cdef const char *proxy_audit(const Proxy *proxy) noexcept nogil:
     cdef const char *wrong = table_audit(proxy.table)
     if wrong == NULL:
         wrong = entries_audit(proxy)
+    if wrong == NULL and proxy.partings.begun - proxy.partings.told > PARTINGS:
+        wrong = "more connections part than there is room for"
     if wrong == NULL:
         wrong = supplies_audit(proxy)
     if wrong == NULL:

@@ -9,6 +9,7 @@ order and however time goes, none of them may say one:
     what leaves is right        it parses, all of it is inside its buffer, its checksums agree; what
                                 is bridged is as it came
     no more to a client         than came from its side in this burst, in frames and in bytes
+    an active connection stays  whatever else comes: who makes room has been silent, or has ended
     the tables agree            see _testing_audit
 """
 
@@ -17,7 +18,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from cython_core.proxy.burst cimport BURST_FRAMES, Burst
 from cython_core.proxy.service cimport Snapshot
 from cython_core.proxy.synproxy cimport OUTBOX_FRAMES, Proxy
-from cython_core.wire.segment cimport Segment
+from cython_core.wire.segment cimport Flow, Segment
 
 cdef enum:
     ROOM_BYTES = 2048           # of a frame's buffer
@@ -57,6 +58,8 @@ cdef struct Engine:
     uint64_t left               # frames, of all times
     uint32_t sent_count
     Sent sent[SENT_MAX]         # of the last call, in order
+    uint32_t active_count
+    Flow active[CONNECTIONS]    # those that were active as the burst began
 
 
 # It begins with this snapshot, which becomes its own.

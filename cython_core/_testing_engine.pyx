@@ -3,7 +3,10 @@ from libc.string cimport memcmp, memcpy, memset
 
 from cython_core._testing_structs cimport block, master_of
 from cython_core.proxy.burst cimport burst_run
-from cython_core.proxy.conntable cimport Connection, conntable_bytes, conntable_init
+from cython_core.proxy.conntable cimport (
+    CONN_PASSES, CONN_WINDOW_TOLD, STATE_SYN_SENT, STATE_TIME_WAIT, Connection, conntable_bytes,
+    conntable_entry, conntable_find, conntable_init, conntable_words, flow_equal,
+)
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S
 from cython_core.proxy.counters cimport (
     BRIDGED, CONSUMED, COUNTERS_N, DROP_END, DROP_FIRST, ORIGINATED, RECEIVED, TRANSLATED, Row,
@@ -17,7 +20,8 @@ from cython_core.proxy.learned cimport learned_bytes, learned_init
 from cython_core.proxy.links cimport Links, links_bytes
 from cython_core.proxy.overtaken cimport Overtaken
 from cython_core.proxy.secrets cimport secrets_rotate
-from cython_core.proxy.service cimport snapshot_free
+from cython_core.proxy.service cimport Service, snapshot_free, snapshot_match
+from cython_core.proxy.sources cimport Sources
 from cython_core.proxy.superseded cimport Superseded
 from cython_core.proxy.supply cimport SupplyPool, supply_init
 from cython_core.proxy.synproxy cimport (
@@ -30,7 +34,8 @@ from cython_core.wire.segment cimport (
     FAULT_NONE, FRAME_BYTES_MIN, KIND_ICMP_ERROR, KIND_TCP, Flow, segment_flow, segment_parse,
     segments_verify,
 )
-from cython_core.wire.siphash cimport SipKey
+from cython_core.wire.seq cimport ticks_since
+from cython_core.wire.siphash cimport SIPHASH_WORDS, SipKey, siphash_words
 from cython_core.wire.vector cimport vector_pick
 
 
@@ -50,6 +55,7 @@ cdef Engine *engine_new(uint64_t now_ms, Snapshot *snapshot) except NULL:
     supply_init(proxy.supplies, SUPPLIES)
     proxy.superseded = <Superseded *>calloc(1, sizeof(Superseded))
     proxy.overtaken = <Overtaken *>calloc(1, sizeof(Overtaken))
+    proxy.sources = <Sources *>calloc(1, sizeof(Sources))
     proxy.links = <Links *>calloc(1, links_bytes(CONNECTIONS))
     proxy.events = <Events *>calloc(1, sizeof(Events))
     proxy.learned = learned_init(block(learned_bytes(SERVERS)), SERVERS)
@@ -99,6 +105,7 @@ cdef void engine_reset(Engine *engine) noexcept nogil:
         memcpy(engine.block[at].now, engine.block[at].first, engine.block[at].length)
     memset(engine.proxy.superseded, 0, sizeof(Superseded))
     memset(engine.proxy.overtaken, 0, sizeof(Overtaken))
+    memset(engine.proxy.sources, 0, sizeof(Sources))
     if engine.snapshot != engine.first_snapshot:
         snapshot_free(engine.snapshot)
         engine.snapshot = engine.first_snapshot
@@ -151,6 +158,7 @@ cdef const char *engine_run(Engine *engine) noexcept nogil:
     cdef const char *wrong = NULL
     cdef uint32_t at
     engine.sent_count = 0
+    actives_note(engine)
     burst_run(&engine.burst, &engine.proxy)
     wrong = outbox_judge(engine)
     for at in range(engine.burst.count):
@@ -158,6 +166,8 @@ cdef const char *engine_run(Engine *engine) noexcept nogil:
             wrong = frame_judge(engine, at)
     if wrong == NULL and engine.burst.from_client:
         wrong = echo_judge(engine)
+    if wrong == NULL:
+        wrong = room_judge(engine)
     engine.burst.count = 0
     return wrong if wrong != NULL else books_judge(engine)
 
@@ -275,6 +285,51 @@ cdef const char *echo_judge(const Engine *engine) noexcept nogil:
     if frames > engine.burst.count or frame_bytes > came_bytes:
         return "more went to clients than came from them"
     return NULL
+
+
+cdef void actives_note(Engine *engine) noexcept nogil:
+    cdef const Proxy *proxy = &engine.proxy
+    cdef const Connection *conn
+    cdef const Service *service
+    cdef uint32_t at
+    engine.active_count = 0
+    for at in range(proxy.table.fresh):
+        conn = conntable_entry(proxy.table, at)
+        service = snapshot_match(proxy.snapshot, conn.flow.server_address, conn.flow.server_port)
+        if (STATE_SYN_SENT < conn.state < STATE_TIME_WAIT and service != NULL
+                and conn.flags & (CONN_WINDOW_TOLD | CONN_PASSES)
+                and ticks_since(conn.active, proxy.now_active) <= service.active_ticks):
+            engine.active[engine.active_count] = conn.flow
+            engine.active_count += 1
+
+
+# What says a segment in this burst may have ended by it.
+cdef const char *room_judge(Engine *engine) noexcept nogil:
+    cdef uint64_t[SIPHASH_WORDS] words
+    cdef const Flow *flow
+    cdef uint32_t at
+    for at in range(engine.active_count):
+        flow = &engine.active[at]
+        conntable_words(words, 1, flow)
+        if (conntable_find(engine.proxy.table, siphash_words(words, &engine.proxy.table_key),
+                           flow) == NULL and not came_any(engine, flow)):
+            return "an active connection made room"
+    return NULL
+
+
+cdef bint came_any(Engine *engine, const Flow *flow) noexcept nogil:
+    cdef Segment segment
+    cdef Flow of_segment
+    cdef uint32_t at
+    for at in range(engine.burst.count):
+        segment.frame = engine.came[at]
+        segment.frame_bytes = engine.came_bytes[at]
+        if segment_parse(&segment) != KIND_TCP:
+            continue
+        segment_flow(&segment, engine.burst.from_client, &of_segment)
+        if flow_equal(&of_segment, flow):
+            return True
+    return False
 
 
 cdef const char *books_judge(const Engine *engine) noexcept nogil:

@@ -39,6 +39,7 @@ from cython_core.proxy.service cimport (
     Snapshot, snapshot_covers, snapshot_free, snapshot_match,
 )
 from cython_core.proxy.shard_file cimport Shape, shard_file_learned, shard_file_shard
+from cython_core.proxy.sources cimport Sources
 from cython_core.proxy.superseded cimport Superseded
 from cython_core.proxy.supply cimport SupplyPool, supply_init
 from cython_core.proxy.synproxy cimport (
@@ -115,6 +116,7 @@ cdef class Box:
         supply_init(self.proxy.supplies, supplies)
         self.proxy.superseded = shard.superseded
         self.proxy.overtaken = <Overtaken *>calloc(1, sizeof(Overtaken))
+        self.proxy.sources = <Sources *>calloc(1, sizeof(Sources))
         self.proxy.events = <Events *>calloc(1, sizeof(Events))
         self.proxy.links = <Links *>calloc(1, links_bytes(connections))
         self.proxy.half_open = half_open_init(
@@ -141,6 +143,7 @@ cdef class Box:
             free(self.proxy.supplies)
             free(self.proxy.superseded)
         free(self.proxy.overtaken)
+        free(self.proxy.sources)
         free(self.proxy.links)
         free(self.proxy.events)
         if self.proxy.half_open != NULL:

@@ -3,7 +3,7 @@ from libc.string cimport memset
 
 from cython_core._testing_talk cimport tape_byte
 from cython_core.proxy.drain cimport DRAIN_DROP, DRAIN_NONE, snapshot_drain
-from cython_core.proxy.routes cimport Routes, Rule, routes_build, routes_release
+from cython_core.proxy.routes cimport MAPPED_BITS, Routes, Rule, routes_build, routes_release
 from cython_core.proxy.service cimport Service, snapshot_build
 from cython_core.proxy.slots cimport leaving_at, live_at, slot_row
 from cython_core.wire.byteorder cimport store32
@@ -32,6 +32,7 @@ cdef Snapshot *services_say(Tape *tape) noexcept nogil:
         service_say(&services[at], slot, tape)
         services[at].row = at + 1
         services[at].leaving = at == leaving_at(slot)
+        bounds_say(&services[at], how >> 6)
     live = routes_of(services, 0)
     leaving = routes_of(services, 1)
     snapshot = snapshot_build(1, services, 2 * SLOTS, live, leaving)
@@ -73,6 +74,16 @@ cdef void service_say(Service *service, uint32_t slot, Tape *tape) noexcept nogi
     service.half_closed_ticks = 900
     service.time_wait_ticks = 15
     service.closed_ticks = FOREVER if numbers & 1 else 30
+
+
+# Few or many new connections; and soon idle, or not.
+cdef void bounds_say(Service *service, uint8_t how) noexcept nogil:
+    service.open_rate = service.source_rate = how & 1
+    service.open_burst = 2
+    service.source_burst = 1
+    service.source_bits = MAPPED_BITS + 24
+    service.source_bits_ipv6 = 56
+    service.active_ticks = 1 if how >> 1 & 1 else 75      # of 4 s
 
 
 # Of the services in place 0 or 1 of each slot: single addresses of the first, both nets of the

@@ -7,7 +7,7 @@ from cython_core.proxy.conntable cimport (
     CONNTABLE_ALIGN, STATE_CLIENT_RESET, STATE_CLOSED, STATE_DELETED, STATE_ESTABLISHED, STATE_FREE,
     STATE_HALF_CLOSED, STATE_REFUSED, STATE_SERVER_RESET, STATE_SYN_SENT, STATE_TIME_WAIT,
 )
-from cython_core.proxy.routes cimport Routes, Rule, routes_build, routes_release
+from cython_core.proxy.routes cimport MAPPED_BITS, Routes, Rule, routes_build, routes_release
 from cython_core.proxy.service cimport snapshot_build
 from cython_core.proxy.shard_file cimport (
     BOOT_ID_BYTES, ClockBase, shard_file_bytes, shard_file_init,
@@ -141,6 +141,13 @@ cdef Service service_of(fields) except *:
     service.half_open_mark = fields["half_open_mark"]
     service.hold_ms = fields["hold_ms"]
     service.grace_ms = fields["grace_ms"]
+    service.active_ticks = fields["active_ticks"]
+    service.open_rate = fields["open_rate"]
+    service.open_burst = fields["open_burst"]
+    service.source_rate = fields["source_rate"]
+    service.source_burst = fields["source_burst"]
+    service.source_bits = MAPPED_BITS + fields["source_prefix"]
+    service.source_bits_ipv6 = fields["source_prefix_ipv6"]
     return service
 
 

@@ -85,6 +85,13 @@ class ServiceOptions:
     half_open_mark: int = 10_000       # passed handshakes without an end, likewise
     hold_s: int = 60                   # below half of each mark, before it stops
     grace_s: int = 120                 # how long after a switch both kinds of handshake are taken
+    active_timeout_s: int = 300        # silent for longer, a connection may make room for another
+    open_rate: int = 0                 # new connections each second; 0: as many as come
+    open_burst: int = 1000             # of them, at once
+    source_rate: int = 0               # of clients in one prefix, likewise
+    source_burst: int = 100
+    source_prefix: int = 24            # bits of that prefix, of IPv4
+    source_prefix_ipv6: int = 56
 
 @dataclass(frozen=True)
 class ServiceSpec:

@@ -101,6 +101,13 @@ class ServiceOptions:
     half_open_mark: int = 10_000
     hold_s: int = 60
     grace_s: int = 120
+    active_timeout_s: int = 300
+    open_rate: int = 0
+    open_burst: int = 1000
+    source_rate: int = 0
+    source_burst: int = 100
+    source_prefix: int = 24
+    source_prefix_ipv6: int = 56
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from libc.string cimport memcpy
 
 from cython_core.proxy.conntable cimport ACTIVITY_TICK_S
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S
-from cython_core.proxy.routes cimport Rule, routes_build, routes_release
+from cython_core.proxy.routes cimport MAPPED_BITS, Rule, routes_build, routes_release
 from cython_core.proxy.service cimport (
     ACTIVATION_OFF, UNKNOWN_FORWARD, snapshot_build, snapshot_free,
 )
@@ -321,6 +321,7 @@ cdef int compile_service(Service *compiled, service, wscales, int workers) excep
     compiled.half_closed_ticks = ticks_of(options.half_closed_timeout_s)
     compiled.time_wait_ticks = ticks_of(options.time_wait_timeout_s)
     compiled.closed_ticks = ticks_of(options.closed_timeout_s)
+    compiled.active_ticks = ticks_of(options.active_timeout_s)
     compiled.mss_auto = options.learn_mss
     compiled.mss_ipv6_auto = options.learn_mss_ipv6
     compiled.wscale_auto = options.learn_wscale and options.wscale is not None
@@ -333,6 +334,12 @@ cdef int compile_service(Service *compiled, service, wscales, int workers) excep
     compiled.half_open_mark = share(options.half_open_mark, workers)
     compiled.hold_ms = options.hold_s * 1000
     compiled.grace_ms = options.grace_s * 1000
+    compiled.open_rate = share(options.open_rate, workers)
+    compiled.open_burst = share(options.open_burst, workers)
+    compiled.source_rate = share(options.source_rate, workers)
+    compiled.source_burst = share(options.source_burst, workers)
+    compiled.source_bits = MAPPED_BITS + options.source_prefix
+    compiled.source_bits_ipv6 = options.source_prefix_ipv6
     return 0
 
 

@@ -108,6 +108,13 @@ def plane_options(options: ServiceOptions, own: ServiceOptions) -> PlaneOptions:
         half_open_mark=options.marks.half_open,
         hold_s=duration_ns(options.marks.hold) // NS_PER_S,
         grace_s=duration_ns(options.marks.grace) // NS_PER_S,
+        active_timeout_s=duration_ns(timeouts.active) // NS_PER_S,
+        open_rate=options.bounds.rate,
+        open_burst=options.bounds.burst,
+        source_rate=options.bounds.source_rate,
+        source_burst=options.bounds.source_burst,
+        source_prefix=options.bounds.source_prefix,
+        source_prefix_ipv6=options.bounds.source_prefix_ipv6,
     )
 
 

@@ -24,6 +24,7 @@ from cython_core.proxy.learned cimport learned_bytes, learned_init
 from cython_core.proxy.links cimport Links, links_bytes
 from cython_core.proxy.overtaken cimport Overtaken
 from cython_core.proxy.shard_file cimport Shard, shard_file_learned, shard_file_shard
+from cython_core.proxy.sources cimport Sources
 from cython_core.proxy.superseded cimport Superseded
 from cython_core.proxy.supply cimport SUPPLIES_MAX, SupplyPool, supply_init
 from cython_core.proxy.synproxy cimport NS_PER_MS
@@ -101,6 +102,7 @@ cdef int shard_make(Worker *worker, settings, Shards shards) except -1:
     worker.proxy.links = <Links *>take("the connections' links", links_bytes(connections), socket)
     worker.proxy.events = <Events *>take("events", sizeof(Events), socket)
     worker.proxy.overtaken = <Overtaken *>take("overtaken ACKs", sizeof(Overtaken), socket)
+    worker.proxy.sources = <Sources *>take("sources of clients", sizeof(Sources), socket)
     worker.capture = <Capture *>take("a capture", sizeof(Capture), socket)
     return 0
 
@@ -187,6 +189,7 @@ cdef void crew_free(Crew *crew) noexcept:
             rte_free(worker.proxy.supplies)
             rte_free(worker.proxy.superseded)
         rte_free(worker.proxy.overtaken)
+        rte_free(worker.proxy.sources)
         rte_free(worker.proxy.links)
         rte_free(worker.proxy.events)
         rte_free(worker.capture)

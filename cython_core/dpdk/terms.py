@@ -42,7 +42,7 @@ class Settings:
     connections: int = 1 << 20         # the table's hard bound, all workers together
     half_open: int = 1 << 16           # connections waiting for their server's SYN-ACK
     shard_file: str = ""               # where the tables outlive the process; "": they don't
-    services: int = 4096               # slots; 1.25 KiB of counters each, of each worker
+    services: int = 4096               # slots; 1.5 KiB of counters each, of each worker
     servers: int = 4096                # whose options are kept, 34 bytes each; a power of two
     early_segments: int = 1024         # client segments of 2 KiB that wait for their server
     mbufs: int = 32767                 # per NUMA socket; a power of two less one

@@ -1,6 +1,7 @@
 from libc.string cimport memset
 
 from cython_core.proxy.counters cimport COOKIES_OFF, COOKIES_ON, count
+from cython_core.proxy.gate cimport Gate
 from cython_core.proxy.service cimport ACTIVATION_AUTO, ACTIVATION_MONITOR
 from cython_core.wire.cache cimport CACHE_LINE_BYTES
 
@@ -27,6 +28,7 @@ cdef void activation_settle(Pulse *pulse, const Service *service, Row *rows,
                             uint64_t now_ms) noexcept nogil:
     if pulse.settled_tag != service.tag:
         memset(pulse, 0, sizeof(Pulse))
+        memset(&rows[service.row].gate, 0, sizeof(Gate))
     pulse_roll(pulse, now_ms)
     pulse_judge(pulse, service, rows, now_ms)
 

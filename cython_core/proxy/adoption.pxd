@@ -9,7 +9,8 @@ another key.  Its service is the one that has its address now.
                 which cookies are superseded
     does not    what waits for its client, who says it again: early data, windows to be told
                 what a segment brings: how frames of a connection are addressed (proxy/links)
-                what is short-lived: proxy/overtaken, samples, loads
+                what is short-lived: proxy/overtaken, samples, loads, what is spent of bounds
+                ends of what had made room that weren't told yet (proxy/parting)
 """
 
 from libc.stdint cimport uint32_t, uint64_t

@@ -11,6 +11,7 @@ Names follow /proc/net/stat/synproxy where netfilter has the name.
 
 from libc.stdint cimport uint32_t, uint64_t
 
+from cython_core.proxy.gate cimport Gate
 from cython_core.proxy.pulse cimport Pulse
 
 cpdef enum Counter:
@@ -44,6 +45,8 @@ cpdef enum Counter:
     SERVER_NOT_READY
     SYNACK_UNEXPECTED
     DRAINING
+    SOURCE_BOUND
+    SERVICE_BOUND
     TABLE_FULL
     HALF_OPEN_FULL
     NO_BUFFER
@@ -89,14 +92,21 @@ cpdef enum Counter:
     CONN_DELETED
     CONN_REVIVED
     CONN_EXPIRED
+    # What made room: proxy/room.
     CONN_EVICTED
+    OPENING_EVICTED
+    HALF_OPEN_EVICTED
+    UNUSED_EVICTED
+    IDLE_EVICTED
+    WINDOW_EVICTED
+    PARTING_LOST
     COUNTERS_N
 
 
 cdef enum:
     DROP_FIRST = COOKIE_INVALID
     DROP_END = BRIDGED
-    COUNTERS_ROOM = 71          # COUNTERS_N and more, so that a row is whole cache lines
+    COUNTERS_ROOM = 79          # COUNTERS_N and more, so that a row is whole cache lines
 
 
 # What a worker has for a service, on cache lines.  The pulse's last eight bytes and the counters'
@@ -105,6 +115,7 @@ cdef enum:
 cdef struct Row:
     Pulse pulse
     uint64_t counters[COUNTERS_ROOM]
+    Gate gate                   # a line of its own: asked for new connections alone
 
 
 # `rows` by Service.row.

@@ -31,6 +31,8 @@ MEANINGS = {
     Counter.SERVER_NOT_READY: "Client data that came before the server had answered.",
     Counter.SYNACK_UNEXPECTED: "A server's SYN-ACK that answers no SYN of ours.",
     Counter.DRAINING: "A client's SYN while no new connection is taken.",
+    Counter.SOURCE_BOUND: "A valid cookie beyond what bounds.source_rate lets a prefix open.",
+    Counter.SERVICE_BOUND: "A valid cookie beyond what bounds.rate lets the service take.",
     Counter.TABLE_FULL: "A valid cookie that found no room in the connection table.",
     Counter.HALF_OPEN_FULL: "A valid cookie while too many servers' answers were awaited.",
     Counter.NO_BUFFER: "A segment that needed a second frame when none was free.",
@@ -41,7 +43,7 @@ MEANINGS = {
     Counter.CONN_REOPENED: "Valid cookies that replaced an older connection of the same ports.",
     Counter.SENT: "Frames that the ports took for transmission.",
     Counter.TX_FULL: "Frames that a port would not take; they are lost.",
-    Counter.BRIDGE_SHED: "Bridged frames lost to keep room for the services at a port that is full.",
+    Counter.BRIDGE_SHED: "Bridged frames lost to keep room for services at a port that is full.",
     Counter.EARLY_HELD: "Client segments kept until their server had answered.",
     Counter.EARLY_DELIVERED: "Kept segments sent on to the server that had answered.",
     Counter.EARLY_DISCARDED: "Kept segments whose server refused, or whose client gave up.",
@@ -70,6 +72,12 @@ MEANINGS = {
     Counter.CONN_REVIVED: "Connections that went on after a RST: its receiver had known better.",
     Counter.CONN_EXPIRED: "Table entries removed by their timeout.",
     Counter.CONN_EVICTED: "Closed connections removed early to make room.",
+    Counter.OPENING_EVICTED: "Handshakes with silent servers ended to make room in the table.",
+    Counter.HALF_OPEN_EVICTED: "Handshakes with silent servers ended to make room for others.",
+    Counter.UNUSED_EVICTED: "Connections without data ended to make room, both ends reset.",
+    Counter.IDLE_EVICTED: "Idle connections ended to make room; those translated are reset.",
+    Counter.WINDOW_EVICTED: "Window updates not said again, to make room for a handshake.",
+    Counter.PARTING_LOST: "Connections that made room and whose ends couldn't be told.",
 }
 NAMES = tuple(counter.name.lower() for counter in MEANINGS)
 DROP_REASONS = NAMES[<int>DROP_FIRST:<int>DROP_END]

@@ -10,13 +10,13 @@ from cython_core.proxy.counters cimport (
 )
 from cython_core.proxy.events cimport event_note
 from cython_core.proxy.half_open cimport HalfOpen
-from cython_core.proxy.handshake cimport Envelope, envelope_reverse, rst_compose
+from cython_core.proxy.handshake cimport Envelope
 from cython_core.proxy.links cimport links_find
 from cython_core.proxy.opening cimport client_reopens
 from cython_core.proxy.service cimport snapshot_match
 from cython_core.proxy.synproxy cimport (
-    VERDICT_BRIDGE, VERDICT_NONE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, connection_close,
-    handshake_end, outbox_peek, outbox_push, pulse_of, sender_reset, server_rst_push,
+    VERDICT_BRIDGE, VERDICT_NONE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, client_rst_push,
+    connection_close, handshake_end, pulse_of, sender_reset, server_rst_push,
 )
 from cython_core.proxy.unknown cimport connection_adopt
 from cython_core.wire.segment cimport TCP_ACK, TCP_RST, TCP_SYN, segment_is_plain_ack
@@ -47,7 +47,7 @@ cdef bint connection_delete(Proxy *proxy, const Flow *flow, Connection *was) noe
 cdef void delete_opening(Proxy *proxy, Connection *conn, uint32_t row) noexcept nogil:
     cdef HalfOpen *record = &proxy.half_open.records[conn.client_ack]
     server_rst_push(proxy, &record.envelope, &conn.flow, record.client_isn + 1, row)
-    client_rst_push(proxy, &record.envelope, conn, conn.isn + 1, row)
+    client_rst_push(proxy, &record.envelope, &conn.flow, conn.isn + 1, row)
     handshake_end(proxy, record)
     connection_close(proxy, conn, STATE_REFUSED, row)
 
@@ -56,19 +56,8 @@ cdef void delete_open(Proxy *proxy, Connection *conn, uint32_t row) noexcept nog
     cdef const Envelope *envelope = links_find(proxy.links, proxy.table, conn)
     if envelope != NULL:
         server_rst_push(proxy, envelope, &conn.flow, conn.server_ack, row)
-        client_rst_push(proxy, envelope, conn, conn.client_ack + conn.seq_offset, row)
+        client_rst_push(proxy, envelope, &conn.flow, conn.client_ack + conn.seq_offset, row)
     connection_close(proxy, conn, STATE_DELETED, row)
-
-
-# `envelope` is that of frames from the client.
-cdef void client_rst_push(Proxy *proxy, const Envelope *envelope, const Connection *conn,
-                          uint32_t seq, uint32_t row) noexcept nogil:
-    cdef uint8_t *frame = outbox_peek(proxy)
-    cdef Envelope back = envelope[0]
-    if frame == NULL:
-        return
-    envelope_reverse(&back)
-    outbox_push(proxy, rst_compose(frame, &back, &conn.flow, False, seq), False, row)
 
 
 # A newer handshake of the same ports goes on, from its cookie or from its SYN-ACK on.

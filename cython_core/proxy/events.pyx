@@ -25,7 +25,7 @@ if sizeof(Event) != 64:
 EVENT_REASONS = tuple(name for name in NAMES if name in DROP_REASONS or name in (
     "server_refused", "server_unreachable", "server_timeout", "server_challenged",
     "options_learned", "options_differ", "cookies_on", "cookies_off", "conn_deleted",
-    "conn_evicted"))
+    "conn_evicted", "opening_evicted", "half_open_evicted", "unused_evicted", "idle_evicted"))
 
 
 cdef void allowances_renew(Events *events, uint64_t now_s) noexcept nogil:

@@ -65,6 +65,7 @@ cdef struct HalfOpenPool:
     uint32_t free_head
     uint32_t deliver_first      # the list of those whose early data can go, oldest first
     uint32_t deliver_last
+    uint32_t evict_at           # the next record that is looked at for one that may go
     EarlyPool *early
     uint32_t tick               # the next tick to wake
     uint32_t wheel[WHEEL_SLOTS]

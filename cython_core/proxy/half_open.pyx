@@ -22,6 +22,7 @@ cdef HalfOpenPool *half_open_init(void *block, uint32_t capacity, EarlyPool *ear
     pool.free_head = HALF_OPEN_NONE
     pool.deliver_first = HALF_OPEN_NONE
     pool.deliver_last = HALF_OPEN_NONE
+    pool.evict_at = 0
     pool.early = early
     pool.tick = <uint32_t>(now_ms // WHEEL_TICK_MS)
     memset(pool.wheel, 0xFF, sizeof(pool.wheel))    # HALF_OPEN_NONE in every ring

@@ -1,6 +1,7 @@
 from libc.string cimport memset
 
 from cython_core.proxy.activation cimport activation_note_answer, activation_takes_cookies
+from cython_core.proxy.bounds cimport bounds_take
 from cython_core.proxy.conntable cimport (
     STATE_ESTABLISHED, STATE_HALF_CLOSED, STATE_REFUSED, STATE_SYN_SENT, conntable_index,
     entry_begin, entry_end,
@@ -15,19 +16,19 @@ from cython_core.proxy.early cimport (
     EARLY_WINDOW_BYTES, early_hold, early_holds, early_window,
 )
 from cython_core.proxy.half_open cimport (
-    HalfOpen, half_open_arm, half_open_index, half_open_release, half_open_take,
+    HalfOpen, half_open_arm, half_open_index, half_open_release,
 )
 from cython_core.proxy.handshake cimport (
     Envelope, Tcp, answer_bytes, compose, envelope_reverse, envelope_take,
 )
 from cython_core.proxy.links cimport links_note
 from cython_core.proxy.proof cimport PROOF_INVALID, proof_holds
+from cython_core.proxy.room cimport ROOM_IDLE, room_enter, room_take
 from cython_core.proxy.superseded cimport superseded_has, superseded_note
 from cython_core.proxy.supply cimport supply_release
 from cython_core.proxy.synproxy cimport (
-    VERDICT_ABSORB, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, client_rst_compose,
-    connection_close, connection_enter, handshake_end, pulse_of, server_rst_push,
-    server_syn_compose,
+    VERDICT_ABSORB, VERDICT_NONE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, client_rst_compose,
+    connection_close, handshake_end, pulse_of, server_rst_push, server_syn_compose,
 )
 from cython_core.proxy.unknown cimport unknown_client
 from cython_core.wire.segment cimport (
@@ -76,6 +77,7 @@ cdef uint8_t client_stranger(Proxy *proxy, Segment *segment, const Flow *flow,
                              Proof *proof) noexcept nogil:
     cdef Connection *conn
     cdef HalfOpen *record
+    cdef uint8_t beyond
     # What is refuted needs no second look: a flood of forged ACKs comes this way.
     if proof.state == PROOF_INVALID or not (
             segment.flags & (TCP_SYN | TCP_ACK) == TCP_ACK
@@ -86,10 +88,13 @@ cdef uint8_t client_stranger(Proxy *proxy, Segment *segment, const Flow *flow,
     # G11: with FIN or RST it opens nothing, and with our cookie it is no older connection's.
     if not segment_is_plain_ack(segment):
         return FLAGS_INVALID
-    record = half_open_take(proxy.half_open)
+    beyond = bounds_take(proxy, flow, service)
+    if beyond != VERDICT_NONE:
+        return beyond
+    record = room_take(proxy)
     if record == NULL:
         return HALF_OPEN_FULL
-    conn = connection_enter(proxy, flow, digest)
+    conn = room_enter(proxy, flow, digest, ROOM_IDLE)
     if conn == NULL:
         half_open_release(proxy.half_open, record)
         return TABLE_FULL
@@ -204,13 +209,17 @@ cdef uint8_t client_reopens(Proxy *proxy, Segment *segment, const Flow *flow,
                             uint8_t otherwise) noexcept nogil:
     cdef HalfOpen *record
     cdef Envelope envelope
+    cdef uint8_t beyond
     if (not segment_is_plain_ack(segment) or superseded_has(proxy.superseded, flow, segment.ack - 1)
             or not proof_holds(proof, proxy, segment, flow, service)):
         return otherwise
+    beyond = bounds_take(proxy, flow, service)
+    if beyond != VERDICT_NONE:
+        return beyond
     if conn.state == STATE_SYN_SENT:
         entry_begin(proxy.table, conn)      # its record may be the one that is taken
         handshake_end(proxy, &proxy.half_open.records[conn.client_ack])
-    record = half_open_take(proxy.half_open)
+    record = room_take(proxy)
     if record == NULL:
         return HALF_OPEN_FULL
     if conn.state == STATE_ESTABLISHED or conn.state == STATE_HALF_CLOSED:

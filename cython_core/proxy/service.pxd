@@ -26,7 +26,7 @@ cdef enum UnknownFlow:
     UNKNOWN_RESET_IT
 
 
-# One cache line.
+# Two cache lines: the second is asked for new connections alone.
 cdef struct Service:
     uint32_t row                # of its counters: its place and 1; 0: there is no such service
     uint32_t tag                # stable over restarts and boxes; an input of its cookies
@@ -59,6 +59,15 @@ cdef struct Service:
     uint32_t half_open_mark     # passed handshakes without an end, of one worker, likewise
     uint32_t hold_ms            # how long the load is below half of each before they go off
     uint32_t grace_ms           # how long after a switch both kinds of handshake are taken
+    # Here the second line begins: how many new connections are taken (proxy/bounds), of one worker.
+    uint32_t open_rate          # each second; 0: as many as come
+    uint32_t open_burst         # at once
+    uint32_t source_rate        # of clients in one prefix, likewise
+    uint32_t source_burst
+    uint8_t source_bits         # of that prefix, as in a Flow: IPv4's behind ::ffff:0:0/96
+    uint8_t source_bits_ipv6
+    uint16_t active_ticks       # without a segment it may make room, in activity's ticks
+    uint8_t spare[44]
 
 
 # The scale that a SYN-ACK without timestamps announces in that epoch.

@@ -10,8 +10,8 @@ from cython_core.wire.pages cimport pages_take
 cdef extern from "<string.h>" nogil:
     void explicit_bzero(void *, size_t)
 
-if sizeof(Service) != CACHE_LINE_BYTES:
-    raise ImportError("a service takes one cache line")
+if sizeof(Service) != 2 * CACHE_LINE_BYTES:
+    raise ImportError("a service takes two cache lines")
 
 # What people call the values of Activation and UnknownFlow, by number.
 ACTIVATIONS = ("always", "auto", "monitor", "off")

@@ -20,9 +20,11 @@ from cython_core.proxy.handshake cimport Envelope
 from cython_core.proxy.learned cimport Learned
 from cython_core.proxy.links cimport Links
 from cython_core.proxy.overtaken cimport Overtaken
+from cython_core.proxy.parting cimport Partings
 from cython_core.proxy.pulse cimport Pulse
 from cython_core.proxy.secrets cimport Secrets
 from cython_core.proxy.service cimport Service, Snapshot
+from cython_core.proxy.sources cimport Sources
 from cython_core.proxy.superseded cimport Superseded
 from cython_core.proxy.supply cimport SupplyPool
 from cython_core.wire.segment cimport Flow, Segment
@@ -64,6 +66,7 @@ cdef struct Proxy:
     SupplyPool *supplies
     Superseded *superseded
     Overtaken *overtaken
+    Sources *sources            # of clients: what they have opened of late
     Links *links                # of the table's connections
     Events *events
     Learned *learned            # shared by all workers
@@ -81,6 +84,7 @@ cdef struct Proxy:
     uint32_t sweep_left         # entries that it has still to look at
     Census census               # what the sweeps have met
     uint32_t pulse_at           # the service of the snapshot whose pulse is settled next
+    Partings partings
     Outbox outbox
 
 
@@ -124,10 +128,6 @@ cdef void handshake_end(Proxy *proxy, HalfOpen *record) noexcept nogil
 # Forget it.
 cdef void connection_remove(Proxy *proxy, Connection *conn) noexcept nogil
 
-# A fresh entry of a flow that has none.  Where the table is full a closed one goes early, if there
-# is any among the next few; NULL where there is none.
-cdef Connection *connection_enter(Proxy *proxy, const Flow *flow, uint64_t digest) noexcept nogil
-
 # Write the SYN to the server that `record` remembers; returns the frame's length.
 cdef uint16_t server_syn_compose(uint8_t *frame, const HalfOpen *record,
                                  const Flow *flow) noexcept nogil
@@ -141,6 +141,9 @@ cdef uint16_t client_rst_compose(uint8_t *frame, const Envelope *envelope,
 cdef void sender_reset(Proxy *proxy, Segment *segment, const Flow *flow, bint to_server,
                        uint32_t row) noexcept nogil
 
-# Write a RST to the server with that sequence number into a spare frame, if there is one.
+# Write a RST to one side with that sequence number into a spare frame, if there is one; `envelope`
+# is that of frames from the client.
 cdef void server_rst_push(Proxy *proxy, const Envelope *envelope, const Flow *flow,
+                          uint32_t seq, uint32_t row) noexcept nogil
+cdef void client_rst_push(Proxy *proxy, const Envelope *envelope, const Flow *flow,
                           uint32_t seq, uint32_t row) noexcept nogil

@@ -2,16 +2,14 @@ from libc.string cimport memset
 
 from cython_core.proxy.conntable cimport (
     ACTIVITY_TICK_S, CONN_CLIENT_FIN, CONN_SERVER_FIN, STATE_ESTABLISHED, STATE_HALF_CLOSED,
-    STATE_SYN_SENT, STATE_TIME_WAIT, conntable_insert, conntable_remove, conntable_sweep,
-    conntable_words,
+    STATE_SYN_SENT, STATE_TIME_WAIT, conntable_remove, conntable_words,
 )
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S, cookie_keys_derive
 from cython_core.proxy.counters cimport (
-    CONN_CLOSED, CONN_EVICTED, CONN_REVIVED, DROP_FIRST, EARLY_DISCARDED, ORIGINATED,
-    SERVER_RST_SENT, count,
+    CONN_CLOSED, CONN_REVIVED, DROP_FIRST, EARLY_DISCARDED, ORIGINATED, SERVER_RST_SENT, count,
 )
 from cython_core.proxy.early cimport early_first, early_pop
-from cython_core.proxy.events cimport event_note, events_clock
+from cython_core.proxy.events cimport events_clock
 from cython_core.proxy.half_open cimport (
     STAGE_WINDOW, half_open_arm, half_open_release, half_open_stage,
 )
@@ -22,9 +20,6 @@ from cython_core.proxy.supply cimport SUPPLY_BYTES, supply_release
 from cython_core.wire.options cimport WSCALE_ABSENT
 from cython_core.wire.segment cimport TCP_ACK, TCP_CWR, TCP_ECE, TCP_RST, TCP_SYN
 from cython_core.wire.siphash cimport SIPHASH_WORDS, siphash_words
-
-cdef enum:
-    EVICT_STEPS = 64            # entries looked at for one that may go
 
 if VERDICT_ABSORB >= DROP_FIRST:
     raise ImportError("verdicts: one is taken for a drop reason")
@@ -120,26 +115,6 @@ cdef void connection_remove(Proxy *proxy, Connection *conn) noexcept nogil:
     conntable_remove(proxy.table, siphash_words(words, &proxy.table_key), conn)
 
 
-cdef Connection *connection_enter(Proxy *proxy, const Flow *flow, uint64_t digest) noexcept nogil:
-    cdef Connection *conn = conntable_insert(proxy.table, digest, flow)
-    if conn == NULL and evict(proxy):
-        conn = conntable_insert(proxy.table, digest, flow)
-    return conn
-
-
-cdef bint evict(Proxy *proxy) noexcept nogil:
-    cdef uint32_t steps = EVICT_STEPS
-    cdef Connection *conn = conntable_sweep(proxy.table, &proxy.table.evict_at, &steps)
-    while conn != NULL:
-        if conn.state >= STATE_TIME_WAIT:
-            event_note(proxy.events, proxy.now_ns, CONN_EVICTED, 0, &conn.flow)
-            connection_remove(proxy, conn)
-            count(proxy.rows, 0, CONN_EVICTED)
-            return True
-        conn = conntable_sweep(proxy.table, &proxy.table.evict_at, &steps)
-    return False
-
-
 cdef uint16_t server_syn_compose(uint8_t *frame, const HalfOpen *record,
                                  const Flow *flow) noexcept nogil:
     cdef Tcp tcp
@@ -188,3 +163,13 @@ cdef void server_rst_push(Proxy *proxy, const Envelope *envelope, const Flow *fl
         return
     outbox_push(proxy, rst_compose(frame, envelope, flow, True, seq), True, row)
     count(proxy.rows, row, SERVER_RST_SENT)
+
+
+cdef void client_rst_push(Proxy *proxy, const Envelope *envelope, const Flow *flow, uint32_t seq,
+                          uint32_t row) noexcept nogil:
+    cdef uint8_t *frame = outbox_peek(proxy)
+    cdef Envelope back = envelope[0]
+    if frame == NULL:
+        return
+    envelope_reverse(&back)
+    outbox_push(proxy, rst_compose(frame, &back, flow, False, seq), False, row)

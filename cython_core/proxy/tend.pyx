@@ -19,11 +19,12 @@ from cython_core.proxy.half_open cimport (
     half_open_entry, half_open_wake,
 )
 from cython_core.proxy.handshake cimport Envelope, envelope_reverse
+from cython_core.proxy.parting cimport PARTINGS_A_STEP, Parting, parting_take
 from cython_core.proxy.pulse cimport TOLD_NOTHING, TOLD_OFF, TOLD_ON, Pulse
 from cython_core.proxy.service cimport Service, snapshot_match
 from cython_core.proxy.synproxy cimport (
-    WINDOW_TIMEOUT_MS, client_rst_compose, connection_close, connection_remove, handshake_end,
-    handshake_settle, outbox_peek, outbox_push, server_syn_compose,
+    WINDOW_TIMEOUT_MS, client_rst_compose, client_rst_push, connection_close, connection_remove,
+    handshake_end, handshake_settle, outbox_peek, outbox_push, server_rst_push, server_syn_compose,
 )
 from cython_core.wire.cache cimport __builtin_prefetch
 from cython_core.wire.seq cimport ticks_since
@@ -34,11 +35,27 @@ cdef enum:
 
 
 cdef uint32_t proxy_tend(Proxy *proxy) noexcept nogil:
-    cdef uint32_t due = tend_early_data(proxy)
+    cdef uint32_t due = tend_partings(proxy)
+    due += tend_early_data(proxy)
     due += tend_half_open(proxy)
     due += tend_connections(proxy)
     tend_activation(proxy)
     return due
+
+
+# Who finds no spare frame isn't told, and has been counted as ended all the same.
+cdef uint32_t tend_partings(Proxy *proxy) noexcept nogil:
+    cdef Parting *parting
+    cdef uint32_t told
+    for told in range(PARTINGS_A_STEP):
+        if outbox_peek(proxy) == NULL:
+            return told
+        parting = parting_take(&proxy.partings)
+        if parting == NULL:
+            return told
+        client_rst_push(proxy, &parting.envelope, &parting.flow, parting.client_seq, parting.row)
+        server_rst_push(proxy, &parting.envelope, &parting.flow, parting.server_seq, parting.row)
+    return PARTINGS_A_STEP
 
 
 # What waited for the servers that have answered now.

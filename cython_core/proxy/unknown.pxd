@@ -28,8 +28,8 @@ cdef uint8_t unknown_server(Proxy *proxy, Segment *segment, const Flow *flow,
                             const Service *service, uint64_t digest) noexcept nogil
 
 # Enter, or turn its entry into, a connection that passes from this segment of its server's on.
-# NULL where the table is full, or where the service leaves: what is new there needs no entry to
-# pass, and must not keep the service.
+# NULL where the table is full of what has not ended, or where the service leaves: what is new there
+# needs no entry to pass, and must not keep the service.
 cdef Connection *connection_adopt(Proxy *proxy, const Segment *segment, const Flow *flow,
                                   const Service *service, uint64_t digest,
                                   Connection *conn) noexcept nogil

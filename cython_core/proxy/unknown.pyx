@@ -14,11 +14,12 @@ from cython_core.proxy.handshake cimport Envelope, envelope_reverse, envelope_ta
 from cython_core.proxy.links cimport links_note
 from cython_core.proxy.overtaken cimport overtaken_note, overtaken_waits
 from cython_core.proxy.pulse cimport Pulse
+from cython_core.proxy.room cimport ROOM_ENDED, room_enter
 from cython_core.proxy.service cimport UNKNOWN_DROP, UNKNOWN_FORWARD, UNKNOWN_RESET_IT
 from cython_core.proxy.supply cimport supply_release
 from cython_core.proxy.synproxy cimport (
-    VERDICT_BRIDGE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, connection_enter, connection_fin,
-    connection_remove, pulse_of, sender_reset,
+    VERDICT_BRIDGE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, connection_fin, connection_remove,
+    pulse_of, sender_reset,
 )
 from cython_core.wire.segment cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, segment_length
 from cython_core.wire.seq cimport seq_max
@@ -90,7 +91,7 @@ cdef Connection *connection_adopt(Proxy *proxy, const Segment *segment, const Fl
             connection_remove(proxy, conn)
         return NULL
     if conn == NULL:
-        conn = connection_enter(proxy, flow, digest)
+        conn = room_enter(proxy, flow, digest, ROOM_ENDED)
     if conn == NULL:
         return NULL
     entry_begin(proxy.table, conn)

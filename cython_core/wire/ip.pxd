@@ -44,9 +44,9 @@ cdef inline bint ip_is_mapped(const uint8_t *address) noexcept nogil:
     return load64_raw(address) == 0 and load32(address + 8) == 0x0000FFFF
 
 
-# Whether the address, as in Flow, is no single host's: multicast, broadcast, loopback, unspecified or
-# reserved; or an IPv4-mapped one of IPv6, which would pass for the IPv4 flow that we keep under that
-# name.
+# Whether the address, as in Flow, is no single host's: multicast, broadcast, loopback, unspecified
+# or reserved; or an IPv4-mapped one of IPv6, which would pass for the IPv4 flow that we keep under
+# that name.
 cdef inline bint ip_is_no_hosts(uint8_t family, const uint8_t *address) noexcept nogil:
     if family == 4:
         # 0/8 this network, 127/8 loopback, 224/4 multicast, 240/4 reserved with 255.255.255.255.

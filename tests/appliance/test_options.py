@@ -77,12 +77,14 @@ services:
     ecn: false
     syn_retries: 1
     syn_timeout: 250ms
-    timeouts: {established: 1h, half_closed: 2h, time_wait: 30s, closed: 4s}
+    timeouts: {established: 1h, half_closed: 2h, time_wait: 30s, closed: 4s, active: 6s}
     early_data: false
     activation: OFF
     marks: {syn_rate: 70, half_open: 80, hold: 3s, grace: 0s}
     unknown_flow: RESET
     unknown_rate: 90
+    bounds: {rate: 0, burst: 5, source_rate: 6, source_burst: 7, source_prefix: 8,
+             source_prefix_ipv6: 128}
 """
     config = config_parse(text.encode(), "f")
     own = config.services[0].options
@@ -94,4 +96,6 @@ services:
         "learn_mss": False, "learn_mss_ipv6": False, "learn_wscale": False,
         "early_data": False, "activation": "off", "syn_rate_mark": 70, "half_open_mark": 80,
         "hold_s": 3, "grace_s": 0, "unknown_flow": "reset", "unknown_rate": 90,
+        "active_timeout_s": 6, "open_rate": 0, "open_burst": 5, "source_rate": 6,
+        "source_burst": 7, "source_prefix": 8, "source_prefix_ipv6": 128,
     }

@@ -99,7 +99,8 @@ def test_complete_sets_every_option():
     complete(options)
     for field in fields_below(ServiceOptions.DESCRIPTOR):
         parent = field.full_name.split(".")[-2]
-        holder = {"Timeouts": options.timeouts, "Marks": options.marks}.get(parent, options)
+        holder = {"Timeouts": options.timeouts, "Marks": options.marks,
+                  "Bounds": options.bounds}.get(parent, options)
         assert holder.HasField(field.name), field.full_name
 
 

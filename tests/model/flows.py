@@ -45,6 +45,7 @@ class Joined:
     supplied: bool              # the server has no timestamps, so that its client gets ours
     last_tsval: int             # to the client: of a clock that we supply
     active_ms: int              # the last segment that was translated
+    used: bool = False          # its server has said something since its SYN-ACK
 
 
 class Flow:

@@ -26,7 +26,8 @@ SECRETS = st.tuples(*[st.integers(0, 2**64 - 1)] * 2)
 OPTIONS = {
     "mss": st.sampled_from([536, 1400, 1460]), "wscale": st.sampled_from([0, 7, 14, WSCALE_ABSENT]),
     "sack": st.booleans(), "timestamps": st.booleans(), "early_data": st.booleans(),
-    "auto": st.booleans(),
+    "auto": st.booleans(), "open_rate": st.sampled_from([0, 1]),
+    "source_rate": st.sampled_from([0, 1]),
 }
 
 

@@ -8,7 +8,9 @@ must hold then is said here in plain words, each time a frame comes out:
     a server hears a SYN of such clients only as have heard our SYN-ACK, and of no client twice
     nobody who has proven nothing makes anything reach a server, nor gets more than was sent
     a cookie is good for an epoch at least, and for two at most
-    an entry is given up for another only where its connection is over
+    an entry is given up for another only where its connection is over, has been silent for
+    `timeouts.active`, or has never been used
+    no more connections open in a second than a bound lets
 
 and what an end must not be told stands in endpoint.
 """
@@ -30,6 +32,11 @@ FRAME_LIFE_MS = 60_000          # what has waited longer on a wire never comes: 
 # How long a connection may be silent, by how many of its ends have said FIN: both may make room.
 IDLE_MS = [DEFAULTS[name] * TICK_S * 1000 for name in ("established_ticks", "half_closed_ticks")]
 IDLE_MS.append(0)
+ACTIVE_TICKS = 4                # silent for longer, a connection may make room for another
+ACTIVE_MS = ACTIVE_TICKS * TICK_S * 1000
+UNUSED_MS = TICK_S * 1000       # likewise where its server has said nothing: proxy/room
+EVICTED = ("conn_evicted", "opening_evicted", "unused_evicted", "idle_evicted")
+BOUNDS = {"service_bound": "open_rate", "source_bound": "source_rate"}
 TABLES = {"connections": 5, "half_open": 4, "early": 12, "supplies": 8}
 FLOWS = (
     (way("198.51.100.7", 40_000, "10.0.0.2", 80), Abilities(), Abilities(window=65_000)),
@@ -62,7 +69,9 @@ class World:
     def __init__(self, flows=FLOWS, start_ms: int = START_MS, tables=TABLES, **options):
         self.now_ms = start_ms
         self.options = {"unknown_flow": "drop", "auto": True, "early_data": True, "syn_retries": 2,
-                        "prefixes": PREFIXES} | options
+                        "prefixes": PREFIXES, "active_ticks": ACTIVE_TICKS, "source_prefix": 32,
+                        "source_prefix_ipv6": 128} | options
+        self.opened: list[tuple[Flow, int]] = []    # under these options, and when
         self.tables = tables
         self.box = _testing_proxy.Box([service(**self.options)], start_ms, **tables)
         self.flows = {(flow[0].source, flow[0].sport): Flow(*flow) for flow in flows}
@@ -70,7 +79,7 @@ class World:
         self.numbers = 0
         self.forgers = random.Random(0)
         self.sent = 0               # frames, by the engine
-        self.gone = 0               # entries that were evicted or have expired
+        self.gone = self.evicted = 0        # entries that have left, and those that made room
 
     def now(self) -> int:
         return self.now_ms
@@ -193,6 +202,7 @@ class World:
         if original is not None:
             assert flow.joined is not None
             check_to_client(flow.joined, original.said, said)
+            flow.joined.used = True
             return self.passage(flow.joined, said, flow.joined.server is flow.server)
         cookie = said.seq if said.flags & SYN else wrap(said.seq - 1)
         if said.flags & SYN:
@@ -235,12 +245,24 @@ class World:
         if verdict == "to_server":
             assert age_ms < COOKIE_LIFE_MS, f"a cookie of {age_ms} ms"
             assert attempt.opened == 0 or attempt.excused, "one proof, two SYNs"
+            self.check_bounds(flow)
             attempt.opened, attempt.excused = attempt.opened + 1, False
             flow.joined = None
             self.reconcile()
         elif (age_ms < EPOCH_S * 1000 and attempt is flow.attempt and attempt.opened == 0
                 and said.seq == wrap(attempt.client.isn + 1)):
-            assert verdict in ("half_open_full", "table_full"), f"a good cookie met {verdict}"
+            assert verdict in ("half_open_full", "table_full") or self.options.get(
+                BOUNDS.get(verdict)), f"a good cookie met {verdict}"
+
+    def check_bounds(self, flow: Flow) -> None:
+        """Each bound is one connection at once, and so many a second; each client has a prefix of
+        its own."""
+        self.opened = [(who, ms) for who, ms in self.opened if self.now_ms - ms < 1000]
+        self.opened.append((flow, self.now_ms))
+        for rate, those in ((self.options.get("open_rate"), self.opened),
+                            (self.options.get("source_rate"),
+                             [one for one in self.opened if one[0] is flow])):
+            assert not rate or len(those) <= rate + 1, "more connections than a bound lets"
 
     # Time, and operators.
 
@@ -269,6 +291,7 @@ class World:
                         "wscale_older": self.options.get("wscale_former", scale),
                         "wscale_former_epochs": min(epoch - until, 255)}
         self.options |= options
+        self.opened = []
         self.box.publish([service(**self.options)])
 
     def restart(self) -> None:
@@ -277,7 +300,8 @@ class World:
         former, self.box = self.box, _testing_proxy.Box(
             [service(**self.options)], self.now_ms, **self.tables)
         self.box.inherit(former)
-        self.sent = self.gone = 0
+        self.sent = self.gone = self.evicted = 0
+        self.opened = []
         for flow in self.flows.values():
             flow.joined = None
             for attempt in flow.tries.values():
@@ -299,24 +323,28 @@ class World:
         """Where an entry has gone its connection was over, or had been silent for as long as it
         may."""
         totals = self.box.counters()
-        gone = totals["conn_evicted"] + totals["conn_expired"]
+        evicted = sum(totals[name] for name in EVICTED)
+        gone = evicted + totals["conn_expired"]
         if gone == self.gone:
             return
-        self.gone = gone
+        made_room, self.evicted, self.gone = evicted != self.evicted, evicted, gone
         entries = {entry["isn"] for entry in self.box.connections()}
         for flow in self.flows.values():
             for attempt in flow.tries.values():
                 if attempt.opened and not attempt.excused and not entries & attempt.cookies.keys():
                     attempt.excused = True
-                    self.check_gone(flow, attempt)
+                    self.check_gone(flow, attempt, made_room)
 
-    def check_gone(self, flow: Flow, attempt: Try) -> None:
+    def check_gone(self, flow: Flow, attempt: Try, made_room: bool) -> None:
         joined = flow.joined if flow.joined and flow.joined.attempt is attempt else None
         if joined is not None:
             finished = sum(end.fin_at is not None and end.far > end.fin_at
                            for end in (attempt.client, joined.server))
             idle_ms = self.now_ms - joined.active_ms
-            assert attempt.over or idle_ms >= IDLE_MS[finished], "an open connection is gone"
+            most_ms = IDLE_MS[finished]
+            if made_room:
+                most_ms = min(most_ms, ACTIVE_MS if joined.used else UNUSED_MS)
+            assert attempt.over or idle_ms >= most_ms, "an open connection is gone"
             flow.joined = None
         if attempt is flow.attempt:
             self.sever(flow)

@@ -35,7 +35,9 @@ DEFAULTS = {
     "established_ticks": 7200, "half_closed_ticks": 900, "time_wait_ticks": 15,
     "closed_ticks": 30, "auto": False, "early_data": False, "activation": "always",
     "leaving": False, "unknown_flow": "drop", "unknown_rate": 1000, "syn_rate_mark": 100,
-    "half_open_mark": 200, "hold_ms": 60_000, "grace_ms": 120_000,
+    "half_open_mark": 200, "hold_ms": 60_000, "grace_ms": 120_000, "active_ticks": 75,
+    "open_rate": 0, "open_burst": 1, "source_rate": 0, "source_burst": 1, "source_prefix": 24,
+    "source_prefix_ipv6": 56,
 }
 
 

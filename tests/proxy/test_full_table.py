@@ -1,4 +1,5 @@
-"""A table that is filled over and over: what is active stays, whoever else comes.
+"""A table that is filled over and over: what is active stays, whoever else comes, and the others go
+by class (proxy/room).
 
 `make full-table` does it with four million connections, ten times over.
 """
@@ -15,11 +16,21 @@ FILLS = int(os.environ.get("TABLE_FILLS", 4))
 ACTIVE_EACH = 4             # every so many-th connection stays
 STEP_MS = 1000              # between two fills
 BURST = 64
+STEPS = 16                  # entries that are looked at for one that comes
+CLASS_EACH = STEPS // 4     # of them: active, idle, unused, opening
+ACTIVE_TICKS = 2
 
 
 @pytest.fixture
 def box():
     return Proxy(service(early_data=True), connections=ROOM, half_open=ROOM // 4).box
+
+
+@pytest.fixture
+def hasty_box():
+    """Soon idle, and with a record for each handshake."""
+    return Proxy(service(early_data=True, active_ticks=ACTIVE_TICKS), connections=ROOM,
+                 half_open=ROOM // 2).box
 
 
 def active(numbers) -> range:
@@ -68,3 +79,42 @@ def test_nor_does_it_where_all_are_active_and_more_knock(box):
     assert box.counters()["table_full"] == FILLS * ROOM
     assert box.counters()["conn_evicted"] == 0
     assert_all_go_on(box, crowd, range(ROOM))
+
+
+def fill_by_class(box, crowd, now_ms: int) -> list[int]:
+    """Every look of the hand meets as many of each class.  Those that are active, two ticks of the
+    clock after the others have spoken last."""
+    kinds = [[] for _ in range(4)]
+    for first in range(0, ROOM, STEPS):
+        block = [range(first + at * CLASS_EACH, first + (at + 1) * CLASS_EACH) for at in range(4)]
+        crowd.open(now_ms, [*block[0], *block[1], *block[2]])
+        crowd.knock(now_ms, block[3])
+        for kind, numbers in zip(kinds, block, strict=True):
+            kind += numbers
+    crowd.serve(now_ms, kinds[0] + kinds[1])
+    box.set_clock(now_ms + 2000)
+    while box.counters()["server_syn_retrans"] < len(kinds[3]):
+        box.tend()
+    return kinds[0]
+
+
+@pytest.mark.timeout(3600)
+def test_the_classes_make_room_one_after_the_other(hasty_box):
+    box, crowd, quarter = hasty_box, Crowd(hasty_box, 2 * ROOM), ROOM // 4
+    now_ms = START_MS + 4 * (ACTIVE_TICKS + 1) * 1000
+    stay = fill_by_class(box, crowd, START_MS)
+    assert box.gauges()["connections"] == ROOM
+    crowd.serve(now_ms, stay)
+    made_room = dict.fromkeys(("opening_evicted", "unused_evicted", "idle_evicted"), 0)
+    for at, name in enumerate(made_room, 4):
+        comers = range(at * quarter, (at + 1) * quarter)
+        crowd.open(now_ms, comers)
+        crowd.serve(now_ms, comers)
+        made_room[name] = quarter
+        totals = box.counters()
+        assert {name: totals[name] for name in made_room} == made_room
+    crowd.knock(now_ms, range(7 * quarter, 8 * quarter))
+    totals = box.counters()
+    assert (totals["table_full"], totals["conn_evicted"]) == (quarter, 0)
+    assert_all_go_on(box, crowd, stay)
+    assert_all_go_on(box, crowd, range(4 * quarter, 7 * quarter))

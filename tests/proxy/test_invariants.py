@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from .connection import SYN_IPV4, SYN_IPV6, Connection, plain, wrap
-from .harness import Proxy, service
+from .harness import TICK_S, Proxy, service
 from .segments import Segment, replace
 
 ROOM = {"connections": 3, "half_open": 2}
@@ -217,8 +217,8 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.25, 1, 5, 30, 61]))
     def wait(self, seconds):
         for to_server, segment in self.proxy.clock.leap(seconds).sent:
-            # Our SYN again; to a client, its window again or the end.
-            assert segment.flags in (("S",) if to_server else ("A", "RA"))
+            # Our SYN again; to a client, its window again or the end; to both, that it made room.
+            assert segment.flags in (("S", "R") if to_server else ("A", "RA", "R"))
         for ends in self.ends:
             if self.proxy.clock.now_s - ends.active_s > ends.limit_s():
                 ends.open = False               # it may be gone, and may not
@@ -236,9 +236,16 @@ class AnyOrder(RuleBasedStateMachine):
         states = {(entry["isn"], entry["client"][1]): entry["state"]
                   for entry in self.proxy.box.connections()}
         for ends in self.ends:
-            if ends.open:
-                state = states[ends.owner.synack.seq, ends.syn.sport]
-                assert state in ("established", "half_closed", "time_wait")
+            if not ends.open:
+                continue
+            state = states.get((ends.owner.synack.seq, ends.syn.sport))
+            if state is None:                   # it has made room: it had been silent
+                counters = self.proxy.counters
+                assert counters.unused_evicted + counters.idle_evicted
+                assert self.proxy.clock.now_s - ends.active_s >= TICK_S
+                ends.open = False
+                continue
+            assert state in ("established", "half_closed", "time_wait")
 
 
 TestAnyOrder = AnyOrder.TestCase

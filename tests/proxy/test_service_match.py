@@ -229,7 +229,7 @@ def test_no_connection_is_missed_where_room_is_made_during_the_sweep():
 
     conns = [opened(n) for n in range(96)]
     proxy.clock.advance(TICK_S - proxy.clock.now_s % TICK_S)    # 64 entries of a sweep
-    proxy.from_server(conns[20].server(flags="R", ack=0))
+    proxy.from_server(conns[10].server(flags="R", ack=0))
     opened(100)
     assert proxy.counters.conn_evicted == 1
     proxy.clock.advance(TICK_S)
