@@ -62,16 +62,17 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 @add_completion_class
 class Zsh(ZshComplete):
     source_template = ZshComplete.source_template.replace(
-        "    local -a response\n", "    local -a assignments\n    local -a response\n",
+        "    local -a response\n", "    local -a assignments described\n    local -a response\n",
     ).replace(
         """if [[ "$descr" == "_" ]]; then""",
         """if [[ "$key" == *= ]]; then
-                assignments+=("$key":"$descr")
+                assignments+=("$key")
+                described+=("${(r:28:)key}-- $descr")
             elif [[ "$descr" == "_" ]]; then""",
     ).replace(
         """    if [ -n "$completions" ]; then""",
         """    if [ -n "$assignments" ]; then
-        _describe -V assignments assignments -U -S ''
+        compadd -U -S '' -V assignments -l -d described -a assignments
     fi
 
     if [ -n "$completions" ]; then""",

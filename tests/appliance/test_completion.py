@@ -86,9 +86,9 @@ class Shell:
     """An interactive one, at its prompt."""
 
     def __init__(self, name, script, address):
-        command, before = {
-            "bash": (["bash", "--norc", "-i"], ""),
-            "zsh": (["zsh", "-f", "-i"], "autoload -Uz compinit && compinit -u -D && "),
+        command, before, self.tabs = {
+            "bash": (["bash", "--norc", "-i"], "", 2),
+            "zsh": (["zsh", "-f", "-i"], "autoload -Uz compinit && compinit -u -D && ", 1),
         }[name]
         self.screen = PtyScreen(command, 200, 40, environment(address))
         self.screen.until(lambda lines: lines[0] == "$")
@@ -111,9 +111,10 @@ class Shell:
         return re.sub(r" !$", "·", line.removeprefix("$ synproxy ")).removesuffix("!")
 
     def lists(self, words, names):
-        """Waits until they stand below the line after Tab is pressed twice."""
+        """Waits until they stand below the line after Tab, which bash wants twice; of zsh a second
+        one takes the first of them."""
         self.type(words)
-        self.screen.press(f"{TAB}{TAB}")
+        self.screen.press(TAB * self.tabs)
         self.screen.until(lambda lines: set(names) <= set(" ".join(lines[1:]).split()))
 
 
