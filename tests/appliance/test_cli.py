@@ -54,10 +54,10 @@ def test_a_service_shows_what_is_set_and_what_is_in_effect(synproxy):
     assert len(etag) == 24
     assert [said, *lines[1:3]] == [
         "web: 192.0.2.0/24 ports 443 8000-8100",
-        "OPTION                SET   EFFECTIVE",
-        "mss                   1400  1400",
+        "OPTION                     SET   EFFECTIVE",
+        "mss                        1400  1400",
     ]
-    assert "wscale                -     9" in lines
+    assert "wscale                     -     9" in lines
 
 
 @pytest.mark.parametrize(("output", "load"), [("json", json.loads), ("yaml", yaml.safe_load)])
