@@ -288,7 +288,8 @@ def test_a_running_daemons_services_are_told_as_they_come_and_go(configure_metri
     until(lambda: scrape(port).count(b'service="dns"') == len(ALWAYS_TOLD) + 1,
           seconds=PATIENCE_S, what="the service's series")
     daemon.synproxy("service", "delete", "dns")
-    until(lambda: b'service="dns"' not in scrape(port), seconds=PATIENCE_S, what="their end")
+    # It has its place until whole looks through the table, one each 4 s, have met nothing of it.
+    until(lambda: b'service="dns"' not in scrape(port), seconds=2 * PATIENCE_S, what="their end")
 
 
 @two_cores

@@ -23,7 +23,7 @@ from .test_flood import start_flood
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 NIGHT = README.partition("## At 3 a.m., under attack\n")[2].partition("\n## ")[0]
-LOOK, WITHOUT_A_SERVICE, WITHOUT_ALL, TAKE_BACK, BRIDGE, BACK = [
+LOOK, BOUNDS, WITHOUT_A_SERVICE, WITHOUT_ALL, TAKE_BACK, BRIDGE, BACK = [
     [line.partition("  #")[0].rstrip() for line in block.splitlines()]
     for block in re.findall(r"^```sh\n(.*?)^```$", NIGHT, re.MULTILINE | re.DOTALL)
 ]
@@ -136,6 +136,14 @@ def test_what_its_table_says_to_do_can_be_done(operator: Operator, proxy: Proxy)
               what="an invalid cookie")
     finally:
         operator.types("synproxy service set web unknown_flow=default unknown_rate=1")
+
+
+def test_new_connections_are_bounded(operator: Operator, proxy: Proxy) -> None:
+    of_prefixes, of_all = (operator.types(line) for line in BOUNDS)
+    assert re.search(r"^bounds.source_rate +0 +20$", of_prefixes, re.MULTILINE)
+    assert re.search(r"^bounds.rate +0 +5000$", of_all, re.MULTILINE)
+    operator.types("synproxy service set web bounds.rate=default bounds.source_rate=default"
+                   " bounds.source_burst=default")
 
 
 def test_a_service_goes_out_of_protection_and_back(operator: Operator, proxy: Proxy) -> None:
