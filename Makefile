@@ -2,7 +2,7 @@
 # make test             set up, then lint and run every test that needs no image (make test-image,
 #                       make test-compose, make test-deb), and the fuzzer: 20 minutes
 # make gate             the same with the image built meanwhile, then make test-image: all that a
-#                       change must pass, 25 minutes
+#                       change must pass, half an hour
 # make test-trixie      the same on Debian 13, with DPDK 24.11, in a root of its own: 400 MB of
 #                       packages at first, then half an hour
 # make deb              set up, then build the package for this release of Debian, below build/deb

@@ -86,12 +86,12 @@ def test_a_server_is_told_as_its_kernel_has_it(
         lab: Lab, server: topology.Server, connect: Connect, synproxy: Synproxy,
         learned: Learned) -> None:
     assert learned() == []
-    connect(Peer.ECHOES)
+    connection = connect(Peer.ECHOES)
     until(learned, seconds=PATIENCE_S, what="the server to be learned")
     (told,) = learned()
     assert (told.service, told.mss, told.sack, told.timestamps) == (
         "lab", MSS[server.family], True, True)
-    assert told.wscale == wscale_of_kernel(lab) != WSCALE_ASSUMED
+    assert told.wscale == wscale_of_kernel(lab, connection) != WSCALE_ASSUMED
 
     configure(lab.server, NONE)
     connect(Peer.ECHOES)
@@ -104,10 +104,11 @@ def test_a_server_is_told_as_its_kernel_has_it(
     assert row[2:7] == ["lab", str(told.mss), "-", "no", "no"]
 
 
-def wscale_of_kernel(lab: Lab) -> int:
-    """Of the only connection to the peer, the server's own, which `ss` has behind the client's."""
+def wscale_of_kernel(lab: Lab, connection: socket.socket) -> int:
+    """Of its end at the peer, the server's own, which `ss` has behind the client's."""
     shown = lab.server.run(
-        ["ss", "-Htin", "state", "established", f"sport = :{Peer.ECHOES}"]).stdout
+        ["ss", "-Htin", "state", "established", f"sport = :{Peer.ECHOES} and"
+         f" dport = :{connection.getsockname()[1]}"]).stdout
     (scale,) = re.findall(r"wscale:\d+,(\d+)", shown)
     return int(scale)
 
