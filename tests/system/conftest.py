@@ -107,6 +107,15 @@ def proxy(daemon: Proxy) -> Iterator[Proxy]:
         pytest.fail(f"{error}: {daemon.stats()}")
 
 
+@pytest.fixture
+def shard_file(lab: Lab) -> Iterator[Path]:
+    """Where connections outlive the daemon; it goes with the test."""
+    path = Path(f"/dev/shm/synlab-{lab.id}")
+    yield path
+    for name in (path, Path(f"{path}.lock"), Path(f"{path}.new")):
+        name.unlink(missing_ok=True)
+
+
 def is_balanced(stats: GetStatsResponse) -> bool:
     """received = bridged + translated + consumed + drops, and what was to go out is sent, or lost
     as tx_full or bridge_shed."""

@@ -9,7 +9,7 @@ import json
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +47,6 @@ MISSED = 0.1            # of a flood, by an AF_PACKET ring: its kernel part has 
 PATIENCE_S = 10
 
 pytestmark = pytest.mark.usefixtures("journal")
-
-
-@pytest.fixture
-def shard_file(lab: Lab) -> Iterator[Path]:
-    path = Path(f"/dev/shm/synlab-{lab.id}")
-    yield path
-    for name in (path, Path(f"{path}.lock"), Path(f"{path}.new")):
-        name.unlink(missing_ok=True)
 
 
 def worker_of(proxy: Proxy) -> int:

@@ -7,7 +7,7 @@ import math
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,14 +31,6 @@ OPENED_S = 10
 GO_ON = 0.999               # of the connections
 
 pytestmark = pytest.mark.usefixtures("journal")
-
-
-@pytest.fixture
-def shard_file(lab: Lab) -> Iterator[Path]:
-    path = Path(f"/dev/shm/synlab-{lab.id}")
-    yield path
-    for name in (path, Path(f"{path}.lock"), Path(f"{path}.new")):
-        name.unlink(missing_ok=True)
 
 
 def lanes() -> list[Lane]:
