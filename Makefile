@@ -1,9 +1,8 @@
 # make demo             set up, then show the proxy at work in a lab of network namespaces
-# make test             set up, then lint and run every test that needs no image (make test-image,
-#                       make test-compose, make test-deb), and the fuzzer: 20 minutes
-# make gate             the same with the image built meanwhile, then make test-image: all that a
-#                       change must pass, half an hour
-# make test-trixie      the same on Debian 13, with DPDK 24.11, in a root of its own: 400 MB of
+# make test             set up, then run all that a change must pass: make test-host, the image built
+#                       meanwhile, then make test-image; half an hour
+# make test-host        set up, then lint and run every test that needs no image, and the fuzzer
+# make test-trixie      make test-host on Debian 13, with DPDK 24.11, in a root of its own: 400 MB of
 #                       packages at first, then half an hour
 # make deb              set up, then build the package for this release of Debian, below build/deb
 # make test-deb         set up, build it, and install, run, upgrade and remove it on a host of its own
@@ -76,7 +75,7 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
                ! -name '*.md') \
            meson.build meson.options pyproject.toml LICENSE
 
-.PHONY: setup demo test gate test-trixie lint unit deb test-deb image test-compose test-image bench \
+.PHONY: setup demo test test-host test-trixie lint unit deb test-deb image test-compose test-image bench \
         bench-bulk bench-full bench-peers bench-services bench-stages bench-workers instructions compare \
         connections killed holds refused first-byte changing-server updates many-services disturbance \
         attack attack-long soak soak-long faults fuzz fuzz-long race sanitize model-long forged-long \
@@ -132,21 +131,21 @@ demo: setup
 
 # The fuzzer goes on beside the others, with what they leave of the machine.  Packages come before:
 # two that install at once would be in each other's way.
-test: setup build/fuzz-packages chromium
+test-host: setup build/fuzz-packages chromium
 	@tests/beside.sh build/fuzz.log '$(MAKE) fuzz' $(MAKE) lint unit
 
 # Where one of them fails the other runs all the same; what became of both stands last.
-gate: setup build/fuzz-packages build/podman-packages chromium
+test: setup build/fuzz-packages build/podman-packages chromium
 	@code=0; \
 	tests/beside.sh build/image.log '$(MAKE) image' \
-	    bash -o pipefail -c '$(MAKE) test 2>&1 | tee build/test.log' || code=$$?; \
+	    bash -o pipefail -c '$(MAKE) test-host 2>&1 | tee build/test.log' || code=$$?; \
 	$(MAKE) test-image || code=$$?; \
 	grep -E '^(FAILED|ERROR) |^=+ .* in [0-9.]+s' build/test.log || tail -n 20 build/test.log; \
 	exit $$code
 
 # A root that a crash has left half made is none.
 TRIXIE := $(CURDIR)/build/trixie
-TRIXIE_COMMAND := make test
+TRIXIE_COMMAND := make test-host
 
 test-trixie: | $(TRIXIE)
 	unshare --mount --propagation private tests/trixie.sh $(TRIXIE) $(TRIXIE_COMMAND)
