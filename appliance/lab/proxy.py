@@ -154,10 +154,10 @@ class Proxy(AbstractContextManager["Proxy"]):
             total.update(worker.drops)
         return total
 
-    def connections(self) -> list[Connection]:
-        """A thousand of the table's entries."""
+    def connections(self, prefix: str = "") -> list[Connection]:
+        """A thousand of the table's entries, of clients in `prefix` where one is given."""
         listed = ConnectionsServiceStub(self._channel).ListConnections(
-            ListConnectionsRequest(page_size=1000), timeout=CALL_S)
+            ListConnectionsRequest(client_prefix=prefix, page_size=1000), timeout=CALL_S)
         return list(listed.connections)
 
     def buffers_in_use(self) -> int:
