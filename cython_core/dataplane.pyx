@@ -250,7 +250,8 @@ cdef class Dataplane:
         self.beginning = inheritance_take(
             self.workers(), self.shards, self.settings, self.snapshot)
         self.running = True
-        crew_launch(self.workers(), self.settings.stall_exit, self.shards.lock)
+        crew_launch(self.workers(), self.settings.stall_exit, self.settings.stall_only_told,
+                    self.shards.lock)
 
     def generation_seen(self):
         seen = crew_generation(self.workers())

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from synproxy.v1.config_pb2 import STALL_RESTART, Config
+from synproxy.v1.config_pb2 import STALL_REPORT, Config
 from synproxy.v1.service_pb2 import Service, ServiceOptions
 
 from appliance.config.attachment import port_device
@@ -38,7 +38,8 @@ def settings_of(config: Config) -> Settings:
         tx_descriptors=whole.ports.tx_descriptors,
         eal_log_level=whole.eal.log_level,
         extra_eal_args=tuple(whole.eal.arguments),
-        stall_exit=ExitCode.STALLED if whole.workers.on_stall == STALL_RESTART else 0,
+        stall_exit=ExitCode.STALLED,
+        stall_only_told=whole.workers.on_stall == STALL_REPORT,
     )
 
 

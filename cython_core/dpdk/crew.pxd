@@ -29,9 +29,9 @@ cdef struct Crew:
 # Raises DataplaneError where memory is short; then nothing of it is kept.  `ports` by side.
 cdef Crew *crew_make(settings, ports, bytes table_key, Shards shards) except NULL
 cdef void crew_free(Crew *crew) noexcept
-# The process ends with `stall_exit` by a worker that makes no turn, unless that is 0; `last_words`
-# is a file for the reason, or -1.
-cdef int crew_launch(Crew *crew, int stall_exit, int last_words) except -1
+# The process ends with `stall_exit` by a worker that makes no turn, unless that is 0; where one is
+# `only_told`, not before crew_stop.  `last_words` is a file for the reason, or -1.
+cdef int crew_launch(Crew *crew, int stall_exit, bint only_told, int last_words) except -1
 cdef void crew_stop(Crew *crew) noexcept
 
 # Every worker takes the snapshot at its next turn.

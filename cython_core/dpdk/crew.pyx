@@ -11,7 +11,7 @@ from cython_core.dpdk.rte cimport (
     rte_ring_free, rte_zmalloc_socket, shim_ended, shim_load_acquire64, shim_store_release32,
     shim_store_release_pointer,
 )
-from cython_core.dpdk.watchdog cimport watchdog_start, watchdog_stop
+from cython_core.dpdk.watchdog cimport watchdog_hasten, watchdog_start, watchdog_stop
 from cython_core.dpdk.worker cimport Inlet, worker_run
 from cython_core.proxy.conntable cimport (
     CONNTABLE_ALIGN, ConnTable, conntable_bytes, conntable_init,
@@ -201,7 +201,7 @@ cdef void crew_free(Crew *crew) noexcept:
     rte_free(crew)
 
 
-cdef int crew_launch(Crew *crew, int stall_exit, int last_words) except -1:
+cdef int crew_launch(Crew *crew, int stall_exit, bint only_told, int last_words) except -1:
     cdef uint32_t index
     for index in range(crew.count):
         if rte_eal_remote_launch(worker_run, crew.worker[index],
@@ -211,7 +211,8 @@ cdef int crew_launch(Crew *crew, int stall_exit, int last_words) except -1:
                 f"lcore {crew.worker[index].lcore_id} is at work already: name another worker")
         crew.launched = True
     try:
-        watchdog_start(&crew.watchdog, crew.worker, crew.count, stall_exit, last_words)
+        watchdog_start(&crew.watchdog, crew.worker, crew.count, stall_exit, only_told,
+                       last_words)
     except DataplaneError:
         crew_stop(crew)
         raise
@@ -232,6 +233,7 @@ cdef uint64_t crew_generation(const Crew *crew) noexcept:
 
 cdef void crew_stop(Crew *crew) noexcept:
     cdef uint32_t index, side
+    watchdog_hasten(&crew.watchdog)
     shim_store_release32(&crew.orders.stop, 1)
     for index in range(crew.count):
         with nogil:

@@ -51,6 +51,7 @@ class Settings:
     eal_log_level: str = "warning"     # EAL's own words: emergency .. debug
     extra_eal_args: Sequence[str] = ()
     stall_exit: int = 0                # how the process ends by a stuck worker; 0: it doesn't
+    stall_only_told: bool = False      # then by one that is to stop, and by no other
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,9 @@ was stopped as a whole, a host that slept, is not taken for one whose workers ar
 sees a control thread that makes no more beats, and says so; that one ends nothing, since the
 workers go on without it.
 
+Where a stuck worker is only to be told of, that ends once the workers are to stop: who waits for
+one that never does would not end either.
+
 Reading list: pthreads(7), proc(5) (/proc/PID/task/TID/stat, wchan), tgkill(2), backtrace(3),
 signal-safety(7).
 """
@@ -35,12 +38,14 @@ cdef struct Watched:
 
 
 # Once it runs, the watchdog writes `watched`, `control`, `control_stalls` and `looks`, and control
-# `beats`; each reads the other's as they stand.
+# `beats` and `hastened`; each reads the other's as they stand.
 cdef struct Watchdog:
     pthread_t thread
     bint runs
     int wake                    # an eventfd(2) that ends the thread
     int exit_status             # of a process whose worker is stuck; 0: it goes on
+    bint only_told              # it goes on until it is to stop
+    uint32_t hastened           # it is to stop
     int last_words              # a file that tells the next process why; -1: there is none
     uint32_t count              # of workers
     Worker *worker[WORKERS_MAX]
@@ -53,10 +58,13 @@ cdef struct Watchdog:
 
 # The workers have been launched.  It inherits the caller's cores.  Raises DataplaneError.
 cdef int watchdog_start(Watchdog *watchdog, Worker **worker, uint32_t count, int exit_status,
-                        int last_words) except -1
+                        bint only_told, int last_words) except -1
 
 # Of the control thread, which makes them every so often while `on`, and then the last.
 cdef void watchdog_beat(Watchdog *watchdog, bint on) noexcept
+
+# From now on the process ends by a stuck worker even where it was only to be told of.
+cdef void watchdog_hasten(Watchdog *watchdog) noexcept
 
 # Returns once it looks no more; idempotent.
 cdef void watchdog_stop(Watchdog *watchdog) noexcept

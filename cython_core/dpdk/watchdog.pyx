@@ -8,7 +8,8 @@ from libc.string cimport memset, strrchr
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from cython_core.dpdk.rte cimport (
-    RUNNING, rte_eal_get_lcore_state, shim_load_acquire64, shim_store_release64,
+    RUNNING, rte_eal_get_lcore_state, shim_load_acquire32, shim_load_acquire64,
+    shim_store_release32, shim_store_release64,
 )
 from cython_core.dpdk.worker cimport Worker
 
@@ -64,7 +65,7 @@ cdef enum:
 
 
 cdef int watchdog_start(Watchdog *watchdog, Worker **worker, uint32_t count, int exit_status,
-                        int last_words) except -1:
+                        bint only_told, int last_words) except -1:
     cdef uint32_t index
     cdef int error
     memset(watchdog, 0, sizeof(watchdog[0]))
@@ -72,6 +73,7 @@ cdef int watchdog_start(Watchdog *watchdog, Worker **worker, uint32_t count, int
         watchdog.worker[index] = worker[index]
     watchdog.count = count
     watchdog.exit_status = exit_status
+    watchdog.only_told = only_told
     watchdog.last_words = last_words
     stack_prepare()
     watchdog.wake = eventfd(0, EFD_CLOEXEC)
@@ -88,6 +90,10 @@ cdef int watchdog_start(Watchdog *watchdog, Worker **worker, uint32_t count, int
 
 cdef void watchdog_beat(Watchdog *watchdog, bint on) noexcept:
     shim_store_release64(&watchdog.beats, watchdog.beats + 1 if on else 0)
+
+
+cdef void watchdog_hasten(Watchdog *watchdog) noexcept:
+    shim_store_release32(&watchdog.hastened, 1)
 
 
 cdef void watchdog_stop(Watchdog *watchdog) noexcept:
@@ -117,8 +123,10 @@ cdef void *watchdog_run(void *argument) noexcept nogil:
 # One that isn't running any more needs no turn.
 cdef void worker_look(Watchdog *watchdog, Watched *watched, const Worker *worker) noexcept nogil:
     cdef bint runs = rte_eal_get_lcore_state(worker.lcore_id) == RUNNING
-    if has_stalled(watched, shim_load_acquire64(&worker.progress.turns), runs):
-        worker_stalled(watchdog, worker)
+    cdef bint stopping = shim_load_acquire32(&watchdog.hastened)
+    has_stalled(watched, shim_load_acquire64(&worker.progress.turns), runs)
+    if watched.stalled and watchdog.exit_status != 0 and (stopping or not watchdog.only_told):
+        worker_stalled(watchdog, worker, stopping)
 
 
 # True once in a stall.
@@ -153,19 +161,20 @@ cdef void control_look(Watchdog *watchdog) noexcept nogil:
 
 
 # Where the process is to go on, who looks at the workers' turns tells of it.
-cdef void worker_stalled(Watchdog *watchdog, const Worker *worker) noexcept nogil:
+cdef void worker_stalled(Watchdog *watchdog, const Worker *worker, bint stopping) noexcept nogil:
     cdef char line[LINE_BYTES]
+    cdef const char *end = b"so that the daemon ends, to be started again"
     cdef char state[WORD_BYTES]
     cdef char place[WORD_BYTES]
-    if watchdog.exit_status == 0:
-        return
+    if stopping:
+        end = b"and the daemon, which is to end, doesn't wait for it"
     thread_state(worker.thread_id, state)
     task_read(worker.thread_id, b"wchan", place)
     say(line, snprintf(
         line, LINE_BYTES,
-        b"synproxyd: the worker on core %u has made no turn for %d ms, so that the daemon ends, to"
-        b" be started again: turns %lu, frames %lu, generation %lu, thread %u in state %s at %s\n",
-        worker.lcore_id, <int>WATCHDOG_STALL_MS, worker.progress.turns,
+        b"synproxyd: the worker on core %u has made no turn for %d ms, %s: turns %lu, frames %lu,"
+        b" generation %lu, thread %u in state %s at %s\n",
+        worker.lcore_id, <int>WATCHDOG_STALL_MS, end, worker.progress.turns,
         worker.progress.frames, worker.progress.generation, worker.thread_id, state, place))
     pwrite(watchdog.last_words, line, <size_t>snprintf(
         line, LINE_BYTES, b"the worker on core %u made no turn", worker.lcore_id), 0)

@@ -36,7 +36,8 @@ def test_every_setting_of_a_file_reaches_the_data_plane():
         "connections": 65536, "half_open": 4096,
         "early_segments": 512, "services": 99, "servers": 8192, "mbufs": 8191,
         "rx_descriptors": 512, "tx_descriptors": 256, "eal_log_level": "error",
-        "extra_eal_args": ("--no-telemetry",), "stall_exit": 0,
+        "extra_eal_args": ("--no-telemetry",), "stall_exit": 8,
+        "stall_only_told": True,
     }
 
 

@@ -11,14 +11,18 @@ from contextlib import ExitStack
 import pytest
 
 from appliance.api import SERVICE_NAMES
+from appliance.exit_codes import ExitCode
 from appliance.lab.namespace import synproxy_command
 from appliance.lab.peers import Peer
 from appliance.lab.proxy import Proxy
 from appliance.lab.topology import SERVER_IPV4, Lab
 from appliance.lab.waiting import until
 
+from ..appliance.stalled_thread import stalled, threads_named
+
 PATIENCE_S = 10
 AT_ONCE_S = 5               # gRPC's calls have a second, then the ports are given back
+GRACE_S = 2
 LONG_S = 60                 # longer than any test waits for
 LOOKS_S = 20                # two whole looks through the tables, 4 s each
 
@@ -133,6 +137,25 @@ def test_when_the_grace_is_over_it_ends_whoever_is_connected(
     assert echoed(connection)
     assert proxy.process.wait(PATIENCE_S) == 0
     assert 3 <= time.monotonic() - began_s < 3 + AT_ONCE_S
+
+
+def test_nor_does_it_wait_for_a_worker_that_makes_no_turn(
+        lab: Lab, driver: str, opened: Callable[[], socket.socket]) -> None:
+    """Of which it was only to tell."""
+    proxy = Proxy(lab, driver, stop_grace=f"{GRACE_S}s")
+    proxy.file.write_text(
+        proxy.file.read_text().replace("control_lcore: 0", "control_lcore: 0, on_stall: REPORT"))
+    with proxy:
+        opened()
+        (worker,) = threads_named(proxy.process.pid, "rte-worker")
+        with stalled(worker) as held:
+            until(lambda: "is stuck" in proxy.log(), seconds=PATIENCE_S, what="it to be told")
+            began_s = time.monotonic()
+            asked_to_end(proxy)
+            held.await_end(seconds=PATIENCE_S)
+            assert time.monotonic() - began_s < GRACE_S + AT_ONCE_S
+        assert proxy.process.wait(PATIENCE_S) == ExitCode.STALLED
+        assert "which is to end, doesn't wait for it" in proxy.log()
 
 
 def test_what_nobody_confirms_is_rolled_back_however_long_it_drains(
