@@ -83,8 +83,9 @@ async def _serve(config: Config, path: Path, settings: Settings, dataplane: Data
     ending = Ending()
     signals_await(asyncio.get_running_loop(), ending.ask, reloader.ask)
     listening = listening_of(config)
-    supervision, turning = Supervision(), Turning(dataplane)
+    supervision = Supervision()
     server = ManagementServer(listening, catalogue, dataplane, file, log, supervision)
+    turning = Turning(dataplane, server.tell)
     reader = Reader(
         catalogue, dataplane, file.state, turning, supervision, Expiries(listening))
     metrics = MetricsServer(metrics_address_of(config), Documents(reader))

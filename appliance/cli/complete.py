@@ -15,6 +15,7 @@ from appliance.cli import TLS_FILES
 from appliance.cli.connection import connected
 from appliance.cli.options import RESET, option_fields
 from appliance.config.schema import enum_words, field_words
+from appliance.worker_events import WORKER_EVENTS
 
 # Whoever has pressed Tab waits for it.
 DEADLINE_S = 0.25
@@ -41,7 +42,7 @@ def event_reasons(
     """Of what `event watch` tells."""
     from cython_core.dataplane import EVENT_REASONS
 
-    return _meant(EVENT_REASONS, incomplete)
+    return _meant((*EVENT_REASONS, *WORKER_EVENTS), incomplete)
 
 
 def drop_reasons(
@@ -57,7 +58,8 @@ def _meant(names: Iterable[str], incomplete: str) -> "list[CompletionItem[str]]"
     # The data plane's, which other commands start without.
     from cython_core.dataplane import COUNTER_HELP
 
-    return [CompletionItem(name, help=COUNTER_HELP[name])
+    meanings = {**COUNTER_HELP, **WORKER_EVENTS}
+    return [CompletionItem(name, help=meanings[name])
             for name in names if name.startswith(incomplete)]
 
 

@@ -1,4 +1,7 @@
-"""What the workers count, in words: the names that `synproxy stats` has."""
+"""What the workers count, and what else is told of them, in words: the names that `synproxy stats`
+and `synproxy event watch` have."""
+
+from appliance.worker_events import WORKER_EVENTS
 
 _INDENT = "  "
 
@@ -7,11 +10,14 @@ def counted_names() -> tuple[str, ...]:
     # The data plane's, which other commands start without.
     from cython_core.dataplane import COUNTERS
 
-    return tuple(COUNTERS)
+    return (*COUNTERS, *WORKER_EVENTS)
 
 
 def counted_lines(name: str) -> list[str]:
     """Of one of them: what it means, and where it is seen."""
+    if name in WORKER_EVENTS:
+        return [name, f"{_INDENT}{WORKER_EVENTS[name]}", _seen(name),
+                f"{_INDENT}synproxy_worker_stuck and synproxy_worker_stalls_total of Prometheus."]
     from cython_core.dataplane import COUNTER_HELP, DROP_REASONS, EVENT_REASONS
 
     drops = name in DROP_REASONS
@@ -22,7 +28,11 @@ def counted_lines(name: str) -> list[str]:
         f" {metric} of Prometheus.",
     ]
     if name in EVENT_REASONS:
-        lines.append(f"{_INDENT}As it happens: `synproxy event watch --reason {name}`.")
+        lines.append(_seen(name))
     if drops:
         lines.append(f"{_INDENT}The frames: `synproxy capture --reason {name} --write FILE`.")
     return lines
+
+
+def _seen(event: str) -> str:
+    return f"{_INDENT}As it happens: `synproxy event watch --reason {event}`."

@@ -11,6 +11,7 @@ from appliance.cli.connection import connected
 from appliance.cli.interrupt import until_ctrl_c
 from appliance.cli.output import format_option, message_text
 from appliance.ends import end_text
+from appliance.worker_events import WORKER_EVENTS
 
 _FLAGS = "FSRPAUEC"     # RFC 9293 §3.1, from the lowest bit on
 
@@ -38,9 +39,9 @@ def watch_events(
 ) -> None:
     """Show drops, refusals and more as they happen.
 
-    Until Ctrl-C; switches of cookies are among them.  They are samples: of each reason a worker
-    tells 100 a second at most; "+7" is how many more of it there were since the line before.
-    `synproxy events -f` is short for it.
+    Until Ctrl-C; switches of cookies are among them, and workers that stall or go on.  They are
+    samples: of each reason a worker tells 100 a second at most; "+7" is how many more of it there
+    were since the line before.  `synproxy events -f` is short for it.
     """
     request = api.WatchEventsRequest(
         service=service, reasons=reasons, client_prefix=client_prefix,
@@ -66,6 +67,8 @@ def _line(event: api.Event) -> str:
         server = end_text(event.server_address, event.server_port)
         way = ">" if event.from_client or not event.tcp_flags else "<"
         words.append(f"{client} {way} {server}")
+    if event.reason in WORKER_EVENTS:
+        words.append(f"worker on core {event.lcore}")
     if event.tcp_flags:
         words.append("".join(
             letter for bit, letter in enumerate(_FLAGS) if event.tcp_flags >> bit & 1))

@@ -43,9 +43,9 @@ def command(name: str | None) -> None:
 
     NAME is a path of the configuration file ("limits.half_open", "services.options.mss"), the
     option of a service ("mss"), a method or message of the API ("UpdateService",
-    "ServicesService/UpdateService", "ListServersRequest"), or a counter or drop reason of
-    `synproxy stats` ("cookie_valid", "unknown_rate"). Without one: the sections of the file, and
-    the API's services.
+    "ServicesService/UpdateService", "ListServersRequest"), a counter or drop reason of
+    `synproxy stats` ("cookie_valid", "unknown_rate"), or an event ("worker_stalled"). Without one:
+    the sections of the file, and the API's services.
     """
     if name is None:
         click.echo("\n".join(_overview()))

@@ -15,9 +15,11 @@ from appliance.management.change_errors import UnknownServiceError
 from appliance.management.errors import abort_invalid
 from appliance.management.reasons import reason_violations
 from appliance.supervision import Supervision
+from appliance.worker_events import WORKER_EVENTS
 from cython_core.dataplane import EVENT_REASONS, Dataplane, Event
 
 PASSED_OVER_MAX = (1 << 32) - 1     # a message's uint32
+REASONS = (*EVENT_REASONS, *WORKER_EVENTS)
 
 
 class EventsServicer(EventsServiceServicer):
@@ -26,6 +28,10 @@ class EventsServicer(EventsServiceServicer):
     ) -> None:
         self._catalogue = catalogue
         self._audience = Audience(dataplane, supervision)
+
+    def tell(self, event: Event) -> None:
+        """Who watches hears of it; the data plane has not written it."""
+        self._audience.tell(event)
 
     async def WatchEvents(
         self, request: api.WatchEventsRequest, context: grpc.aio.ServicerContext
@@ -49,7 +55,7 @@ class EventsServicer(EventsServiceServicer):
         """Raises UnknownServiceError."""
         if request.service:
             self._catalogue.slot_held(request.service)
-        reasons = frozenset(request.reasons or EVENT_REASONS)
+        reasons = frozenset(request.reasons or REASONS)
         clients, servers = (
             prefix_parse(prefix) if prefix else None
             for prefix in (request.client_prefix, request.server_prefix)
@@ -85,5 +91,5 @@ class EventsServicer(EventsServiceServicer):
 def _violations(request: api.WatchEventsRequest) -> Iterator[Violation]:
     yield from constraint_violations(request)
     yield from reason_violations(
-        request.reasons, EVENT_REASONS, "is none that is told",
+        request.reasons, REASONS, "is none that is told",
         "synproxy explain WatchEventsRequest.reasons")

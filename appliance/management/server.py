@@ -34,7 +34,7 @@ from appliance.management.services import ServicesServicer
 from appliance.management.stats import StatsServicer
 from appliance.management.system import SystemServicer
 from appliance.supervision import Supervision
-from cython_core.dataplane import Dataplane
+from cython_core.dataplane import Dataplane, Event
 
 
 class ManagementServer:
@@ -80,6 +80,10 @@ class ManagementServer:
     @property
     def draining(self) -> Draining:
         return self._system.draining
+
+    def tell(self, event: Event) -> None:
+        """To those who watch events."""
+        self._events.tell(event)
 
     async def start(self) -> None:
         """Alive, but not ready.  Raises Refusal where an address can't be had."""

@@ -1,20 +1,22 @@
 """Whether each worker goes on turning: one that polls no port loses its part of the traffic.
 
-Here it is told, in the log, by health and metrics, and counted.  What ends the daemon by it is the
-data plane's watchdog, which goes on whatever holds this thread; each of the two looks after the
-other.
+Here it is told, in the log, as an event, by health and metrics, and counted.  What ends the daemon
+by it is the data plane's watchdog, which goes on whatever holds this thread; each of the two looks
+after the other.
 
 It is looked at so often, and counted in looks: a daemon that was stopped as a whole and goes on is
 not taken for one whose workers are stuck.
 """
 
 import sys
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from appliance.notify import say
-from cython_core.dataplane import WatchdogState, WorkerState
+from appliance.worker_events import RESUMED, STALLED
+from cython_core.dataplane import Event, WatchdogState, WorkerState
 
 LOOK_S = 0.5
 STUCK_LOOKS = 2         # in a row without a turn, which are 1 s: a turn takes microseconds
@@ -29,8 +31,9 @@ class Plane(Protocol):
 
 
 class Turning:
-    def __init__(self, plane: Plane) -> None:
+    def __init__(self, plane: Plane, tell: Callable[[Event], None]) -> None:
         self._plane = plane
+        self._tell = tell
         self._turns: dict[int, int] = {}        # by lcore, when last looked at
         self._still: dict[int, int] = {}        # looks since
         self._watchdog = WatchdogState(looks=-1, control_stalls=0)
@@ -59,10 +62,12 @@ class Turning:
         for lcore in self.stuck:
             if lcore not in former:
                 self.stalls[lcore] += 1
+                self._tell(_event(STALLED, lcore))
                 say(f"synproxyd: the worker on core {lcore} is stuck: it has made no turn for"
                     f" {STUCK_LOOKS * LOOK_S:g} s", sys.stderr)
         for lcore in former:
             if lcore not in self.stuck:
+                self._tell(_event(RESUMED, lcore))
                 say(f"synproxyd: the worker on core {lcore} goes on", sys.stderr)
         self._look_at_watchdog()
 
@@ -80,3 +85,10 @@ class Turning:
                 sys.stderr)
         if self._watchdog.control_stalls > former.control_stalls:
             say("synproxyd: the control thread goes on", sys.stderr)
+
+
+def _event(reason: str, lcore: int) -> Event:
+    """Of no connection, and none is ever passed over."""
+    return Event(
+        time_ns=time.time_ns(), reason=reason, slot=None, lcore=lcore, client=None, client_port=0,
+        server=None, server_port=0, from_client=False, flags=0, passed_over=0)

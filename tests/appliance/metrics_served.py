@@ -70,7 +70,8 @@ class Served:
             self._config.services, self._config.defaults, cast(Dataplane, self.plane))
         self.file = FileState(Path("f"))
         self.reader = Reader(
-            self.catalogue, self.plane, self.file, Turning(self.plane), Supervision(), Expiries([]))
+            self.catalogue, self.plane, self.file, Turning(self.plane, lambda _: None),
+            Supervision(), Expiries([]))
         self.documents = Documents(self.reader)
         self.server = MetricsServer(f"127.0.0.1:{self.port}", self.documents)
         await self.server.start()

@@ -41,6 +41,7 @@ TYPED = [
     ("capture --reason tx_f", "capture --reason tx_full·"),
     ("event watch --service w", "event watch --service web·"),
     ("event watch --reason cookies_of", "event watch --reason cookies_off·"),
+    ("event watch --reason worker_s", "event watch --reason worker_stalled·"),
     ("service set web wsc", "service set web wscale="),
     ("service set web mss=1400 act", "service set web mss=1400 activation="),
     ("service set web activation=MO", "service set web activation=MONITOR·"),

@@ -20,6 +20,7 @@ from appliance.management import audience
 from appliance.management.audience import Reader
 from appliance.management.bounds import STREAMS_MAX
 from appliance.management.roles import method_role
+from appliance.worker_events import WORKER_EVENTS
 from cython_core.dataplane import DROP_REASONS, EVENT_REASONS, Event
 
 CALL_S = 10
@@ -31,6 +32,9 @@ ONE = Event(
 SWITCH = Event(
     time_ns=1, reason="cookies_on", slot=MAIL, lcore=1, client=None, client_port=0, server=None,
     server_port=0, from_client=False, flags=0, passed_over=0)
+
+
+STALL = replace(SWITCH, reason="worker_stalled", slot=None, lcore=2)
 
 
 @pytest.fixture
@@ -57,6 +61,18 @@ def failure(daemon, **request):
 
 def test_who_may():
     assert method_role("/synproxy.v1.EventsService/WatchEvents") == ROLE_VIEWER
+
+
+def test_what_the_daemon_tells_of_a_worker_is_heard_by_who_asks_for_it(daemon, watch):
+    every, stalls, one_service = (
+        watch(), watch(reasons=["worker_stalled"]), watch(service="mail"))
+    daemon.do(daemon.server.tell, STALL)
+    for events in (every, stalls):
+        (told,) = next(events).events
+        assert (told.reason, told.lcore, told.service, told.client_address) == (
+            "worker_stalled", 2, "", "")
+    daemon.plane.happened = [SWITCH]
+    assert [event.reason for event in next(one_service).events] == ["cookies_on"]
 
 
 def test_an_event_is_told_in_full(daemon, watch):
@@ -192,7 +208,8 @@ def test_what_is_wrong_is_named(daemon):
 
 def test_its_reasons_stand_where_they_are_said_to(daemon):
     said = CliRunner().invoke(main, ["explain", "WatchEventsRequest.reasons"]).stdout
-    assert set(EVENT_REASONS) - set(DROP_REASONS) <= set(re.findall(r"\w+", said))
+    told = {*EVENT_REASONS, *WORKER_EVENTS}
+    assert told - set(DROP_REASONS) <= set(re.findall(r"\w+", said))
 
 
 def test_names_that_are_none_are_all_answered_at_once(daemon):
@@ -223,10 +240,13 @@ def test_synproxy_shows_a_line_each(daemon, words):
     until(lambda: daemon.plane.watched, seconds=CALL_S, what="the watch to begin")
     daemon.plane.happened = [ONE, SWITCH]
     assert watching.stdout is not None
-    assert [watching.stdout.readline().split() for _ in range(2)] == [
+    lines = [watching.stdout.readline().split() for _ in range(2)]
+    daemon.do(daemon.server.tell, STALL)
+    assert [*lines, watching.stdout.readline().split()] == [
         ["2023-11-14T22:13:20.123Z", "cookie_invalid", "web", "198.51.100.7:40000", ">",
          "192.0.2.7:443", "A", "+7"],
         ["1970-01-01T00:00:00.000Z", "cookies_on", "mail"],
+        ["1970-01-01T00:00:00.000Z", "worker_stalled", "-", "worker", "on", "core", "2"],
     ]
     watching.kill()
     watching.wait()

@@ -12,6 +12,7 @@ from appliance.cli.options import option_fields
 from appliance.cli.reference import reference
 from appliance.config.schema import field_words
 from appliance.exit_codes import ExitCode
+from appliance.worker_events import WORKER_EVENTS
 from cython_core.dataplane import COUNTER_HELP, COUNTERS, DROP_REASONS, EVENT_REASONS
 
 PAGE = Path(__file__).parents[2] / "proto/README.md"
@@ -73,6 +74,14 @@ def test_each_counter_is_explained_with_where_it_is_seen(name):
     assert f"{name}\n  {COUNTER_HELP[name]}\n" in said
     assert (f'synproxy_dropped_total{{reason="{name}"}}' in said) == (name in DROP_REASONS)
     assert (f"`synproxy event watch --reason {name}`" in said) == (name in EVENT_REASONS)
+
+
+@pytest.mark.parametrize("name", WORKER_EVENTS)
+def test_so_is_each_event_of_a_worker_itself(name):
+    code, said = explained(name)
+    assert code == ExitCode.OK
+    assert f"{name}\n  {WORKER_EVENTS[name]}\n" in said
+    assert f"`synproxy event watch --reason {name}`" in said
 
 
 def test_a_name_of_an_option_and_of_a_counter_is_explained_as_both():

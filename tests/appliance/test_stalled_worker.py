@@ -11,11 +11,15 @@ import time
 from contextlib import suppress
 from urllib.request import urlopen
 
+import grpc
 import pytest
+from synproxy.v1.events_service_pb2 import WatchEventsRequest
+from synproxy.v1.events_service_pb2_grpc import EventsServiceStub
 
 from appliance.exit_codes import ExitCode
 from appliance.lab.waiting import until
 from appliance.management.catalogue import ACKNOWLEDGE_TIMEOUT_S
+from appliance.worker_events import RESUMED, STALLED, WORKER_EVENTS
 
 from .daemon_process import LCORES, as_root, two_cores
 from .stalled_thread import circle, stalled
@@ -116,6 +120,32 @@ def test_one_that_makes_no_turn_is_not_ready_until_it_goes_on(daemon, metric, no
     assert daemon.said().count(f"the worker on core {CORE} goes on") == 1
 
 
+def test_it_is_an_event_and_so_is_that_it_goes_on(daemon):
+    with grpc.insecure_channel(daemon.address) as channel:
+        events = EventsServiceStub(channel).WatchEvents(
+            WatchEventsRequest(reasons=list(WORKER_EVENTS)), timeout=2 * SOON_S)
+        next(events)        # it has begun
+        with stalled(worker_thread(daemon)):
+            held_s = time.time()
+            (told,) = next(events).events
+            assert (told.reason, told.lcore) == (STALLED, CORE)
+            assert 0 < told.time.ToNanoseconds() / 1e9 - held_s <= SEEN_S
+        (told,) = next(events).events
+        assert (told.reason, told.lcore) == (RESUMED, CORE)
+
+
+def test_where_the_daemon_ends_by_it_who_watches_has_heard_why(run):
+    daemon = run("RESTART")
+    with grpc.insecure_channel(daemon.address) as channel:
+        events = EventsServiceStub(channel).WatchEvents(WatchEventsRequest(), timeout=2 * SOON_S)
+        next(events)
+        with stalled(worker_thread(daemon)) as held:
+            assert [event.reason for event in next(events).events] == [STALLED]
+            held.await_end(seconds=SOON_S)
+        with pytest.raises(grpc.RpcError):
+            next(events)
+
+
 def ended(held, daemon):
     """How, once the thread's process has ended: the exit code, and what of the log is the
     watchdog's."""
@@ -135,6 +165,20 @@ def test_one_that_makes_no_turn_ends_the_daemon(run, word):
     assert re.match(
         r" for 2000 ms, so that the daemon ends, to be started again: turns \d+, frames 0,"
         rf" generation 1, thread {held.thread_id} in state t at \w+\n", line)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_one_that_is_only_told_is_not_waited_for_at_the_end(daemon, how):
+    with stalled(worker_thread(daemon)) as held:
+        until(lambda: f"the worker on core {CORE} is stuck" in daemon.said(), seconds=SEEN_S,
+              what="the worker to be told as stuck")
+        daemon.process.send_signal(how)
+        held.await_end(seconds=SOON_S)
+    assert daemon.process.wait(SOON_S) == ExitCode.STALLED
+    assert (held.ended_s or 0) >= ENDED_S_MIN
+    assert re.search(
+        rf"the worker on core {CORE} has made no turn for 2000 ms, and the daemon, which is to end,"
+        r" doesn't wait for it: turns \d+, .* thread \d+ in state t at \w+\n", daemon.said())
 
 
 def test_it_does_so_while_the_control_thread_hangs_too(run):
