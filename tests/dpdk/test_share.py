@@ -43,3 +43,15 @@ def test_where_services_want_all_of_it_the_others_get_next_to_nothing():
 
 def test_alone_the_others_have_nearly_all_of_it():
     assert shares(10, 0, 20 * RATE)[1] > 0.9
+
+
+# A queue of one millisecond's worth, or of five.
+@pytest.mark.parametrize(("rate", "most"), [(RATE, 0.02), (RATE // 5, 0.05)])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_at_a_port_that_empties_once_a_millisecond_they_lose_few(rate, most, share):
+    own = int(share * rate)
+    told = carried(ROOM, rate, 1, own, 20 * rate, LONG_MS)
+    assert sum(lost for lost, _ in told) < most * own * LONG_MS
+    assert sum(gone for _, gone in told) > 0.8 * (1 - share) * rate * LONG_MS
+    unbounded = carried(ROOM, rate, 1, own, 20 * rate, LONG_MS, bounded=False)
+    assert sum(lost for lost, _ in unbounded) > 0.4 * own * LONG_MS
