@@ -1,5 +1,8 @@
-"""The lab's mixed attack: each of its frames is what its kind's name says, and meets that fate."""
+"""The lab's mixed attack: each of its frames is what its kind's name says, and meets that fate.
+What its generator takes of a core."""
 
+import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +19,8 @@ from .proxy.harness import Proxy, service
 DPORT = 7005
 KINDS = {kind.name: kind for kind in mixture(DPORT)}
 VOLLEYS = 4
+FIRED_NS = 200_000_000
+REST, REST_OFF_BY = 0.5, 0.15
 SUMS = (TCP, ICMP, ICMPv6PacketTooBig)
 # No fragment has a TCP checksum; and Scapy doesn't write what it can't read.
 FRAGMENTS, UNREADABLE = {IPV4_FRAGMENT, "fragment, IPv6"}, "options torn"
@@ -62,3 +67,14 @@ def test_a_volley_is_full_with_or_without_a_kind():
         volley = shuffled(mixture(DPORT, without))
         assert len(volley) == SLOTS
         assert not {kind.name for kind, _ in volley} & set(without)
+
+
+def test_a_generator_leaves_others_the_share_that_it_is_told_to():
+    volley = Volley(KINDS["SYN, IPv4"].templates, seed=1)
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with near, far:
+        near.setblocking(False)     # nobody reads: what finds no room is refused at once
+        used_ns, began_ns = time.thread_time_ns(), time.monotonic_ns()
+        volley.fire(near.fileno(), 1 << 40, 0, began_ns + FIRED_NS, REST)
+    assert volley.drawn > SLOTS
+    assert time.thread_time_ns() - used_ns < (1 - REST + REST_OFF_BY) * FIRED_NS

@@ -1,4 +1,4 @@
-"""A flood of spoofed SYNs for the lab: `python -m appliance.lab.flood --help`.
+"""A flood of spoofed SYNs, or datagrams, for the lab: `python -m appliance.lab.flood --help`.
 
 As fast as one core allows, or at a rate; bounded by a count and a time, both mandatory.  The
 sources are drawn from a benchmarking prefix unless another is given.  What was sent is
@@ -14,7 +14,7 @@ import signal
 import socket
 import time
 
-from appliance.lab import syn
+from appliance.lab import datagram, syn
 from appliance.lab.topology import FLOOD_IPV4, FLOOD_IPV6, FLOOD_MAC
 from appliance.lab.volley import Volley
 
@@ -48,15 +48,16 @@ def open_socket(interface: str) -> socket.socket:
 
 
 def flood(volley: Volley, packet: socket.socket, *, count: int, seconds: float,
-          pps: int) -> Score:
-    """Fire until count, time or a signal ends it; returns what happened."""
+          pps: int, rest: float = 0) -> Score:
+    """Fire until count, time or a signal ends it, but for the share `rest` of the time; returns
+    what happened."""
     stopped = []
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda number, _frame: stopped.append(number))
     started = now = time.monotonic_ns()
     deadline = started + int(seconds * NS_PER_S)
     while volley.sent < count and now < deadline and not stopped:
-        volley.fire(packet.fileno(), count, pps, min(now + SLICE_NS, deadline))
+        volley.fire(packet.fileno(), count, pps, min(now + SLICE_NS, deadline), rest)
         now = time.monotonic_ns()
     passed_s = (now - started) / NS_PER_S
     return Score(volley.sent, volley.refused, volley.drawn, round(passed_s, 3),
@@ -65,10 +66,11 @@ def flood(volley: Volley, packet: socket.socket, *, count: int, seconds: float,
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m appliance.lab.flood",
-                                     description="Send spoofed SYNs, in a lab.")
+                                     description="Send spoofed frames, in a lab.")
     parser.add_argument("--interface", required=True, help="where the frames leave")
     parser.add_argument("--destination", required=True, help="IPv4 or IPv6 address")
-    parser.add_argument("--dport", type=int, default=80, help="TCP port (default 80)")
+    parser.add_argument("--dport", type=int, default=80, help="port (default 80)")
+    parser.add_argument("--udp", action="store_true", help="as many UDP datagrams between them")
     parser.add_argument("--dst-mac", required=True, help="the destination's MAC address")
     parser.add_argument("--src-mac", default=FLOOD_MAC, help=f"default {FLOOD_MAC}")
     parser.add_argument("--sources", help=f"prefix; default {FLOOD_IPV4} or {FLOOD_IPV6}")
@@ -84,8 +86,11 @@ def main() -> None:
     version = ipaddress.ip_address(given.destination).version
     sources = given.sources or (FLOOD_IPV4 if version == 4 else FLOOD_IPV6)
     seed = secrets.randbits(64) if given.seed is None else given.seed
-    volley = Volley(syn.templates(given.destination, given.dport, sources, given.src_mac,
-                                  given.dst_mac), seed)
+    ends = given.destination, given.dport, sources, given.src_mac, given.dst_mac
+    frames = syn.templates(*ends)
+    if given.udp:
+        frames += [datagram.datagram_template(*ends)] * len(frames)
+    volley = Volley(frames, seed)
     with open_socket(given.interface) as packet:
         score = flood(volley, packet, count=given.count, seconds=given.seconds, pps=given.pps)
     print(json.dumps(dataclasses.asdict(score)))

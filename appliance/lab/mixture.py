@@ -206,6 +206,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pps", type=within(0, 100_000_000), default=0,
                         help="rate; default as fast as it goes")
     parser.add_argument("--seconds", type=within(0.1, 86_400.0), required=True, help="at most")
+    parser.add_argument("--rest", type=within(0.0, 0.9), default=0.0,
+                        help="the share of its core that it leaves to others; default none")
     return parser.parse_args()
 
 
@@ -214,7 +216,8 @@ def main() -> None:
     volley = shuffled(mixture(given.dport, given.without))
     shots = Volley([each for _, each in volley], secrets.randbits(64))
     with open_socket(given.interface) as packet:
-        score = flood(shots, packet, count=COUNT_MAX, seconds=given.seconds, pps=given.pps)
+        score = flood(shots, packet, count=COUNT_MAX, seconds=given.seconds, pps=given.pps,
+                      rest=given.rest)
     by_kind: Counter[str] = Counter()
     for (kind, _), sent in zip(volley, shots.sent_by_slot(), strict=True):
         by_kind[kind.name] += sent

@@ -12,7 +12,7 @@ ETHERNET_BYTES = 14
 IPV4_BYTES = 20
 IPV6_BYTES = 40
 # IANA protocol numbers.
-ICMP, TCP, FRAGMENT_HEADER, ICMPV6 = 1, 6, 44, 58
+ICMP, TCP, UDP, FRAGMENT_HEADER, ICMPV6 = 1, 6, 17, 44, 58
 DONT_FRAGMENT = 0x4000      # RFC 791 §3.1, of an IPv4 header's fragment word
 
 Prefix = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -41,7 +41,7 @@ class Template:
     source: int                 # the last 32 bits of the source address
     l4: int
     ip_checksum: int
-    checksum: int               # TCP's or ICMP's
+    checksum: int               # TCP's, UDP's or ICMP's
     ip_sum: int
     sum: int
     blanks: tuple[Blank, ...]

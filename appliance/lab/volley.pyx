@@ -31,6 +31,7 @@ cdef enum:
     FRAME_BYTES_MAX = 128   # Ethernet, IPv6, TCP and 40 bytes of options are 114
     BLANKS_MAX = 12
     NS_PER_S = 1_000_000_000
+    ROUND_NS = 2_000_000    # of work and rest: a ring holds what comes meanwhile
 
 
 cdef struct Blank:
@@ -56,6 +57,14 @@ cdef inline uint64_t now_ns() noexcept nogil:
     cdef timespec now
     clock_gettime(CLOCK_MONOTONIC, &now)
     return <uint64_t>now.tv_sec * NS_PER_S + <uint64_t>now.tv_nsec
+
+
+# Of less than a second.
+cdef inline void sleep_ns(uint64_t duration_ns) noexcept nogil:
+    cdef timespec pause
+    pause.tv_sec = 0
+    pause.tv_nsec = <long>duration_ns
+    nanosleep(&pause, NULL)
 
 
 # splitmix64 (Steele, Lea, Flood 2014): one word of state, and any seed will do.
@@ -158,18 +167,21 @@ cdef class Volley:
         slot_renew(&self.slots[i], &self.state)
         return self.slots[i].frame[:self.slots[i].length_bytes]
 
-    def fire(self, int socket_fd, uint64_t count, uint64_t pps, uint64_t until_ns):
+    def fire(self, int socket_fd, uint64_t count, uint64_t pps, uint64_t until_ns,
+             double rest=0):
         """Send until `count` frames in all have gone out or CLOCK_MONOTONIC reads `until_ns`;
-        `pps` 0 is as fast as it goes.  The schedule runs on from one call to the next.
+        `pps` 0 is as fast as it goes.  The schedule runs on from one call to the next.  At the
+        end of each ROUND_NS `rest` of it, 0..1, is slept, however much is due: others have the
+        core then.
         Raises OSError where the interface fails; full queues only count as refused."""
         cdef int error
         with nogil:
-            error = self._fire(socket_fd, count, pps, until_ns)
+            error = self._fire(socket_fd, count, pps, until_ns, <uint64_t>(rest * ROUND_NS))
         if error:
             raise OSError(error, "sendmmsg")
 
-    cdef int _fire(self, int socket_fd, uint64_t count, uint64_t pps,
-                   uint64_t until_ns) noexcept nogil:
+    cdef int _fire(self, int socket_fd, uint64_t count, uint64_t pps, uint64_t until_ns,
+                   uint64_t rest_ns) noexcept nogil:
         cdef uint64_t now = now_ns()
         cdef uint64_t burst
         cdef int taken
@@ -177,6 +189,10 @@ cdef class Volley:
         if not self.started_ns:
             self.started_ns = now
         while self.sent < count and now < until_ns:
+            if ROUND_NS - now % ROUND_NS <= rest_ns:
+                sleep_ns(ROUND_NS - now % ROUND_NS)
+                now = now_ns()
+                continue
             burst = self._due(now, pps)
             if burst:
                 burst = min(burst, count - self.sent)
@@ -204,10 +220,7 @@ cdef class Volley:
         cdef uint64_t gone = self.sent + self.refused
         cdef uint64_t wait_ns = <uint64_t>(<double>(gone + volley) * NS_PER_S / pps)
         cdef uint64_t passed_ns = now - self.started_ns
-        cdef timespec pause
         if passed_ns >= wait_ns:
             return volley
-        pause.tv_sec = 0
-        pause.tv_nsec = <long>min(wait_ns - passed_ns, <uint64_t>NS_PER_S - 1)
-        nanosleep(&pause, NULL)
+        sleep_ns(min(wait_ns - passed_ns, <uint64_t>NS_PER_S - 1))
         return 0

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 
-from appliance.lab import syn
+from appliance.lab import datagram, syn
 from appliance.lab.bridge import bridged
 from appliance.lab.namespace import NAMED
 from appliance.lab.record import RECORDS, sweep
@@ -68,16 +68,17 @@ def test_the_proxys_own_kernel_stays_silent() -> None:
 
 def test_the_floods_frames_are_whole() -> None:
     """Scapy computes the checksums anew and comes to the same bytes."""
-    from scapy.layers.inet import IP, TCP
+    from scapy.layers.inet import IP, TCP, UDP
     from scapy.layers.l2 import Ether
 
     for destination, sources in ((SERVER_IPV4, "198.18.0.0/15"), (SERVER_IPV6, "2001:2::/48")):
-        volley = Volley(syn.templates(destination, 80, sources, FLOOD_MAC, SERVER_MAC), seed=1)
+        ends = destination, 80, sources, FLOOD_MAC, SERVER_MAC
+        volley = Volley([*syn.templates(*ends), datagram.datagram_template(*ends)], seed=1)
         frames = [frame for _ in range(10) for frame in volley.renew()]
         assert len(set(frames)) == len(frames)
         for frame in frames:
             anew = Ether(frame)
-            del anew[TCP].chksum
+            del anew[UDP if UDP in anew else TCP].chksum
             if IP in anew:
                 del anew[IP].chksum
             assert bytes(anew) == frame
