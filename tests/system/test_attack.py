@@ -15,6 +15,7 @@ from appliance.lab.namespace import LabError
 
 BENCH = Path(__file__).parents[1] / "bench"
 PATIENCE_S = 280
+ATTACK_S = 16
 CLIENTS = 200
 
 Figure = Callable[[str], None]
@@ -42,8 +43,8 @@ def note(figure: Figure, driver: str, capacity: dict[str, Any], one: dict[str, A
            f" {clients['transfers']} transfers whole, p99 {clients['p99_ms']} ms")
 
 
-def test_clients_are_served_amid_it_over_af_packet(tmp_path: Path, figure: Figure) -> None:
-    told = figures_of("attack", tmp_path, "--driver", "AF_PACKET", "--seconds", "20")
+def test_clients_are_served_amid_it(driver: str, tmp_path: Path, figure: Figure) -> None:
+    told = figures_of("attack", tmp_path, "--driver", driver, "--seconds", str(ATTACK_S))
     note(figure, told["driver"], told["capacity"], told)
     assert told["ledger"]["unattributed"] == {}
     assert told["clients"]["success"] >= 0.999
