@@ -22,11 +22,6 @@ from appliance.lab.webserver import Website, start_webserver
 
 QUIET_S = 3             # until what a test has sent is no longer under way
 PATIENCE_S = 20         # what a test's socket waits for
-FIGURES = pytest.StashKey[list[str]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[FIGURES] = []
 
 
 @pytest.hookimpl(wrapper=True)
@@ -36,21 +31,6 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.skipped and os.environ.get("LAB_SKIPS") == "fail":
         report.outcome = "failed"
     return report
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    figures = terminalreporter.config.stash[FIGURES]
-    if figures:
-        terminalreporter.section("figures of the system tests")
-        for line in figures:
-            terminalreporter.line(line)
-
-
-@pytest.fixture
-def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Notes a measured figure under the test's name, for the end of the run."""
-    figures = request.config.stash[FIGURES]
-    return lambda text: figures.append(f"{request.node.name}: {text}")
 
 
 @pytest.fixture(scope="session", autouse=True)
