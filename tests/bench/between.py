@@ -22,6 +22,8 @@ from appliance.lab.topology import SERVER_IPV4, WORKER_LCORE, Lab, stop
 from appliance.lab.waiting import until
 
 READY_S = 20                # as the proxy
+# As EAL begins the name of a worker's thread: until DPDK 23.07, and since.
+WORKERS = ("rte-worker", "dpdk-worker")
 
 
 @contextmanager
@@ -75,4 +77,4 @@ def waited_s(between: object) -> float:
         return 0.0
     tasks = Path(f"/proc/{between.process.pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks
-               if (task / "comm").read_text().startswith("rte-worker")) / 1e9
+               if (task / "comm").read_text().startswith(WORKERS)) / 1e9

@@ -12,7 +12,7 @@ from appliance.exit_codes import ExitCode
 from appliance.lab.topology import SERVERS, Lab, stop
 from appliance.lab.waiting import until
 
-from ..appliance.stalled_thread import stalled, threads_named
+from ..appliance.stalled_thread import stalled, worker_threads
 from .conftest import CONFIGURATION, MISTAKEN, VIEWER
 from .host import UNIT, Host
 
@@ -111,7 +111,7 @@ def test_it_is_started_again_where_it_is_killed(started: Host, lab: Lab) -> None
 def test_it_is_started_again_where_its_worker_makes_no_turn(
         started: Host, process: Path, lab: Lab) -> None:
     former = started.unit("MainPID")
-    (worker,) = threads_named(int(process.name), "rte-worker")
+    (worker,) = worker_threads(int(process.name))
     with stalled(worker) as held:
         held.await_end(seconds=SOON_S)
     until(is_again_active(started, former), seconds=SOON_S, what="the daemon to be back")

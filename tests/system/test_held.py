@@ -26,7 +26,7 @@ from appliance.lab.traffic import Kind, Traffic
 from appliance.lab.waiting import until
 from appliance.lab.webserver import Website
 
-from ..appliance.stalled_thread import stalled, threads_named
+from ..appliance.stalled_thread import stalled, worker_threads
 from .test_flood import start_flood
 from .test_killed import GO_ON, LASTING, lanes, opened, percentile
 
@@ -55,7 +55,7 @@ def worker_holds(driver: str) -> int:
 
 
 def worker_of(proxy: Proxy) -> int:
-    (worker,) = threads_named(proxy.process.pid, "rte-worker")
+    (worker,) = worker_threads(proxy.process.pid)
     return worker
 
 
