@@ -8,11 +8,13 @@ along DT_NEEDED.  A library of a package that the runtime stage has (its /var/li
 and its package's licence.  What the image then holds is written beside the environment's other
 data, as CycloneDX 1.5.
 
-Reading list: ld.so(8), dpkg-query(1), CycloneDX 1.5 (JSON), package-url's deb and pypi.
+Reading list: ld.so(8), dpkg-query(1), CycloneDX 1.5 (JSON), package-url's deb and pypi.  What is
+known of vulnerabilities is by source package, which scanners find in `upstream`.
 """
 
 import argparse
 import json
+import platform
 import shutil
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import distributions
 from pathlib import Path
+from urllib.parse import quote
 
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
@@ -45,12 +48,19 @@ OPENED = ("bpf/xdp-dispatcher.o", "bpf/xsk_def_xdp_prog*.o", "libibverbs/libmlx5
 PROVIDER = Path("/etc/libibverbs.d/mlx5.driver")
 
 
+# As Package has them.
+DPKG_FIELDS = "${Package} ${Version} ${Architecture} ${source:Package} ${source:Version}\n"
+
+
 @dataclass
 class Package:
     """Of Debian's; `files` are those that were copied."""
 
     name: str
     version: str
+    architecture: str
+    source: str
+    source_version: str
     files: list[Path] = field(default_factory=list)
 
 
@@ -116,11 +126,16 @@ def owners(admin: Path) -> dict[Path, str]:
     }
 
 
-def versions(admin: Path) -> dict[str, str]:
+def installed(admin: Path) -> dict[str, Package]:
+    """By name."""
     asked = subprocess.run(
-        ["dpkg-query", f"--admindir={admin}", "--show", "--showformat=${Package} ${Version}\n"],
+        ["dpkg-query", f"--admindir={admin}", "--show", f"--showformat={DPKG_FIELDS}"],
         capture_output=True, text=True, check=True)
-    return dict(line.split() for line in asked.stdout.splitlines())
+    packages: dict[str, Package] = {}
+    for line in asked.stdout.splitlines():
+        name, version, architecture, source, source_version = line.split()
+        packages[name] = Package(name, version, architecture, source, source_version)
+    return packages
 
 
 def copy(path: Path, into: Path) -> None:
@@ -131,15 +146,14 @@ def copy(path: Path, into: Path) -> None:
 
 def collect(environment: Path, runtime: Path, into: Path) -> list[Package]:
     """Copy the closure; returns the packages that it is of."""
-    here, there = owners(DPKG), versions(runtime)
-    version = versions(DPKG)
+    owner, here, there = owners(DPKG), installed(DPKG), installed(runtime)
     packages: dict[str, Package] = {}
     for library in sorted(walk(environment)):
         for path in links(library):
-            name = here[path]
+            name = owner[path]
             if name in there:
                 continue
-            package = packages.setdefault(name, Package(name, version[name]))
+            package = packages.setdefault(name, here[name])
             if path not in package.files:
                 package.files.append(path)
                 copy(path, into)
@@ -149,9 +163,30 @@ def collect(environment: Path, runtime: Path, into: Path) -> list[Package]:
     return sorted(packages.values(), key=lambda package: package.name)
 
 
-def component(kind: str, name: str, version: str, *files: Path) -> dict[str, object]:
+def purl(kind: str, name: str, version: str, **facts: str) -> str:
+    """In its canonical form."""
+    words = "&".join(f"{key}={quote(value, safe=':/')}" for key, value in sorted(facts.items()))
+    return f"pkg:{kind}/{quote(name)}@{quote(version, safe=':')}{words and f'?{words}'}"
+
+
+def of_debian(package: Package) -> dict[str, object]:
+    release = platform.freedesktop_os_release()
+    upstream = package.source
+    if package.source_version != package.version:
+        upstream += f"@{package.source_version}"
+    own = {} if upstream == package.name else {"upstream": upstream}
+    return component(package.name, package.version, purl(
+        "deb/debian", package.name, package.version, arch=package.architecture,
+        distro=f"{release['ID']}-{release['VERSION_ID']}", **own), *package.files)
+
+
+def of_python(name: str, version: str) -> dict[str, object]:
+    return component(name, version, purl("pypi", name.replace("_", "-").lower(), version))
+
+
+def component(name: str, version: str, identity: str, *files: Path) -> dict[str, object]:
     return {
-        "type": "library", "name": name, "version": version, "purl": f"pkg:{kind}/{name}@{version}",
+        "type": "library", "name": name, "version": version, "purl": identity,
         "properties": [{"name": "synproxy:file", "value": str(path)} for path in files],
     }
 
@@ -159,12 +194,12 @@ def component(kind: str, name: str, version: str, *files: Path) -> dict[str, obj
 def sbom(packages: list[Package], runtime: Path, environment: Path) -> dict[str, object]:
     """All that the image holds: of the runtime stage, of the closure, of the environment."""
     site = next(environment.glob("lib/python3*/site-packages"))
+    there = sorted(installed(runtime).values(), key=lambda package: package.name)
     return {
         "bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
         "components": [
-            *(component("deb/debian", *one) for one in sorted(versions(runtime).items())),
-            *(component("deb/debian", one.name, one.version, *one.files) for one in packages),
-            *(component("pypi", one.metadata["Name"], one.version)
+            *map(of_debian, [*there, *packages]),
+            *(of_python(one.metadata["Name"], one.version)
               for one in distributions(path=[str(site)])),
         ],
     }

@@ -11,6 +11,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from . import gates
+from .bom import complaints
 
 SOURCE = Path(__file__).parents[2] / "docker/closure.py"
 SPEC = importlib.util.spec_from_file_location("closure", SOURCE)
@@ -88,5 +89,43 @@ def test_the_list_has_the_files_of_each_package(packages, bare, environment):
     parts = json.loads(json.dumps(closure.sbom(packages, bare, environment)))["components"]
     by_name = {part["name"]: part for part in parts}
     assert by_name["libc6"]["purl"].startswith("pkg:deb/debian/libc6@")
+    assert by_name["libc6"]["purl"].endswith("&upstream=glibc")
     (eal,) = (part for name, part in by_name.items() if name.startswith("librte-eal"))
     assert any("librte_eal.so" in fact["value"] for fact in eal["properties"])
+
+
+@pytest.mark.parametrize(("package", "identity"), [
+    (("libc6", "2.41-12", "amd64", "glibc", "2.41-12"),
+     "pkg:deb/debian/libc6@2.41-12?arch=amd64&distro={}&upstream=glibc"),
+    (("libstdc++6", "14.2.0-19", "amd64", "gcc-14", "14.2.0-19"),
+     "pkg:deb/debian/libstdc%2B%2B6@14.2.0-19?arch=amd64&distro={}&upstream=gcc-14"),
+    (("bash", "5.2.37-2+b5", "amd64", "bash", "5.2.37-2"),
+     "pkg:deb/debian/bash@5.2.37-2%2Bb5?arch=amd64&distro={}&upstream=bash%405.2.37-2"),
+    (("adduser", "3.152", "all", "adduser", "3.152"),
+     "pkg:deb/debian/adduser@3.152?arch=all&distro={}"),
+    (("passwd", "1:4.17.4-2", "amd64", "shadow", "1:4.17.4-2"),
+     "pkg:deb/debian/passwd@1:4.17.4-2?arch=amd64&distro={}&upstream=shadow")])
+def test_a_package_is_found_by_its_release_and_its_source(package, identity):
+    part = closure.of_debian(closure.Package(*package))
+    host = closure.platform.freedesktop_os_release()
+    assert part["purl"] == identity.format(f"{host['ID']}-{host['VERSION_ID']}")
+    assert complaints(bom_of(part)) == []
+
+
+@pytest.mark.parametrize(("name", "identity"), [
+    ("PyYAML", "pkg:pypi/pyyaml@6.0.2"), ("typing_extensions", "pkg:pypi/typing-extensions@6.0.2")])
+def test_a_module_of_pythons_is_found_by_its_name_in_the_index(name, identity):
+    part = closure.of_python(name, "6.0.2")
+    assert part["purl"] == identity
+    assert complaints(bom_of(part)) == []
+
+
+def test_a_list_that_others_cannot_read_is_seen(packages, bare, environment):
+    good = closure.sbom(packages, bare, environment)
+    assert complaints(good) == []
+    assert complaints(good | {"specVersion": 1.5})
+    assert complaints(bom_of(closure.component("a_b", "1", "pkg:pypi/a_b@1")))
+
+
+def bom_of(part):
+    return {"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1, "components": [part]}
