@@ -17,6 +17,13 @@ DF_BIND_NOW = 0x8       # of DT_FLAGS, elf.h
 DF_1_NOW = 0x1          # of DT_FLAGS_1
 ISA_V2 = 0x2            # GNU_PROPERTY_X86_ISA_1_V2
 DPDK = "librte_"
+# What the worker and its set-up call, the log in a library of its own since 23.11; buses and
+# drivers are EAL's to load.
+DPDK_LIBRARIES = {
+    "librte_eal", "librte_ethdev", "librte_log", "librte_mbuf", "librte_mempool", "librte_ring"}
+# libc, and its loader for what is thread-local.
+OTHERS = {"libc.so.6", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
+FLOOR = ("dpdk", "_testing_stages", "_testing_buffers")      # what may be linked with DPDK
 
 
 def dynamic_of(elf: ELFFile) -> DynamicSection:
@@ -81,6 +88,13 @@ def asks_for_another_processor(elf: ELFFile) -> list[str]:
         for note in section.iter_notes() if note.n_type == "NT_GNU_PROPERTY_TYPE_0"
         for fact in note.n_desc if fact.pr_type == "GNU_PROPERTY_X86_ISA_1_NEEDED"]
     return [] if levels == [ISA_V2] else [f"x86 ISA needed: {levels}, not [{ISA_V2}]"]
+
+
+def needs_beyond_its_floor(elf: ELFFile, path: str, abi: str) -> list[str]:
+    """Libraries that a module at this path has no use for, or of another DPDK than `abi` = "23"."""
+    above = not any(word in path for word in FLOOR)
+    mine = set() if above else {f"{name}.so.{abi}" for name in DPDK_LIBRARIES}
+    return sorted(set(needed(elf)) - OTHERS - mine)
 
 
 def needs_unstable(elf: ELFFile, abi: str) -> list[str]:

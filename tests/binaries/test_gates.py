@@ -16,13 +16,6 @@ from . import gates
 
 PACKAGES = [Path(package.__path__[0]) for package in (appliance, cython_core)]
 MODULES = sorted(path for folder in PACKAGES for path in folder.rglob("*.so"))
-# What the worker and its set-up call, the log in a library of its own since 23.11; buses and
-# drivers are EAL's to load.
-DPDK_LIBRARIES = {
-    "librte_eal", "librte_ethdev", "librte_log", "librte_mbuf", "librte_mempool", "librte_ring"}
-# libc, and its loader for what is thread-local.
-OTHERS = {"libc.so.6", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
-FLOOR = ("dpdk", "_testing_stages", "_testing_buffers")      # what may be linked with DPDK
 
 x86_64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="a note of x86-64's")
 
@@ -87,18 +80,13 @@ def test_the_loader_refuses_a_processor_below_its_floor(module):
 
 
 @every_module
-def test_it_is_linked_with_what_its_floor_may_call(module, path):
-    dpdk = {name for name in gates.needed(module) if name.startswith(gates.DPDK)}
-    assert set(gates.needed(module)) - dpdk <= OTHERS
-    assert {name.partition(".")[0] for name in dpdk} <= DPDK_LIBRARIES
-    assert not dpdk or any(word in str(path) for word in FLOOR)
+def test_it_is_linked_with_what_its_floor_may_call(module, path, abi):
+    assert gates.needs_beyond_its_floor(module, by_name(path), abi) == []
 
 
 @every_module
 def test_it_calls_stable_symbols_of_dpdk_alone(module, abi):
     assert gates.needs_unstable(module, abi) == []
-    assert {name.rpartition(".")[2] for name in gates.needed(module)
-            if name.startswith(gates.DPDK)} <= {abi}
 
 
 @pytest.mark.parametrize(("option", "complaint"), [
@@ -141,3 +129,20 @@ def test_an_unstable_symbol_is_seen(bad, tmp_path, version):
     assert gates.needs_unstable(caller, "1") == (
         [] if version == "DPDK_1" else [f"librte_two.so.1: {version}"])
     assert gates.needs_unstable(caller, "2") == [f"librte_two.so.1: {version}"]
+
+
+@pytest.mark.parametrize(("library", "path", "abi"), [
+    ("librte_ring.so.1", "cython_core/dpdk/worker", "2"),
+    ("librte_ring.so.1", "cython_core/wire/ip", "1"),
+    ("librte_acl.so.1", "cython_core/dpdk/worker", "1"),
+    ("libm.so.6", "cython_core/dpdk/worker", "1")])
+def test_a_library_beyond_its_floor_is_seen(bad, tmp_path, library, path, abi):
+    bad(f"-Wl,-soname,{library}", name=library)
+    module = bad("-Wl,--no-as-needed", str(tmp_path / library))
+    assert gates.needs_beyond_its_floor(module, path, abi) == [library]
+
+
+def test_a_library_of_its_floor_is_fine(bad, tmp_path):
+    bad("-Wl,-soname,librte_ring.so.1", name="librte_ring.so.1")
+    module = bad("-Wl,--no-as-needed", str(tmp_path / "librte_ring.so.1"))
+    assert gates.needs_beyond_its_floor(module, "cython_core/dpdk/worker", "1") == []
