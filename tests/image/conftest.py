@@ -4,8 +4,8 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,8 @@ from appliance.lab.webserver import start_webserver
 
 from .container import SIZE_MIB, Container
 from .engine import network_of, sweep
+from .left import Left, left_behind
+from .traffic import Ask, Connected, Flood, connect
 
 POOL = Path("/proc/sys/vm/nr_hugepages")
 PAGE_MIB = 2
@@ -58,20 +60,26 @@ def huge_pages() -> Iterator[None]:
     POOL.write_text(str(before))
 
 
-@pytest.fixture(params=["AF_PACKET", "AF_XDP"])
+@pytest.fixture(scope="session")
+def untouched(huge_pages: None, lab: Lab) -> Left:
+    """What there is before any container is."""
+    return left_behind(lab)
+
+
+@pytest.fixture(scope="module", params=["AF_PACKET", "AF_XDP"])
 def driver(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
-def container(huge_pages: None, lab: Lab, network: str, image: str,
-              driver: str) -> Iterator[Container]:
-    with Container(lab, network, image, driver) as running:
-        yield running
+def connected(container: Container, lab: Lab) -> Iterator[Connected]:
+    """Clients that have been answered, for the length of a test."""
+    with ExitStack() as opened:
+        yield lambda: opened.enter_context(connect(lab))
 
 
 @pytest.fixture
-def ask(lab: Lab) -> Callable[[int], Report]:
+def ask(lab: Lab) -> Ask:
     """So many requests of real clients."""
     def asked(count: int) -> Report:
         done = lab.client.run(python_module(
@@ -82,7 +90,7 @@ def ask(lab: Lab) -> Callable[[int], Report]:
 
 
 @pytest.fixture
-def flood(lab: Lab) -> Callable[[], AbstractContextManager[None]]:
+def flood(lab: Lab) -> Flood:
     """Spoofed SYNs, for the length of a `with` statement."""
     @contextmanager
     def flooded() -> Iterator[None]:

@@ -15,8 +15,9 @@ from appliance.lab.namespace import LabError
 from appliance.lab.topology import Lab
 from appliance.lab.waiting import until
 
+from ..appliance.config_map import Mount
 from ..appliance.confinement import PROFILE
-from .engine import AMBIENT, READ_ONLY, container_facts, container_log, engine, image_facts
+from .engine import AMBIENT, CHECKS, READ_ONLY, container_facts, container_log, engine, image_facts
 
 USER = 65532
 READY_S = 20
@@ -25,11 +26,11 @@ CALL_S = 5
 METRICS = "127.0.0.1:9105"
 HEALTH = "127.0.0.1:50052"
 SIZE_MIB = 256          # of huge pages
+CPUSET = "0,1"          # the lab leaves the second to the worker
 CONFIGURATION = """\
 ports:
   client: {interface: client, driver: %(driver)s}
   server: {interface: server, driver: %(driver)s}
-workers: {lcores: [1], control_lcore: 0}
 memory: {size_mib: %(size_mib)d}
 limits: {connections: 131072, half_open: 4096}
 management:
@@ -58,7 +59,7 @@ class Container(AbstractContextManager["Container"]):
         self._folder = lab.directory / "container"
         self._etc, self.run, self._state = (
             self._folder / name for name in ("etc", "run", "state"))
-        self._configuration = CONFIGURATION % {
+        self._text = CONFIGURATION % {
             "driver": driver, "size_mib": SIZE_MIB, "metrics": METRICS, "health": HEALTH}
         self._how = ["--entrypoint", "/usr/bin/setpriv"] if by_file else [
             "--security-opt", "no-new-privileges"] if AMBIENT else []
@@ -67,13 +68,12 @@ class Container(AbstractContextManager["Container"]):
         self.address = f"unix:{self.run}/api.sock"
 
     def __enter__(self) -> "Container":
-        for path in (self._etc, self.run, self._state):
-            path.mkdir(parents=True)
         for path in (self.run, self._state):
+            path.mkdir(parents=True)
             shutil.chown(path, USER, USER)
-        (self._etc / "synproxy.yaml").write_text(self._configuration)
-        engine("run", "--detach", "--name", self.name, "--pull", "never", "--no-healthcheck",
-               "--network", self._network, "--cap-drop", "all",
+        self._mount = Mount(self._etc, self._text)
+        engine("run", "--detach", "--name", self.name, "--pull", "never", *CHECKS,
+               "--network", self._network, "--cpuset-cpus", CPUSET, "--cap-drop", "all",
                *(f"--cap-add={name}" for name in self.capabilities),
                "--security-opt", f"seccomp={PROFILE}", *self._how, *READ_ONLY,
                "--volume", f"{self._etc}:/etc/synproxy:ro", "--volume",
@@ -82,9 +82,8 @@ class Container(AbstractContextManager["Container"]):
         try:
             self.await_serving(READY_S)
         except TimeoutError as error:
-            words = self.log()
             self.__exit__()
-            raise LabError(f"{error}; it said: {words}") from None
+            raise LabError(str(error)) from None
         return self
 
     def __exit__(self, *reason: object) -> None:
@@ -94,7 +93,7 @@ class Container(AbstractContextManager["Container"]):
         shutil.rmtree(self._folder)
 
     def await_serving(self, seconds: float) -> None:
-        until(self.serves, seconds=seconds, what="the container to serve")
+        until(self.serves, seconds=seconds, what="the container to serve", seen=self.log)
 
     def serves(self) -> bool:
         """As the standard health service says, asked from outside, for every service."""
@@ -108,6 +107,10 @@ class Container(AbstractContextManager["Container"]):
     def _state_of(self, channel: grpc.Channel, name: str) -> int:
         answer = HealthStub(channel).Check(HealthCheckRequest(service=name), timeout=CALL_S)
         return int(answer.status)
+
+    def configure(self, options: str) -> None:
+        """The service's, as kubelet does where somebody has edited the ConfigMap."""
+        self._mount.put(self._text.replace("ports: [80]", f"ports: [80], options: {{{options}}}"))
 
     def log(self) -> str:
         """What it has said so far, on both its outputs."""
@@ -123,6 +126,9 @@ class Container(AbstractContextManager["Container"]):
 
     def start(self) -> None:
         engine("start", self.name)
+
+    def ended(self) -> bool:
+        return str(self.facts()["State"]["Status"]) == "exited"
 
     def facts(self) -> dict[str, Any]:
         return container_facts(self.name)

@@ -15,12 +15,17 @@ from appliance.lab.namespace import NAMED, Namespace, run_tool
 from appliance.lab.waiting import until
 
 ENGINE = os.environ["LAB_ENGINE"]
-ENVIRONMENT = {**os.environ, "CONTAINERS_CONF": str(Path(__file__).with_name("containers.conf"))}
+ENVIRONMENT = {
+    **os.environ, "CONTAINERS_CONF": str(Path(__file__).with_name("containers.conf")),
+    # podman's checks of a container's health are timers of systemd's, which a lab may lack.
+    "DISABLE_HC_SYSTEMD": "true"}
 # What podman grants a user is ambient; Docker's has it by the program's file alone, which
 # no-new-privileges forbids.
 AMBIENT = ENGINE == "podman"
 # podman would have /run, /tmp and /var/tmp writable all the same.
 READ_ONLY = ["--read-only", *(["--read-only-tmpfs=false"] if ENGINE == "podman" else [])]
+# Docker has it asked by itself.
+CHECKS = [] if ENGINE == "podman" else ["--health-interval", "1s"]
 HELD_S = 10
 # A container of a lab's has the lab's id in its name.
 OF_A_LAB = re.compile(r"synlab-(?:[a-z]+-)?(\d+-[0-9a-f]{6})\b")
@@ -45,6 +50,14 @@ def container_log(name: str) -> str:
     said = subprocess.run([ENGINE, "logs", name], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, check=True, env=ENVIRONMENT)
     return said.stdout
+
+
+def is_healthy(name: str) -> bool:
+    """As the image's own HEALTHCHECK finds it."""
+    if ENGINE == "podman":
+        return not run_tool([ENGINE, "healthcheck", "run", name], check=False,
+                            env=ENVIRONMENT).returncode
+    return str(container_facts(name)["State"]["Health"]["Status"]) == "healthy"
 
 
 def sweep() -> None:
