@@ -226,5 +226,6 @@ def test_the_page_shows_what_would_be_shown():
         "synproxy-4026532613", cores=[2, 3, 4, 5], confined=True, hugepages_mib=1024,
         devices={"PCIDEVICE_EXAMPLE_COM_CLIENT": ["0000:03:02.0"],
                  "PCIDEVICE_EXAMPLE_COM_SERVER": ["0000:03:0a.1"]}))
-    shown = PAGE.read_text().partition("```\n")[2].partition("```")[0]
+    section = PAGE.read_text().partition("## What it is given\n")[2]
+    shown = section.partition("```\n")[2].partition("```")[0]
     assert shown == "".join(f"synproxyd: {line}\n" for line in lines)
