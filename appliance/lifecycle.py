@@ -22,6 +22,7 @@ from appliance.config_file import ConfigFile
 from appliance.ending import Ending
 from appliance.host.claim import claimed
 from appliance.host.dumps import dumps_forbid
+from appliance.host.heap import heap_bound, heap_tend
 from appliance.log import log_start
 from appliance.management.audit import AuditLog
 from appliance.management.catalogue import Catalogue, Plane
@@ -53,6 +54,7 @@ def daemon_run(config: Config, path: Path, settings: Settings) -> None:
     """`path` is where `config` was read.  Returns after SIGTERM or SIGINT.  Raises Refusal where
     the host can't run it."""
     dumps_forbid()
+    heap_bound()
     log_start()
     with ExitStack() as held:
         held.enter_context(claimed(attachments_of(settings)))
@@ -105,7 +107,7 @@ async def _serve(config: Config, path: Path, settings: Settings, dataplane: Data
         gc.freeze()
         _say_ready(settings, config, listening, start)
         until_asked = [supervision.keep(name, work) for name, work in (
-            ("tidying", catalogue.tidy), ("reload", reloader.run))]
+            ("tidying", catalogue.tidy), ("reload", reloader.run), ("memory", heap_tend))]
         # Whatever the grace, a watchdog is told and what nobody confirms is rolled back.
         until_drained = [supervision.keep(name, work) for name, work in (
             ("confirmation", Confirmation(catalogue, log).run),

@@ -121,6 +121,8 @@ class Sampling:
         self._begun.discard(reader)
         if not self.readers and self._task is not None:
             self._task.cancel()
+            # What ends it knows this sampling, and with it the last sample: not the other way, too.
+            self._task = None
 
     async def _run(self, sampler: Sampler) -> None:
         took_s = 0.0
