@@ -36,6 +36,8 @@
 # make soak             set up, then that attack by turns with ill-treated management, and look at
 #                       buffers, descriptors and memory before and after: 2 minutes
 # make soak-long        the same for two hours
+# make soak-management  set up, then ill-treat the management alone, and measure how fast the daemon's
+#                       memory grows: 20 minutes
 # make race             set up, build with ThreadSanitizer, and run the workers' tests under it: what
 #                       threads share is in order, but for docs/shared-words.md's plain words
 # make faults           set up, then try 30 combinations of faults on the wire, some minutes long
@@ -78,7 +80,7 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
 .PHONY: setup demo test test-host test-trixie lint unit deb test-deb image test-compose test-image bench \
         bench-bulk bench-full bench-peers bench-services bench-stages bench-workers instructions compare \
         connections killed holds refused first-byte changing-server updates many-services disturbance \
-        attack attack-long soak soak-long faults fuzz fuzz-long race sanitize model-long forged-long \
+        attack attack-long soak soak-long soak-management faults fuzz fuzz-long race sanitize model-long forged-long \
         soak-virtual full-table arm64 reference browser picture chromium clean
 .DELETE_ON_ERROR:
 
@@ -446,6 +448,9 @@ soak: setup
 
 soak-long:
 	@$(MAKE) --no-print-directory soak SOAK_S=7200
+
+soak-management: setup
+	@$(BIN)/python tests/bench/soak_management.py
 
 faults: setup
 	@$(BIN)/python -P tests/bench/faults.py

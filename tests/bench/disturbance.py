@@ -54,7 +54,7 @@ CONFIGURATION = """\
 ports:
   client: {{device: "{client}"}}
   server: {{device: net_ring0}}
-workers: {{lcores: [{worker}], control_lcore: {control}}}
+workers: {{lcores: [{worker}], control_lcore: {control}, on_stall: REPORT}}
 memory: {{hugepages: false, size_mib: 256}}
 limits: {{connections: 65536, half_open: 4096}}
 eal: {{file_prefix: disturbance-{name}-{pid}}}
@@ -107,6 +107,10 @@ class Daemon(AbstractContextManager["Daemon"]):
         (worker,) = SystemServiceStub(self._channel).ListWorkers(
             ListWorkersRequest(), timeout=READY_S).workers
         self._worker = str(worker.thread_id)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def reading(self) -> Reading:
         """Of its worker."""

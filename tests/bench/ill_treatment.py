@@ -36,8 +36,8 @@ from appliance.management.bounds import APPLY_BYTES_MAX
 SERVICES = 500          # so that a stream of them fills what a stopped reader leaves unread
 DROPS = ("cookie_invalid", "flags_invalid", "tcp_checksum")     # of rates.MIX
 READERS = 48            # stopped ones; a listener takes 128 calls at a time
-BEGIN_S = 60            # all of them share a core, and Python takes a second of it to start
-END_S = 60
+BEGIN_S = 180           # all of them share a core, and Python takes a second of it to start
+END_S = 180
 CALL_S = 5
 OVERSIZED_BYTES = APPLY_BYTES_MAX + 1        # more than any listener takes
 PACKETS_MAX = 10_000_000

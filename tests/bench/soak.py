@@ -10,17 +10,16 @@ what has a bound, as the history of revisions.  Then, and after each pair, all r
 buffers in use, descriptors and anonymous memory of the daemon.
 
 It fails where a round does (see there), where buffers in use or descriptors differ from those of
-the first reading, or where memory has grown by more than 1 MiB an hour.  What malloc keeps of what
-is freed goes up and down by some MiB from one reading to the next, so the least of the latter half
-is held against the least of the former; of fewer than 20 readings, which an hour's MiB isn't seen
-in, against 8 MiB.
+the first reading, or where memory grows by more than 1 MiB an hour for sure: the slope of its
+readings after a quarter of the time, by least squares, twice its standard error taken off
+(growth.py).  Of an hour and more it also fails where it isn't sure that memory grows by less, which
+a few readings can't tell; of fewer than three it may have grown by 4 MiB.  soak_management.py looks
+at memory alone, without the lab.
 """
 
 import argparse
-import os
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,10 +33,13 @@ from attack import (
     standing,
 )
 from favoured import priority
+from growth import TOO_FEW, Growth, growth, growth_faults, settled
 from ill_treatment import SERVICES, WAYS, disturbed
 from report import report_write
+from rests import descriptors, memory_kib
 from rich.console import Console
 
+from appliance.host.heap import TRIM_S
 from appliance.lab.program import lab_program, within
 from appliance.lab.proxy import Proxy
 from appliance.lab.topology import SERVER_IPV4, Lab
@@ -48,10 +50,8 @@ ATTACK_S, MANAGED_S = 60, 30        # of a pair of rounds
 MANAGED_SHARE = 0.3                 # of the capacity, where so much else wants core 0
 MANAGED_CLIENTS = 50
 MANAGERS = 0                        # nice(2)
-GROWTH_MAX_KIB = 1024               # an hour
-READINGS, FEW_MAX_KIB = 20, 8192    # with fewer it may be so much
 LONE_FRAMES = 5                     # each way
-QUIET_S = 20
+QUIET_S = TRIM_S + 20
 RESULTS = Path("bench-results/soak.json")
 OTHERS = "  - {{name: other-{at}, prefixes: [10.9.{high}.{low}], ports: [443]}}\n"
 
@@ -68,42 +68,19 @@ class Rest:
 
 def at_rest(lab: Lab, proxy: Proxy) -> Rest:
     """A driver frees what it has sent when it sends again, so lone frames come before: then it
-    keeps one at each port, whatever the last burst was.  What comes back late is waited for."""
+    keeps one at each port, whatever the last burst was.  What comes back late is waited for, and
+    what malloc has is given back within TRIM_S."""
+    began_s = time.monotonic()
     lab.client.run(["ping", "-q", "-c", str(LONE_FRAMES), "-i", "0.2", SERVER_IPV4])
     seen: list[tuple[int, int]] = []
 
     def rests() -> bool:
-        seen.append((proxy.buffers_in_use(), descriptors(proxy)))
+        seen.append((proxy.buffers_in_use(), descriptors(proxy.process.pid)))
         time.sleep(0.2)
-        return len(seen) > 4 and len(set(seen[-4:])) == 1
+        return time.monotonic() - began_s > TRIM_S + 1 and len(set(seen[-4:])) == 1
 
     until(rests, seconds=QUIET_S, what="the daemon to rest", seen=lambda: seen[-4:])
-    return Rest(time.monotonic(), *seen[-1], memory_kib(proxy))
-
-
-def descriptors(proxy: Proxy) -> int:
-    return len(os.listdir(f"/proc/{proxy.process.pid}/fd"))
-
-
-def memory_kib(proxy: Proxy) -> int:
-    """Pages of its own: proc_pid_status(5)."""
-    status = Path(f"/proc/{proxy.process.pid}/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith("RssAnon:"))
-    return int(line.split()[1])
-
-
-def growth_kib(rests: Sequence[Rest]) -> int:
-    """From one half of them to the other."""
-    half = len(rests) // 2
-    former, latter = (min(rest.memory_kib for rest in part) for part in (
-        rests[:half], rests[half:]))
-    return latter - former
-
-
-def growth_max_kib(rests: Sequence[Rest]) -> float:
-    if len(rests) < READINGS:
-        return FEW_MAX_KIB
-    return GROWTH_MAX_KIB * (rests[-1].at_s - rests[0].at_s) / 2 / 3600
+    return Rest(time.monotonic(), *seen[-1], memory_kib(proxy.process.pid))
 
 
 class Soak:
@@ -147,12 +124,16 @@ class Soak:
         print(f"at rest after {now.at_s - self.rests[0].at_s:.0f} s: {now.buffers} buffers in use,"
               f" {now.descriptors} descriptors, {now.memory_kib:,} KiB", flush=True)
 
+    def growth(self) -> Growth | None:
+        return growth(*settled([rest.at_s for rest in self.rests],
+                               [rest.memory_kib for rest in self.rests]))
+
     def faults(self) -> list[str]:
         said = [f"{name}: " + ", ".join(str(getattr(rest, name)) for rest in self.rests)
                 for name in ("buffers", "descriptors")
                 if len({getattr(rest, name) for rest in self.rests}) > 1]
-        if growth_kib(self.rests) > growth_max_kib(self.rests):
-            said.append("memory: " + ", ".join(str(rest.memory_kib) for rest in self.rests))
+        said += growth_faults(self.growth(), [rest.memory_kib for rest in self.rests],
+                              self._given.seconds)
         return said + [f"nothing of {done}" for way in WAYS.values() for done in way.done
                        if not self.managed[done]]
 
@@ -171,12 +152,13 @@ def run(given: argparse.Namespace) -> int:
     good = not faults and all(map(is_good, soak.rounds))
     print("meanwhile: " + ", ".join(
         f"{what} {count}" for what, count in sorted(soak.managed.items())))
-    print(f"memory has grown by {growth_kib(soak.rests)} KiB")
+    grown = soak.growth()
+    print(f"memory: {grown or TOO_FEW}")
     for fault in faults:
         print(f"fault: {fault}")
     report_write(given.json, {
         "driver": given.driver, "good": good, "faults": faults, "meanwhile": soak.managed,
-        "growth_kib": growth_kib(soak.rests),
+        "growth": grown and asdict(grown),
         "capacity": asdict(soak.capacity), "rests": [asdict(rest) for rest in soak.rests],
         "rounds": soak.rounds})
     return 0 if good else 1
