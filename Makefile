@@ -15,7 +15,7 @@
 # make bench-stages     set up, then build for it apart, and measure the cycles of each stage
 # make instructions     set up, then count each stage's instructions and compare with the kept file
 # make compare          set up, then the reference's gaps, as a table: direct, kernel SYNPROXY, ours
-# make bench-peers      set up, then SYNs answered on one veth: kernel's SYNPROXY, ours
+# make bench-peers      set up, then SYNs answered on one veth: kernel's SYNPROXY, XDP before it, ours
 # make killed           set up, then kill the daemon 500 times by each driver, amid traffic: an hour
 # make holds            set up, then hold a thread of the daemon 50 times amid traffic: ten minutes
 # make refused          set up, then refuse link, buffers, disk and descriptors to it, 100 times each
@@ -202,7 +202,7 @@ bench-full: setup
 bench-services: setup
 	@$(BIN)/python tests/bench/services.py
 
-bench-peers: setup
+bench-peers: setup build/fuzz-packages
 	@$(BIN)/python tests/bench/peers.py
 
 bench-bulk: setup

@@ -3,12 +3,13 @@
 The generator has core 0, the proxy core 1.  A veth would do the receiver's work in a softirq of the
 sender, so each contestant's is moved to core 1, the way that is its own:
 
-    kernel      NAPI of the interface in a thread (`threaded`), pinned to core 1
+    kernel      NAPI of the interface in a thread (`threaded`), pinned to core 1; XDP runs in it
     AF_XDP      its worker, pinned to core 1, polls the interface's NAPI itself (busy polling)
     AF_PACKET   receive packet steering (RPS) to core 1, beside its worker
 
 What a contestant sends is received by the client, counted and dropped within the call that sends
-it, so on core 1, too: alike for all.
+it, so on core 1, too: alike for all.  (What XDP sends, by the softirq of the client's NAPI, on the
+core that has scheduled it: the same.)
 
 Reading list: the kernel's Documentation/networking/napi.rst, scaling.rst (RPS).
 """
@@ -19,6 +20,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import xdp_synproxy
 from answers import PORT, nft_packets
 
 from appliance.lab.compare.contestants import (
@@ -109,6 +111,12 @@ def kernel(contestant: KernelSynproxy) -> Callable[[Lab], AbstractContextManager
     return standing
 
 
+@contextmanager
+def xdp_in_front(lab: Lab) -> Iterator[None]:
+    with kernel(NftSynproxy())(lab), xdp_synproxy.answering(lab, PORT):
+        yield
+
+
 def defer(lab: Lab) -> None:
     """A NAPI that is polled by who wants its frames is left to it: in the kernel's words, up to so
     many polls find nothing before the softirq has it again, and so long after the last (ns)."""
@@ -141,8 +149,9 @@ DROP = Rival("kernel, drop", dropping,
              dropped=lambda lab: nft_packets(lab.proxy, "inet dropping", "syns"))
 NFT = Rival("kernel SYNPROXY, nft", kernel(NftSynproxy()))
 IPTABLES = Rival("kernel SYNPROXY, iptables", kernel(IptablesSynproxy()))
+XDP = Rival("XDP in front of nft's", xdp_in_front)
 RIVALS = [
-    DROP, NFT, IPTABLES,
+    DROP, NFT, IPTABLES, XDP,
     Rival("synproxyd, AF_PACKET", ours("AF_PACKET"), SERVER_MAC),
     Rival(AF_XDP, ours("AF_XDP"), SERVER_MAC),
 ]
