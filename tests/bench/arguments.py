@@ -20,3 +20,9 @@ def parser_of(words: str, results: Path) -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, default=results,
                         help="where the figures are written; default %(default)s")
     return parser
+
+
+def family_add(parser: argparse.ArgumentParser) -> None:
+    """Of a program that measures one of both."""
+    parser.add_argument("--family", type=int, choices=(4, 6), default=4,
+                        help="of addresses; default %(default)s")

@@ -47,10 +47,17 @@ def beside(name: str, course: Course, rounds: int, seconds: float,
         ours.append(synproxy_run(course, seconds).mpps)
         theirs.append(testpmd_run(course, seconds, course.devices).mpps)
     result = Result(name, goal, ours, theirs)
-    said = "" if goal is None else f"{goal:5.2f} {'reached' if result.ratio >= goal else 'missed'}"
-    print(f"{name:30} {statistics.median(ours):9.2f} {statistics.median(theirs):9.2f} "
-          f"{result.ratio:6.2f} {result.best:6.2f} {said}", flush=True)
+    print(line(result), flush=True)
     return result
+
+
+def line(result: Result) -> str:
+    """Of a table under HEADER."""
+    goal = result.goal
+    said = "" if goal is None else f"{goal:5.2f} {'reached' if result.ratio >= goal else 'missed'}"
+    return (f"{result.name:30} {statistics.median(result.synproxy_mpps):9.2f} "
+            f"{statistics.median(result.macswap_mpps):9.2f} {result.ratio:6.2f} "
+            f"{result.best:6.2f} {said}".rstrip())
 
 
 def write(results: Sequence[Result], path: Path, title: str) -> None:

@@ -1,7 +1,7 @@
 """Segments of open connections, translated both ways, by how many connections are open.
 
-    python tests/bench/established.py [--open 64k,4M] [--fill 0.5,0.95] [--rounds 5]
-                                      [--seconds 1] [--json FILE]
+    python tests/bench/established.py [--open 64k,4M] [--fill 0.5,0.95] [--family 4]
+                                      [--rounds 5] [--seconds 1] [--json FILE]
 
 Beside testpmd's macswap on the same frames through the same driver, in turn.  The connections are
 opened by whole handshakes before the worker starts.  The frames are those of up to 128 k of them,
@@ -16,10 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from arguments import parser_of
+from arguments import family_add, parser_of
 from beside import HEADER, Result, beside, write
 from contestants import Course, crowd_of
 from pcap_file import pcap_write
+from syn_pcap import SERVERS
 
 from appliance.lab.program import within
 
@@ -32,13 +33,15 @@ RESULTS = Path("bench-results/established.json")
 
 def main() -> int:
     given = arguments()
-    print("established segments translated, one worker, million frames a second of its CPU time")
+    print(f"established segments translated, IPv{given.family}, one worker, million frames a "
+          "second of its CPU time")
     print(HEADER)
     results = []
     for opened, fill in itertools.product(given.open, given.fill):
         with tempfile.TemporaryDirectory() as folder:
             results.append(measure(Path(folder), opened, fill, given))
-    write(results, given.json, "Segments of open connections translated by one worker")
+    write(results, given.json,
+          f"Segments of open connections translated by one worker, IPv{given.family}")
     return 0
 
 
@@ -48,6 +51,7 @@ def arguments() -> argparse.Namespace:
                         help="connections, e.g. 64k,4M; default 1k,64k,1M,4M")
     parser.add_argument("--fill", type=shares, default=[0.5], metavar="SHARES",
                         help="of the table that they take, e.g. 0.25,0.95; default 0.5")
+    family_add(parser)
     return parser.parse_args()
 
 
@@ -61,7 +65,7 @@ def shares(text: str) -> list[float]:
 
 
 def measure(folder: Path, opened: int, fill: float, given: argparse.Namespace) -> Result:
-    course = course_of(folder, opened, fill)
+    course = course_of(folder, opened, fill, given.family)
     # EAL starts once in a process, and the frames must be there before the ports are.
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         each = pool.apply(record, (course,))
@@ -69,11 +73,11 @@ def measure(folder: Path, opened: int, fill: float, given: argparse.Namespace) -
                   given.seconds, GOALS.get(opened))
 
 
-def course_of(folder: Path, opened: int, fill: float) -> Course:
+def course_of(folder: Path, opened: int, fill: float, family: int = 4) -> Course:
     return Course(
         folder / "client.pcap", folder / "server.pcap", frames=2 * min(opened, SPOKEN_FOR),
-        fate=("translated",), room=int(opened / fill), opened=opened,
-        now_ms=time.time_ns() // 1_000_000)
+        fate=("translated",), servers=(SERVERS[family],), room=int(opened / fill), opened=opened,
+        family=family, now_ms=time.time_ns() // 1_000_000)
 
 
 def record(course: Course) -> float:

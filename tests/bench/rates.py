@@ -47,10 +47,7 @@ def courses(folder: Path, family: int) -> dict[str, Course]:
     mixed = replace(course, client=folder / f"mixed{family}.pcap", fate=tuple(MIX))
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         syns, forged = pool.apply(record, (course,))
-    if family == 4:
-        syn_pcap_write(course.client)
-    else:
-        pcap_write(course.client, syns)
+    syn_pcap_write(course.client, servers=course.servers)
     pcap_write(acks.client, forged)
     pcap_write(mixed.client, mix(syns, forged))
     return {"SYN → SYN-ACK": course, "forged ACK → drop": acks, "mixed attack": mixed}

@@ -1,12 +1,13 @@
 """What a second worker adds, and what it costs to hand a frame over to the owner of its flow.
 
-    python tests/bench/workers.py [--open 64k] [--rounds 5] [--seconds 1] [--json FILE]
+    python tests/bench/workers.py [--open 64k] [--family 4] [--rounds 5] [--seconds 1]
+                                  [--json FILE]
 
 Million frames a second, each worker's by its own CPU time, both together.  Every queue of
 net_pcap gives its frames without end to the worker that polls it, so there is no generator; the
 main lcore, which sleeps meanwhile, shares the second worker's CPU.  What is handed over is decided
 by the queue that the frames of a connection are put in: its owner's, or the other one's.  testpmd's
-macswap on one core and on two is what the machine itself makes of a second one.
+macswap on the same frames, on one core and on two, is what the machine makes of a second one.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from arguments import parser_of
+from arguments import family_add, parser_of
 from contestants import (
     WARM_UP_S,
     Course,
@@ -31,7 +32,7 @@ from established import numbers
 from pcap_file import pcap_write
 from plot import Curve, plot_write
 from report import report_write
-from syn_pcap import SYNS
+from syn_pcap import SERVERS, SYNS
 
 RESULTS = Path("bench-results/workers.json")
 GOAL = 1.9
@@ -68,12 +69,12 @@ class Run:
 def main() -> int:
     given = arguments()
     with tempfile.TemporaryDirectory() as folder:
-        cases = cases_of(Path(folder), given.open)
+        cases = cases_of(Path(folder), given.open, given.family)
         runs: dict[str, list[Run]] = {case.name: [] for case in cases}
         for _ in range(given.rounds):
             for case in cases:
                 runs[case.name].append(measured(case, given.seconds))
-    show(runs)
+    show(runs, given.family)
     write(runs, given.json)
     return 0
 
@@ -83,26 +84,32 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--open", type=lambda text: numbers(text)[0], default=64_000,
                         metavar="NUMBER",
                         help="connections, e.g. 64k, the default")
+    family_add(parser)
     return parser.parse_args()
 
 
-def cases_of(folder: Path, opened: int) -> list[Case]:
-    syns = Course(folder / "syn", frames=SYNS * WORKERS, family=4)
-    acks = Course(folder / "ack", frames=2 * SPOKEN_FOR * WORKERS, fate=("translated",),
-                  room=2 * opened, opened=opened, now_ms=time.time_ns() // 1_000_000)
+def cases_of(folder: Path, opened: int, family: int) -> list[Case]:
+    syns = Course(folder / "syn", frames=SYNS * WORKERS, servers=(SERVERS[family],), family=family)
+    acks = replace(syns, client=folder / "ack", frames=2 * SPOKEN_FOR * WORKERS,
+                   fate=("translated",), room=2 * opened, opened=opened,
+                   now_ms=time.time_ns() // 1_000_000)
     both = replace(acks, workers=WORKERS)
     # EAL starts once in a process, and the frames must be there before the ports are.
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         flood = pool.apply(syns_of, (syns, folder))
         alone = pool.apply(queues_of, (acks, folder, 0.0))
         beside = {share: pool.apply(queues_of, (both, folder, share)) for share in SHARES}
+    syns_both = replace(syns, workers=WORKERS)
+    one, two = ({"client": files, "server": []} for files in (flood[:1], flood))
     return [
-        Case("SYN, one worker", syns, {"client": flood[:1], "server": []}),
-        Case("SYN, two", replace(syns, workers=WORKERS), {"client": flood, "server": []}),
+        Case("SYN, one worker", syns, one),
+        Case("SYN, two", syns_both, two),
         Case("open, one worker", acks, alone),
         *(Case(f"open, two, {share:.0%} handed over", both, beside[share]) for share in SHARES),
-        Case("macswap, one core", acks, alone, macswap=True),
-        Case("macswap, two", both, beside[0.0], macswap=True),
+        Case("SYN, macswap on one core", syns, one, macswap=True),
+        Case("SYN, macswap on two", syns_both, two, macswap=True),
+        Case("open, macswap on one core", acks, alone, macswap=True),
+        Case("open, macswap on two", both, beside[0.0], macswap=True),
     ]
 
 
@@ -138,7 +145,9 @@ def queues_of(course: Course, folder: Path, share: float) -> dict[str, list[Path
 def measured(case: Case, seconds: float) -> Run:
     """EAL starts once in a process, so each run has a new one."""
     if case.macswap:
-        run = testpmd_run(case.course, seconds, case.devices)
+        devices = [device for side, device in zip(SIDES, case.devices, strict=True)
+                   if case.queues[side]]
+        run = testpmd_run(case.course, seconds, devices)
         return Run(run.mpps, [1 / case.course.workers] * case.course.workers, 0.0)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(measure, (case, seconds))
@@ -182,8 +191,8 @@ def run_of(course: Course, began, ended) -> Run:
     return Run(sum(rates), [count / sum(met) for count in met], lost / received)
 
 
-def show(runs: dict[str, list[Run]]) -> None:
-    print("million frames a second, each worker's by its own CPU time, together")
+def show(runs: dict[str, list[Run]], family: int) -> None:
+    print(f"IPv{family}, million frames a second, each worker's by its own CPU time, together")
     print(f"{'':30} {'Mpps':>7} {'least':>7} {'most':>7} {'shares':>11} {'lost':>6}")
     for name, taken in runs.items():
         rates = [run.mpps for run in taken]
@@ -203,7 +212,9 @@ def ratios(runs: dict[str, list[Run]]) -> dict[str, float]:
         f"{over} of {under}": statistics.median(
             a.mpps / b.mpps for a, b in zip(runs[over], runs[under], strict=True))
         for over, under in (("SYN, two", "SYN, one worker"), (none, "open, one worker"),
-                            (half, none), (every, none), ("macswap, two", "macswap, one core"))
+                            (half, none), (every, none),
+                            ("SYN, macswap on two", "SYN, macswap on one core"),
+                            ("open, macswap on two", "open, macswap on one core"))
     }
 
 
