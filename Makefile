@@ -8,7 +8,8 @@
 # make test-deb         set up, build it, and install, run, upgrade and remove it on a host of its own
 #                       in the lab, a container with systemd: 3 minutes after as many to build
 # make bench            set up, then measure an attack, open connections and turnover: 2 minutes
-# make bench-full       the same with all cases, ten million connections among them: half an hour
+# make bench-full       the same with all cases, ten million connections among them, and all of the
+#                       following: an hour
 # make bench-services   set up, then measure SYN -> SYN-ACK with ten to 100,000 services
 # make bench-bulk       set up, then measure bulk data and request latency beside the kernel's bridge
 # make bench-workers    set up, then measure what a second worker adds and what hand-over costs
@@ -186,21 +187,25 @@ build/deb/built: build/installed examples/synproxy.yaml
 	@touch $@
 
 bench: setup
-	@$(BIN)/python tests/bench/rates.py --family 4 --rounds 3
-	@$(BIN)/python tests/bench/established.py --open 64k --rounds 3
-	@$(BIN)/python tests/bench/turnover.py --rounds 3
+	@$(BIN)/python tests/bench/rates.py --family 4 --seconds 0.5
+	@$(BIN)/python tests/bench/established.py --open 64k --seconds 0.5
+	@$(BIN)/python tests/bench/turnover.py --seconds 0.5
 
 bench-full: setup
 	@$(BIN)/python tests/bench/rates.py
 	@$(BIN)/python tests/bench/established.py --open 1k,64k,1M,4M,10M
+	@$(BIN)/python tests/bench/established.py --open 64k,4M --family 6 \
+	    --json bench-results/established6.json
 	@$(BIN)/python tests/bench/established.py --open 4M --fill 0.25,0.5,0.75,0.9,0.95 \
 	    --json bench-results/fill.json
 	@$(BIN)/python tests/bench/turnover.py
 	@$(BIN)/python tests/bench/turnover.py --family 6 --json bench-results/turnover6.json
-	@$(BIN)/python tests/bench/services.py
+	@$(MAKE) --no-print-directory bench-services bench-workers bench-stages bench-peers bench-bulk
+	@$(BIN)/python tests/bench/peers.py --settings --json bench-results/peers_settings.json
 
 bench-services: setup
 	@$(BIN)/python tests/bench/services.py
+	@$(BIN)/python tests/bench/services.py --family 6 --json bench-results/services6.json
 
 bench-peers: setup build/fuzz-packages
 	@$(BIN)/python tests/bench/peers.py
@@ -213,6 +218,7 @@ bench-bulk: setup
 
 bench-workers: setup
 	@$(BIN)/python tests/bench/workers.py
+	@$(BIN)/python tests/bench/workers.py --family 6 --json bench-results/workers6.json
 
 # Found before the installed one.
 PROFILE := $(CURDIR)/build/profile/installed
