@@ -17,6 +17,7 @@
 # make instructions     set up, then count each stage's instructions and compare with the kept file
 # make compare          set up, then the reference's gaps, as a table: direct, kernel SYNPROXY, ours
 # make bench-peers      set up, then SYNs answered on one veth: kernel's SYNPROXY, XDP before it, ours
+# make vectors          set up, then the tests of bytes, segments and workers with each width of vectors
 # make killed           set up, then kill the daemon 500 times by each driver, amid traffic: an hour
 # make holds            set up, then hold a thread of the daemon 50 times amid traffic: ten minutes
 # make refused          set up, then refuse link, buffers, disk and descriptors to it, 100 times each
@@ -82,7 +83,7 @@ SOURCES := $(shell find appliance cython_core docker proto -type f ! -path '*/__
         bench-bulk bench-full bench-peers bench-services bench-stages bench-workers instructions compare \
         connections killed holds refused first-byte changing-server updates many-services disturbance \
         attack attack-long soak soak-long soak-management faults fuzz fuzz-long race sanitize model-long forged-long \
-        soak-virtual full-table arm64 reference browser picture chromium clean
+        soak-virtual full-table vectors arm64 reference browser picture chromium clean
 .DELETE_ON_ERROR:
 
 setup: build/installed $(BIN)/sshd $(BIN)/promtool build/node/node_modules
@@ -179,6 +180,14 @@ unit: setup chromium
 	$(BIN)/pytest $(ALONE) || code=$$?; \
 	tail -n 1 build/sharing.log; \
 	exit $$code
+
+# What a test asks for no vectors of its own in gets them by the environment.
+vectors: setup
+	for vector in $$($(BIN)/python -P -c \
+	        'from cython_core.dataplane import VECTORS; print(*VECTORS)'); do \
+	    PROXY_VECTOR=$$vector $(BIN)/pytest -n 2 --dist loadfile tests/wire tests/proxy tests/model \
+	        && PROXY_VECTOR=$$vector $(BIN)/pytest tests/dpdk || exit 1; \
+	done
 
 deb: setup build/deb/built
 

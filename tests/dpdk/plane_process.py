@@ -24,6 +24,7 @@ standard input has ended, stops the ports and writes what came of it, a line of 
 
 import dataclasses
 import json
+import os
 import resource
 import sys
 import time
@@ -48,6 +49,7 @@ from cython_core.dataplane import (
 
 PATIENCE_S = 60
 CAPTURE_S = 0.2
+VECTOR = os.environ.get("PROXY_VECTOR", "auto")     # as tests/proxy/harness
 ROOM = 1 << 20          # connections, 32 bytes each at least
 NOBODY = (bytes(16), 1, bytes(16), 1)
 MAPPED = b"\0" * 10 + b"\xff\xff"      # RFC 4291 §2.5.5.2
@@ -68,7 +70,7 @@ def run(job):
     settings = dict(job["settings"])
     for port in ("client_port", "server_port"):
         settings[port] = PortSpec(settings[port])
-    plane = Dataplane(Settings(**settings))
+    plane = Dataplane(Settings(**{"vector": VECTOR} | settings))
     try:
         told = run_plane(plane, job)
     finally:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from cython_core import _testing_proxy
 from cython_core.proxy import counters as counter_names
 
-from ..proxy.harness import DEFAULTS, EPOCH_S, START_MS, TICK_S, service
+from ..proxy.harness import DEFAULTS, EPOCH_S, START_MS, TICK_S, VECTOR, service
 from .endpoint import CLOSED, Abilities, Endpoint, reset_for
 from .flows import GOLDEN, Flow, Joined, Try, wrap
 from .frames import ACK, FIN, RST, SYN, Said, pack, unpack, way
@@ -73,7 +73,7 @@ class World:
                         "source_prefix_ipv6": 128} | options
         self.opened: list[tuple[Flow, int]] = []    # under these options, and when
         self.tables = tables
-        self.box = _testing_proxy.Box([service(**self.options)], start_ms, **tables)
+        self.box = self.begun()
         self.flows = {(flow[0].source, flow[0].sport): Flow(*flow) for flow in flows}
         self.wires: dict[str, list[Flying]] = {wire: [] for wire in WIRES}
         self.numbers = 0
@@ -294,11 +294,14 @@ class World:
         self.opened = []
         self.box.publish([service(**self.options)])
 
+    def begun(self) -> _testing_proxy.Box:
+        return _testing_proxy.Box([service(**self.options)], self.now_ms, vector=VECTOR,
+                                  **self.tables)
+
     def restart(self) -> None:
         """Another engine with the same secrets.  It knows of no connection, so those that have got
         further than their handshake are lost to both ends; what the others say goes on to count."""
-        former, self.box = self.box, _testing_proxy.Box(
-            [service(**self.options)], self.now_ms, **self.tables)
+        former, self.box = self.box, self.begun()
         self.box.inherit(former)
         self.sent = self.gone = self.evicted = 0
         self.opened = []
