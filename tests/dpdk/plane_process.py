@@ -147,7 +147,15 @@ def run_plane(plane, job):
         "captured": captured,
         "watched": watched,
         "starved": starved,
+        "hugetlb_kib": hugetlb_kib(),
     }
+
+
+def hugetlb_kib():
+    """What this process has of huge pages: proc(5), status."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines()
+               if line.startswith("HugetlbPages:"))
+    return int(line.split()[1])
 
 
 def starving(plane):
