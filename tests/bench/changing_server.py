@@ -20,13 +20,13 @@ its handshake, which is with the proxy, and BBR takes the least of 10 s for the 
 """
 
 import argparse
-import json
 import statistics
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from between import forwarded
+from report import report_write
 
 from appliance.lab.bridge import bridged
 from appliance.lab.faults import Faults, Harm
@@ -85,8 +85,7 @@ def main() -> int:
         reached &= show(name, figures)
         written[name] = {what: {", ".join(case): rates for case, rates in rates.items()}
                          for what, rates in figures.items()}
-    given.json.parent.mkdir(parents=True, exist_ok=True)
-    given.json.write_text(json.dumps({"goal": GOAL, "mbit_s": written}, indent=1) + "\n")
+    report_write(given.json, {"goal": GOAL, "mbit_s": written})
     return 0 if reached else 1
 
 

@@ -1,8 +1,8 @@
 """Who takes part: ours and testpmd, each a process of its own on the same frames.
 
-Both read net_pcap's frames from memory, without end, in bursts of 64 on one worker, and send
-into nothing.  A rate is frames a second of the worker thread's CPU time: so a machine that
-others use as well tells the same ratio, if more noise.
+Both read net_pcap's frames from memory, without end, on one worker, ours in bursts of 32 and
+testpmd in those of 64, and send into nothing.  A rate is frames a second of the worker thread's CPU
+time: so a machine that others use as well tells the same ratio, if more noise.
 """
 
 import multiprocessing
@@ -31,10 +31,9 @@ MBUFS = 16383
 @dataclass(frozen=True)
 class Course:
     """What both run on: the frames of each side's file, again and again, and whom the proxy serves.
-    `fate` are the counters of which
-    each frame of ours must meet one.  Of `room` for connections `opened` are
-    open when it starts, at `now_ms`: those of cython_core._testing_crowd.  A second worker shares
-    its CPU with the main lcore, which sleeps while rates are taken."""
+    `fate` are the counters of which each frame of ours must meet one.  Of `room` for connections
+    `opened` are open when it starts, at `now_ms`: those of cython_core._testing_crowd.  A second
+    worker shares its CPU with the main lcore, which sleeps while rates are taken."""
 
     client: Path
     server: Path | None = None

@@ -16,14 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("svg")           # no display
 import established
 import rates
 from arguments import arguments
 from contestants import Course, counters_of, frames_met, synproxy_at_work, testpmd_run
-from matplotlib import pyplot
+from plot import stacks_write
 from report import report_write
 from syn_pcap import SERVERS
 
@@ -59,7 +56,9 @@ def main() -> int:
     show(profiles)
     report_write(given.json, {name: vars(one) | {"total": one.total}
                               for name, one in profiles.items()})
-    plot(profiles, given.json.with_suffix(".svg"))
+    stacks_write(given.json.with_suffix(".svg"), "TSC cycles a frame",
+                 {name: one.by_stage for name, one in profiles.items()},
+                 "macswap, all", [one.macswap for one in profiles.values()])
     return 0
 
 
@@ -123,22 +122,6 @@ def show(profiles: Mapping[str, Profile]) -> None:
     for said, of in lines:
         print(f"{said:20}" + "".join(f"  {of(one):{len(name)}.0f}"
                                      for name, one in profiles.items()))
-
-
-def plot(profiles: Mapping[str, Profile], path: Path) -> None:
-    figure, axes = pyplot.subplots(figsize=(9, 5), layout="constrained")
-    names, below = list(profiles), [0.0] * len(profiles)
-    for stage in profiles[names[0]].by_stage:
-        values = [one.by_stage.get(stage, 0.0) for one in profiles.values()]
-        axes.barh(names, values, left=below, label=stage)
-        below = [low + value for low, value in zip(below, values, strict=True)]
-    axes.scatter([one.macswap for one in profiles.values()], names, marker="|", s=400,
-                 color="black", label="macswap, all")
-    axes.invert_yaxis()
-    axes.set_xlabel("TSC cycles a frame")
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    figure.savefig(path)
-    pyplot.close(figure)
 
 
 if __name__ == "__main__":
