@@ -2,9 +2,9 @@
 
 At the ingress of the client's interface nft counts the SYN-ACKs and drops them, so that they cost
 little, but for those to one source address in 1024: these a packet socket gets, which stands
-behind that hook.  Afterwards the flood's frames are drawn again from its seed, and each answer
-kept must be that of a SYN among them: its two ends swapped, its ACK the ISN plus one, both sums
-right.  None may be answered twice.
+behind that hook.  SYNs that come back as they are it counts and drops, too.  Afterwards the flood's
+frames are drawn again from its seed, and each answer kept must be that of a SYN among them: its two
+ends swapped, its ACK the ISN plus one, both sums right.  None may be answered twice.
 """
 
 import json
@@ -34,8 +34,10 @@ SEGMENT = ETHERNET_BYTES + IPV4_BYTES
 RULES = f"""
 table netdev answers {{
     counter synacks {{ }}
+    counter returned {{ }}
     chain ingress {{
         type filter hook ingress device eth0 priority 0
+        tcp flags & (syn | ack) == syn counter name returned drop
         tcp flags & (syn | ack) != syn | ack accept
         counter name synacks
         ip daddr & {SAMPLED} == 0.0.0.0 accept

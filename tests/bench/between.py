@@ -11,7 +11,7 @@ RPS: Documentation/networking/scaling.rst.
 """
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -43,22 +43,29 @@ def _hand_to(lab: Lab, cores: int) -> None:
 
 
 @contextmanager
-def forwarded(lab: Lab) -> Iterator[None]:
-    """testpmd on the proxy's ports and cores."""
+def testpmd(lab: Lab, interfaces: Sequence[str], mode: str, *words: str) -> Iterator[None]:
+    """On AF_XDP ports, and the proxy's cores."""
+    vdevs = [f"--vdev=net_af_xdp{at},iface={name}" for at, name in enumerate(interfaces)]
     process = lab.start(lab.proxy, [
         "dpdk-testpmd", "-l", f"0,{WORKER_LCORE}", "--main-lcore", "0", "--no-huge", "-m", "256",
-        "--no-pci", "--no-shconf", "--no-telemetry", "--file-prefix", f"testpmd-{lab.id}",
-        "--vdev", "net_af_xdp0,iface=client", "--vdev", "net_af_xdp1,iface=server", "--",
-        "--forward-mode=io", "--auto-start", "--total-num-mbufs=32767"],
+        "--no-pci", "--no-shconf", "--no-telemetry", "--file-prefix", f"testpmd-{lab.id}", *vdevs,
+        "--", f"--forward-mode={mode}", "--auto-start", "--total-num-mbufs=32767", *words],
         env={"PATH": "/usr/bin:/usr/sbin", "RUNTIME_DIRECTORY": str(lab.directory)},
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
+        yield
+    finally:
+        stop(process)
+
+
+@contextmanager
+def forwarded(lab: Lab) -> Iterator[None]:
+    """testpmd on the proxy's ports and cores."""
+    with testpmd(lab, ("client", "server"), "io"):
         until(lambda: not lab.client.run(["ping", "-c", "1", "-W", "1", SERVER_IPV4],
                                          check=False).returncode,
               seconds=READY_S, what="testpmd to forward")
         yield
-    finally:
-        stop(process)
 
 
 BETWEEN: dict[str, Callable[[Lab], AbstractContextManager[object]]] = {

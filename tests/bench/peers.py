@@ -5,8 +5,9 @@
 One generator, a process on core 0 that sends as fast as it can, and one core for the proxy, core 1:
 see rivals.py for how each is given it.  What counts is what arrived at the generator's interface
 (answers.py).  Each run has a lab of its own, all in turn; "drop" is the kernel's, which says what
-the generator can send.  Frames that it makes and a full interface refuses are in "offered": whoever
-is offered no more than it answers might take more, and is marked so.
+the generator can send, and testpmd sends the SYNs themselves back, which says what the kernel's way
+to AF_XDP and back lets anybody do.  Frames that the generator makes and a full interface refuses
+are in "offered": whoever is offered no more than it answers might take more, and is marked so.
 
 --settings has those of AF_XDP in turn instead.
 
@@ -83,7 +84,7 @@ def measure(rival: Rival, seconds: float) -> Rate:
 
 
 def counted(rival: Rival, lab: Lab, answers: Answers) -> int:
-    return rival.dropped(lab) if rival.dropped else answers.packets()
+    return rival.counted(lab) if rival.counted else answers.packets()
 
 
 def flood(lab: Lab, rival: Rival, seconds: float, seed: int) -> Score:

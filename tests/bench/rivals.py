@@ -14,6 +14,7 @@ core that has scheduled it: the same.)
 Reading list: the kernel's Documentation/networking/napi.rst, scaling.rst (RPS).
 """
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import xdp_synproxy
 from answers import PORT, nft_packets
+from between import READY_S, testpmd
 
 from appliance.lab.compare.contestants import (
     SERVICES,
@@ -34,6 +36,7 @@ from appliance.lab.topology import (
     FLOOD_IPV4,
     FLOOD_MAC,
     PROXY_CLIENT_MAC,
+    SERVER_IPV4,
     SERVER_MAC,
     WORKER_LCORE,
     Lab,
@@ -56,13 +59,13 @@ table inet dropping {{
 
 @dataclass(frozen=True)
 class Rival:
-    """`standing` puts it in the middle, where SYNs go to `mac`; `dropped` counts in place of
-    answers where it has none."""
+    """`standing` puts it in the middle, where SYNs go to `mac`; `counted` are in place of answers
+    where it has none."""
 
     name: str
     standing: Callable[[Lab], AbstractContextManager[object]]
     mac: str = PROXY_CLIENT_MAC
-    dropped: Callable[[Lab], int] | None = None
+    counted: Callable[[Lab], int] | None = None
 
 
 def sysfs(lab: Lab, interface: str, name: str, value: int) -> None:
@@ -144,9 +147,30 @@ def ours(driver: str, settings: PortSettings = DEFAULTS, *,
     return standing
 
 
+@contextmanager
+def swapping(lab: Lab) -> Iterator[None]:
+    """testpmd, which sends each frame back with its MACs swapped: as the driver has it, no more."""
+    defer(lab)
+    before = received(lab)
+
+    def is_at_work() -> bool:
+        lab.client.run(["ping", "-c", "1", "-W", "1", SERVER_IPV4], check=False)
+        return received(lab) > before
+
+    with testpmd(lab, ("client",), "macswap", "--port-topology=loop"):
+        until(is_at_work, seconds=READY_S, what="testpmd to send an ARP request back")
+        yield
+
+
+def received(lab: Lab) -> int:
+    """Frames, by the client's interface."""
+    shown = lab.client.run(["ip", "-stats", "-json", "link", "show", "dev", "eth0"]).stdout
+    return int(json.loads(shown)[0]["stats64"]["rx"]["packets"])
+
+
 AF_XDP = "synproxyd, AF_XDP"
 DROP = Rival("kernel, drop", dropping,
-             dropped=lambda lab: nft_packets(lab.proxy, "inet dropping", "syns"))
+             counted=lambda lab: nft_packets(lab.proxy, "inet dropping", "syns"))
 NFT = Rival("kernel SYNPROXY, nft", kernel(NftSynproxy()))
 IPTABLES = Rival("kernel SYNPROXY, iptables", kernel(IptablesSynproxy()))
 XDP = Rival("XDP in front of nft's", xdp_in_front)
@@ -154,6 +178,8 @@ RIVALS = [
     DROP, NFT, IPTABLES, XDP,
     Rival("synproxyd, AF_PACKET", ours("AF_PACKET"), SERVER_MAC),
     Rival(AF_XDP, ours("AF_XDP"), SERVER_MAC),
+    Rival("testpmd macswap, AF_XDP", swapping, SERVER_MAC,
+          counted=lambda lab: nft_packets(lab.client, "netdev answers", "returned")),
 ]
 # One thing at a time.  There is no zero copy to try: a veth has none, and Debian's driver refuses
 # `shared_umem`.
