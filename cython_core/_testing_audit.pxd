@@ -2,7 +2,9 @@
 
     entries in use, free ones and fresh ones are all there are; each in use is found by its flow
     an entry that awaits its server and the record that awaits it name each other
-    an armed record stands in its ring, one with early data in the list of deliveries
+    an armed record stands in its ring, one that waits for its turn in its server's queue, one with
+    early data in the list of deliveries
+    a server with somebody waiting stands in the round; who waits is counted, there and in all
     early segments stand once in the order of all, and once in the queue of one record
     a supply belongs to one entry
     no more connections part than there is room for

@@ -8,6 +8,7 @@ from cython_core.proxy.early cimport EARLY_NONE, EarlyPool, EarlyQueue
 from cython_core.proxy.half_open cimport (
     HALF_OPEN_NONE, STAGE_EARLY_DATA, STAGE_SERVER_AWAITED, WHEEL_SLOTS, HalfOpen, HalfOpenPool,
 )
+from cython_core.proxy.pacers cimport PACER_NONE, PACERS, Pacer, Pacers
 from cython_core.proxy.parting cimport PARTINGS
 from cython_core.proxy.supply cimport SUPPLY_NONE, SupplyPool
 from cython_core.wire.siphash cimport SIPHASH_WORDS, siphash_words
@@ -23,6 +24,8 @@ cdef const char *proxy_audit(const Proxy *proxy) noexcept nogil:
         wrong = supplies_audit(proxy)
     if wrong == NULL:
         wrong = half_open_audit(proxy)
+    if wrong == NULL:
+        wrong = pacers_audit(proxy.half_open)
     if wrong == NULL:
         wrong = early_audit(proxy.half_open)
     return wrong
@@ -74,8 +77,8 @@ cdef bint is_awaited(const HalfOpenPool *pool, const Connection *conn, uint32_t 
     if conn.client_ack >= pool.fresh:
         return False
     record = &pool.records[conn.client_ack]
-    return (record.stage == STAGE_SERVER_AWAITED and record.connection == at and record.armed
-            and record.isn == conn.isn)
+    return (record.stage == STAGE_SERVER_AWAITED and record.connection == at
+            and record.armed != (record.pacer != PACER_NONE) and record.isn == conn.isn)
 
 
 cdef const char *supplies_audit(const Proxy *proxy) noexcept nogil:
@@ -146,6 +149,8 @@ cdef const char *record_audit(const Proxy *proxy, uint32_t at) noexcept nogil:
         return "early data is ready, and nobody is to deliver it"
     if record.stage == STAGE_EARLY_DATA:
         return NULL
+    if record.pacer != PACER_NONE:
+        return turn_audit(pool, at)
     if not record.armed:
         return "a record waits for nothing"
     if record.previous == HALF_OPEN_NONE:
@@ -154,6 +159,50 @@ cdef const char *record_audit(const Proxy *proxy, uint32_t at) noexcept nogil:
     elif pool.records[record.previous].next != at:
         return "a ring's records don't name each other"
     return NULL
+
+
+cdef const char *turn_audit(const HalfOpenPool *pool, uint32_t at) noexcept nogil:
+    cdef const HalfOpen *record = &pool.records[at]
+    cdef const Pacer *pacer = &pool.pacers.pacer[record.pacer % PACERS]
+    if record.armed or record.stage != STAGE_SERVER_AWAITED or record.syns_sent != 0:
+        return "a record waits for its turn, and for something else"
+    if not pacer.in_round:
+        return "a record waits for a turn that never comes"
+    if (pacer.first if record.previous == HALF_OPEN_NONE
+            else pool.records[record.previous].next) != at:
+        return "a queue's records don't name each other"
+    if record.next == HALF_OPEN_NONE and pacer.last != at:
+        return "a queue doesn't end with its last record"
+    return NULL
+
+
+# Each queue is as long as it says, the round as well.
+cdef const char *pacers_audit(const HalfOpenPool *pool) noexcept nogil:
+    cdef const Pacers *pacers = pool.pacers
+    cdef uint32_t at = pacers.round_first
+    cdef uint32_t waiting = 0
+    cdef uint32_t _place
+    for _place in range(pacers.in_round):
+        if at == PACER_NONE or at >= PACERS or not pacers.pacer[at].in_round:
+            return "the round has a server that isn't in it"
+        if queue_length(pool, at) != pacers.pacer[at].waiting:
+            return "a queue isn't as long as it says"
+        waiting += pacers.pacer[at].waiting
+        at = pacers.pacer[at].next
+    if waiting != pacers.waiting:
+        return "those that wait for their turn don't add up"
+    return NULL
+
+
+cdef uint32_t queue_length(const HalfOpenPool *pool, uint32_t pacer) noexcept nogil:
+    cdef uint32_t at = pool.pacers.pacer[pacer].first
+    cdef uint32_t length = 0
+    if pool.pacers.pacer[pacer].waiting == 0:
+        return 0
+    while at < pool.fresh and pool.records[at].pacer == pacer and length <= pool.fresh:
+        length += 1
+        at = pool.records[at].next
+    return length
 
 
 cdef bint is_listed(const HalfOpenPool *pool, uint32_t record) noexcept nogil:

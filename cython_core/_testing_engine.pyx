@@ -19,6 +19,7 @@ from cython_core.proxy.handshake cimport COMPOSED_BYTES_MAX
 from cython_core.proxy.learned cimport learned_bytes, learned_init
 from cython_core.proxy.links cimport Links, links_bytes
 from cython_core.proxy.overtaken cimport Overtaken
+from cython_core.proxy.pacers cimport Pacers
 from cython_core.proxy.secrets cimport secrets_rotate
 from cython_core.proxy.service cimport Service, snapshot_free, snapshot_match
 from cython_core.proxy.sources cimport Sources
@@ -50,6 +51,7 @@ cdef Engine *engine_new(uint64_t now_ms, Snapshot *snapshot) except NULL:
     proxy.half_open = half_open_init(
         calloc(1, half_open_bytes(HALF_OPEN)), HALF_OPEN,
         early_init(calloc(1, early_bytes(EARLY)), EARLY), now_ms)
+    proxy.half_open.pacers = <Pacers *>calloc(1, sizeof(Pacers))
     proxy.rows = <Row *>calloc(ROWS, sizeof(Row))
     proxy.supplies = <SupplyPool *>calloc(1, sizeof(SupplyPool))
     supply_init(proxy.supplies, SUPPLIES)
@@ -106,6 +108,7 @@ cdef void engine_reset(Engine *engine) noexcept nogil:
     memset(engine.proxy.superseded, 0, sizeof(Superseded))
     memset(engine.proxy.overtaken, 0, sizeof(Overtaken))
     memset(engine.proxy.sources, 0, sizeof(Sources))
+    memset(engine.proxy.half_open.pacers, 0, sizeof(Pacers))
     if engine.snapshot != engine.first_snapshot:
         snapshot_free(engine.snapshot)
         engine.snapshot = engine.first_snapshot

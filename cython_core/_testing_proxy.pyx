@@ -34,6 +34,7 @@ from cython_core.proxy.learned cimport (
 )
 from cython_core.proxy.links cimport Links, links_bytes
 from cython_core.proxy.overtaken cimport Overtaken
+from cython_core.proxy.pacers cimport Pacers
 from cython_core.proxy.secrets cimport secrets_rotate
 from cython_core.proxy.service cimport (
     Snapshot, snapshot_covers, snapshot_free, snapshot_match,
@@ -122,6 +123,7 @@ cdef class Box:
         self.proxy.half_open = half_open_init(
             shard.half_open, half_open,
             early_init(block(early_bytes(early)), early), now_ms)
+        self.proxy.half_open.pacers = <Pacers *>calloc(1, sizeof(Pacers))
         cdef uint32_t i
         for i in range(OUTBOX_FRAMES):
             self.proxy.outbox.frame[i] = self.spares + i * ROOM_BYTES
@@ -148,6 +150,7 @@ cdef class Box:
         free(self.proxy.events)
         if self.proxy.half_open != NULL:
             free(self.proxy.half_open.early)
+            free(self.proxy.half_open.pacers)
         if self.file == NULL:
             free(self.proxy.half_open)
         snapshot_free(self.snapshot)
@@ -319,6 +322,7 @@ cdef class Box:
     def gauges(self):
         return {"connections": self.proxy.table.used, "half_open": self.proxy.half_open.awaiting,
                 "records": self.proxy.half_open.used,
+                "paced": self.proxy.half_open.pacers.waiting,
                 "early": self.proxy.half_open.early.used, "supplies": self.proxy.supplies.used}
 
     def census(self):

@@ -33,6 +33,7 @@ cdef Snapshot *services_say(Tape *tape) noexcept nogil:
         services[at].row = at + 1
         services[at].leaving = at == leaving_at(slot)
         bounds_say(&services[at], how >> 6)
+        pacing_say(&services[at], how >> 4 & 3)
     live = routes_of(services, 0)
     leaving = routes_of(services, 1)
     snapshot = snapshot_build(1, services, 2 * SLOTS, live, leaving)
@@ -84,6 +85,13 @@ cdef void bounds_say(Service *service, uint8_t how) noexcept nogil:
     service.source_bits = MAPPED_BITS + 24
     service.source_bits_ipv6 = 56
     service.active_ticks = 1 if how >> 1 & 1 else 75      # of 4 s
+
+
+# The value that no drain has: few first SYNs to each server.
+cdef void pacing_say(Service *service, uint8_t how) noexcept nogil:
+    service.pacing_rate = how > DRAIN_DROP
+    service.pacing_burst = 1
+    service.pacing_wait_ms = 2000
 
 
 # Of the services in place 0 or 1 of each slot: single addresses of the first, both nets of the

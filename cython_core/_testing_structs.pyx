@@ -146,6 +146,9 @@ cdef Service service_of(fields) except *:
     service.open_burst = fields["open_burst"]
     service.source_rate = fields["source_rate"]
     service.source_burst = fields["source_burst"]
+    service.pacing_rate = fields["pacing_rate"]
+    service.pacing_burst = fields["pacing_burst"]
+    service.pacing_wait_ms = fields["pacing_wait_ms"]
     service.source_bits = MAPPED_BITS + fields["source_prefix"]
     service.source_bits_ipv6 = fields["source_prefix_ipv6"]
     return service

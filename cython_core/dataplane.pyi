@@ -92,6 +92,9 @@ class ServiceOptions:
     source_burst: int = 100
     source_prefix: int = 24            # bits of that prefix, of IPv4
     source_prefix_ipv6: int = 56
+    pacing_rate: int = 0               # first SYNs to each server, each second; 0: as they come
+    pacing_burst: int = 10             # of them, at once
+    pacing_wait_ms: int = 5000         # for a turn, at most
 
 @dataclass(frozen=True)
 class ServiceSpec:

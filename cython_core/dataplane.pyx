@@ -108,6 +108,9 @@ class ServiceOptions:
     source_burst: int = 100
     source_prefix: int = 24
     source_prefix_ipv6: int = 56
+    pacing_rate: int = 0
+    pacing_burst: int = 10
+    pacing_wait_ms: int = 5000
 
 
 @dataclass(frozen=True)

@@ -338,6 +338,9 @@ cdef int compile_service(Service *compiled, service, wscales, int workers) excep
     compiled.open_burst = share(options.open_burst, workers)
     compiled.source_rate = share(options.source_rate, workers)
     compiled.source_burst = share(options.source_burst, workers)
+    compiled.pacing_rate = share(options.pacing_rate, workers)
+    compiled.pacing_burst = share(options.pacing_burst, workers)
+    compiled.pacing_wait_ms = options.pacing_wait_ms
     compiled.source_bits = MAPPED_BITS + options.source_prefix
     compiled.source_bits_ipv6 = options.source_prefix_ipv6
     return 0

@@ -116,6 +116,9 @@ def plane_options(options: ServiceOptions, own: ServiceOptions) -> PlaneOptions:
         source_burst=options.bounds.source_burst,
         source_prefix=options.bounds.source_prefix,
         source_prefix_ipv6=options.bounds.source_prefix_ipv6,
+        pacing_rate=options.pacing.rate,
+        pacing_burst=options.pacing.burst,
+        pacing_wait_ms=duration_ns(options.pacing.wait) // NS_PER_MS,
     )
 
 

@@ -23,6 +23,7 @@ from cython_core.proxy.half_open cimport HalfOpenPool, half_open_bytes, half_ope
 from cython_core.proxy.learned cimport learned_bytes, learned_init
 from cython_core.proxy.links cimport Links, links_bytes
 from cython_core.proxy.overtaken cimport Overtaken
+from cython_core.proxy.pacers cimport Pacers
 from cython_core.proxy.shard_file cimport Shard, shard_file_learned, shard_file_shard
 from cython_core.proxy.sources cimport Sources
 from cython_core.proxy.superseded cimport Superseded
@@ -98,6 +99,8 @@ cdef int shard_make(Worker *worker, settings, Shards shards) except -1:
     pool = early_init(take(f"{early} segments of early data", early_bytes(early), socket), early)
     worker.proxy.half_open = half_open_init(
         shard.half_open, half_open, pool, shards.now_ns() // NS_PER_MS)
+    worker.proxy.half_open.pacers = <Pacers *>take(
+        "servers whose SYNs are paced", sizeof(Pacers), socket)
     worker.proxy.rows = <Row *>take("counters", rows * sizeof(Row), socket)
     worker.proxy.links = <Links *>take("the connections' links", links_bytes(connections), socket)
     worker.proxy.events = <Events *>take("events", sizeof(Events), socket)
@@ -183,6 +186,7 @@ cdef void crew_free(Crew *crew) noexcept:
             rte_ring_free(worker.inlet[side].inbox)
         if worker.proxy.half_open != NULL:
             rte_free(worker.proxy.half_open.early)
+            rte_free(worker.proxy.half_open.pacers)
         if not crew.kept:
             rte_free(worker.proxy.table)
             rte_free(worker.proxy.half_open)

@@ -5,8 +5,9 @@ the former's buckets and chains is believed, tables may be of another size, and 
 another key.  Its service is the one that has its address now.
 
     goes on     connections with their offsets, timestamps that are supplied, tombstones;
-                handshakes, whose SYN is said again at once; what is learned of servers;
-                which cookies are superseded
+                handshakes, whose SYN is said again at once, or waits for its turn again, in any
+                order, where it had none yet (proxy/pacing); what is learned of servers; which
+                cookies are superseded
     does not    what waits for its client, who says it again: early data, windows to be told
                 what a segment brings: how frames of a connection are addressed (proxy/links)
                 what is short-lived: proxy/overtaken, samples, loads, what is spent of bounds

@@ -7,13 +7,16 @@ from cython_core.proxy.conntable cimport (
 )
 from cython_core.proxy.early cimport early_queue_init
 from cython_core.proxy.half_open cimport (
-    STAGE_SERVER_AWAITED, HalfOpen, half_open_arm, half_open_index, half_open_take,
+    STAGE_SERVER_AWAITED, HalfOpen, half_open_arm, half_open_index, half_open_take, half_open_wait,
 )
 from cython_core.proxy.learned cimport LEARNED_HEAD_BYTES, LearnedServer, learned_restore
+from cython_core.proxy.pacers cimport PACER_NONE
+from cython_core.proxy.pacing cimport pacing_place
 from cython_core.proxy.service cimport Service, snapshot_match
 from cython_core.proxy.shard_file cimport shard_file_learned, shard_file_shard
 from cython_core.proxy.superseded cimport SUPERSEDED_COOKIES, superseded_keep
 from cython_core.proxy.supply cimport SUPPLIES_MAX, SUPPLY_NONE, Supply, supply_take
+from cython_core.proxy.synproxy cimport NS_PER_MS
 from cython_core.wire.siphash cimport SIPHASH_WORDS, siphash_words
 
 cdef enum:
@@ -122,21 +125,29 @@ cdef bint is_sound(const Shard *former, const Connection *conn) noexcept nogil:
             and record.stage == STAGE_SERVER_AWAITED)
 
 
-# The SYN that was under way is said again, and counts once.
+# The SYN that was under way is said again, and counts once; one that was not waits anew.
 cdef bint handshake_adopt(Proxy *proxy, Connection *heir, const HalfOpen *former,
                           const Service *service, uint64_t now_ms) noexcept nogil:
     cdef HalfOpen *record = half_open_take(proxy.half_open)
+    cdef uint32_t pacer = PACER_NONE
     if record == NULL:
         return False
     record[0] = former[0]
     early_queue_init(&record.early_data)
     record.armed = False
+    record.pacer = PACER_NONE
     record.connection = conntable_index(proxy.table, heir)
     record.row = service.row
-    record.syns_sent -= record.syns_sent > 0
-    record.syn_timeout_ms = max(record.syn_timeout_ms // 2, 1)
+    if former.syns_sent > 0:
+        record.syns_sent -= 1
+        record.syn_timeout_ms = max(record.syn_timeout_ms // 2, 1)
     heir.client_ack = half_open_index(proxy.half_open, record)
-    half_open_arm(proxy.half_open, record, now_ms, 0)
+    if former.syns_sent == 0 and service.pacing_rate != 0:
+        pacer = pacing_place(proxy, &heir.flow, now_ms * NS_PER_MS)
+    if pacer == PACER_NONE:
+        half_open_arm(proxy.half_open, record, now_ms, 0)
+    else:
+        half_open_wait(proxy.half_open, record, pacer, now_ms)
     return True
 
 

@@ -15,6 +15,7 @@ from cython_core.proxy.events cimport event_note, event_note_segment
 from cython_core.proxy.half_open cimport half_open_deliver
 from cython_core.proxy.handshake cimport Tcp, compose, envelope_reverse, envelope_take
 from cython_core.proxy.learned cimport LEARNED_NEWS, LEARNED_NO_ROOM, LearnedNews, learned_note
+from cython_core.proxy.pacers cimport PACER_NONE
 from cython_core.proxy.supply cimport SUPPLY_NONE, supply_take
 from cython_core.proxy.synproxy cimport (
     NS_PER_S, VERDICT_ABSORB, VERDICT_BRIDGE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER,
@@ -37,12 +38,15 @@ cdef uint8_t server_comes_late(Proxy *proxy, Segment *segment, const Flow *flow,
     return VERDICT_ABSORB
 
 
-# RFC 9293 §3.10.7.3, in its order: ACK, RST, SYN.
+# RFC 9293 §3.10.7.3, in its order: ACK, RST, SYN.  A server that was asked nothing yet speaks of
+# something older.
 cdef uint8_t server_answers(Proxy *proxy, Segment *segment, const Flow *flow,
                             const Service *service, Connection *conn) noexcept nogil:
     cdef HalfOpen *record = &proxy.half_open.records[conn.client_ack]
     cdef bint acks_our_syn = (segment.flags & TCP_ACK
                               and segment.ack == record.client_isn + 1)
+    if record.pacer != PACER_NONE:
+        return SYNACK_UNEXPECTED if segment.flags & TCP_SYN else NO_CONNECTION
     if segment.flags & TCP_RST:
         if not acks_our_syn:
             return RST_OUT_OF_WINDOW
@@ -82,7 +86,7 @@ cdef uint8_t server_unreachable(Proxy *proxy, Segment *segment, uint32_t quoted_
     if conn == NULL or conn.state != STATE_SYN_SENT:
         return VERDICT_BRIDGE
     record = &proxy.half_open.records[conn.client_ack]
-    if quoted_seq != record.client_isn:
+    if quoted_seq != record.client_isn or record.pacer != PACER_NONE:
         return VERDICT_BRIDGE
     envelope = record.envelope
     envelope_reverse(&envelope)

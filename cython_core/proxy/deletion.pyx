@@ -13,6 +13,7 @@ from cython_core.proxy.half_open cimport HalfOpen
 from cython_core.proxy.handshake cimport Envelope
 from cython_core.proxy.links cimport links_find
 from cython_core.proxy.opening cimport client_reopens
+from cython_core.proxy.pacers cimport PACER_NONE
 from cython_core.proxy.service cimport snapshot_match
 from cython_core.proxy.synproxy cimport (
     VERDICT_BRIDGE, VERDICT_NONE, VERDICT_TO_CLIENT, VERDICT_TO_SERVER, client_rst_push,
@@ -43,10 +44,11 @@ cdef bint connection_delete(Proxy *proxy, const Flow *flow, Connection *was) noe
     return True
 
 
-# The server may have become SYN-RECEIVED, and the client believes to be connected.
+# The server may have become SYN-RECEIVED, if it was asked, and the client believes to be connected.
 cdef void delete_opening(Proxy *proxy, Connection *conn, uint32_t row) noexcept nogil:
     cdef HalfOpen *record = &proxy.half_open.records[conn.client_ack]
-    server_rst_push(proxy, &record.envelope, &conn.flow, record.client_isn + 1, row)
+    if record.pacer == PACER_NONE:
+        server_rst_push(proxy, &record.envelope, &conn.flow, record.client_isn + 1, row)
     client_rst_push(proxy, &record.envelope, &conn.flow, conn.isn + 1, row)
     handshake_end(proxy, record)
     connection_close(proxy, conn, STATE_REFUSED, row)

@@ -23,9 +23,10 @@ if sizeof(Event) != 64:
 
 # What can be watched, in the order of the counters of the same names.
 EVENT_REASONS = tuple(name for name in NAMES if name in DROP_REASONS or name in (
-    "server_refused", "server_unreachable", "server_timeout", "server_challenged",
-    "options_learned", "options_differ", "cookies_on", "cookies_off", "conn_deleted",
-    "conn_evicted", "opening_evicted", "half_open_evicted", "unused_evicted", "idle_evicted"))
+    "server_refused", "server_unreachable", "server_timeout", "pacing_timeout",
+    "server_challenged", "options_learned", "options_differ", "cookies_on", "cookies_off",
+    "conn_deleted", "conn_evicted", "opening_evicted", "half_open_evicted", "unused_evicted",
+    "idle_evicted"))
 
 
 cdef void allowances_renew(Events *events, uint64_t now_s) noexcept nogil:

@@ -3,7 +3,8 @@
 A HalfOpen holds what an established connection no longer needs: how frames to the server are
 addressed, what the SYN says, when it is sent again, and the client's early data.  The pool is
 bounded; the wheel is an array of rings of WHEEL_TICK_MS, wide enough that no deadline laps it,
-so that arming, cancelling and waking each cost the same however many wait.
+so that arming, cancelling and waking each cost the same however many wait.  A record whose SYN has
+still to have its turn (proxy/pacing) stands in its server's queue instead, oldest first.
 
 Once the server has answered, a record stays for what is still to be said in its name: early
 data to the server, then the window to a client that had seen none.  From then on it knows its
@@ -16,6 +17,7 @@ from cython_core.proxy.conntable cimport Connection, ConnTable
 from cython_core.proxy.cookie cimport Offer
 from cython_core.proxy.early cimport EarlyPool, EarlyQueue
 from cython_core.proxy.handshake cimport Envelope
+from cython_core.proxy.pacers cimport Pacers
 
 cdef enum:
     WHEEL_TICK_MS = 16
@@ -24,14 +26,15 @@ cdef enum:
 
 
 cdef enum HalfOpenStage:
-    STAGE_SERVER_AWAITED        # armed: the SYN is said again
+    STAGE_SERVER_AWAITED        # armed: the SYN is said again; or it waits for its turn
     STAGE_EARLY_DATA            # in the list of those whose early data can go
     STAGE_WINDOW                # armed: the window is said again
 
 
 cdef struct HalfOpen:
     uint32_t connection         # index in the connection table
-    uint32_t next               # in its ring, in the list of deliveries, or in the free chain
+    # In its ring, in its server's queue, in the list of deliveries, or in the free chain.
+    uint32_t next
     uint32_t previous
     uint32_t deadline_tick
     uint32_t isn                # ours toward the client, as in the connection
@@ -51,6 +54,8 @@ cdef struct HalfOpen:
     uint32_t syn_timeout_ms     # until the next SYN
     uint32_t row                # the service's counters
     bint armed                  # in a ring of the wheel
+    uint32_t pacer              # the server's place in whose queue it waits, or PACER_NONE
+    uint32_t waits_since_ms     # the clock's lower half, since when it does
     EarlyQueue early_data
     Offer offer
     Envelope envelope           # of frames from the client
@@ -67,29 +72,36 @@ cdef struct HalfOpenPool:
     uint32_t deliver_last
     uint32_t evict_at           # the next record that is looked at for one that may go
     EarlyPool *early
+    Pacers *pacers
     uint32_t tick               # the next tick to wake
     uint32_t wheel[WHEEL_SLOTS]
 
 
 cdef uint64_t half_open_bytes(uint32_t capacity) noexcept nogil
 
-# Make a block of half_open_bytes an empty pool whose clock stands at `now_ms`.
+# Make a block of half_open_bytes an empty pool whose clock stands at `now_ms`; its pacers are the
+# caller's to set.
 cdef HalfOpenPool *half_open_init(void *block, uint32_t capacity, EarlyPool *early,
                                   uint64_t now_ms) noexcept nogil
 
 # An unarmed record, or NULL: full.
 cdef HalfOpen *half_open_take(HalfOpenPool *pool) noexcept nogil
 
-# Give back a record, armed or not, in no list, without early data.
+# Give back a record, armed, waiting for its turn or neither, in no list, without early data.
 cdef void half_open_release(HalfOpenPool *pool, HalfOpen *record) noexcept nogil
 
-# From STAGE_SERVER_AWAITED on, unarmed.
+# From STAGE_SERVER_AWAITED on, unarmed and in no queue.
 cdef void half_open_stage(HalfOpenPool *pool, HalfOpen *record, uint8_t stage) noexcept nogil
 
 # To the end of the list of deliveries; and away from its head.
 cdef void half_open_deliver(HalfOpenPool *pool, HalfOpen *record) noexcept nogil
 cdef HalfOpen *half_open_delivery(const HalfOpenPool *pool) noexcept nogil
 cdef void half_open_delivered(HalfOpenPool *pool) noexcept nogil
+
+# The unarmed record waits from `now_ms` on, the last at that server's place; and no longer.
+cdef void half_open_wait(HalfOpenPool *pool, HalfOpen *record, uint32_t pacer,
+                         uint64_t now_ms) noexcept nogil
+cdef void half_open_turn(HalfOpenPool *pool, HalfOpen *record) noexcept nogil
 
 # The connection of a record whose server has answered, or NULL where it has ended since.
 cdef Connection *half_open_entry(const ConnTable *table, const HalfOpen *record) noexcept nogil

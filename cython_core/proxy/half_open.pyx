@@ -4,6 +4,7 @@ from cython_core.proxy.conntable cimport (
     STATE_ESTABLISHED, STATE_TIME_WAIT, conntable_entry,
 )
 from cython_core.proxy.early cimport early_queue_init
+from cython_core.proxy.pacers cimport PACER_NONE, Pacer, pacers_enter
 from cython_core.wire.seq cimport seq_lt
 
 
@@ -24,6 +25,7 @@ cdef HalfOpenPool *half_open_init(void *block, uint32_t capacity, EarlyPool *ear
     pool.deliver_last = HALF_OPEN_NONE
     pool.evict_at = 0
     pool.early = early
+    pool.pacers = NULL
     pool.tick = <uint32_t>(now_ms // WHEEL_TICK_MS)
     memset(pool.wheel, 0xFF, sizeof(pool.wheel))    # HALF_OPEN_NONE in every ring
     return pool
@@ -49,6 +51,8 @@ cdef HalfOpen *half_open_take(HalfOpenPool *pool) noexcept nogil:
 cdef void half_open_release(HalfOpenPool *pool, HalfOpen *record) noexcept nogil:
     if record.armed:
         ring_remove(pool, record)
+    if record.pacer != PACER_NONE:
+        half_open_turn(pool, record)
     if record.stage == STAGE_SERVER_AWAITED:
         pool.awaiting -= 1
     record.next = pool.free_head
@@ -59,6 +63,8 @@ cdef void half_open_release(HalfOpenPool *pool, HalfOpen *record) noexcept nogil
 cdef void half_open_stage(HalfOpenPool *pool, HalfOpen *record, uint8_t stage) noexcept nogil:
     if record.armed:
         ring_remove(pool, record)
+    if record.pacer != PACER_NONE:
+        half_open_turn(pool, record)
     if record.stage == STAGE_SERVER_AWAITED:
         pool.awaiting -= 1
     record.stage = stage
@@ -83,6 +89,41 @@ cdef void half_open_delivered(HalfOpenPool *pool) noexcept nogil:
     pool.deliver_first = pool.records[pool.deliver_first].next
     if pool.deliver_first == HALF_OPEN_NONE:
         pool.deliver_last = HALF_OPEN_NONE
+
+
+cdef void half_open_wait(HalfOpenPool *pool, HalfOpen *record, uint32_t pacer,
+                         uint64_t now_ms) noexcept nogil:
+    cdef Pacer *queue = &pool.pacers.pacer[pacer]
+    cdef uint32_t index = half_open_index(pool, record)
+    record.pacer = pacer
+    record.waits_since_ms = <uint32_t>now_ms
+    record.next = HALF_OPEN_NONE
+    record.previous = HALF_OPEN_NONE
+    if queue.waiting == 0:
+        queue.first = index
+    else:
+        record.previous = queue.last
+        pool.records[queue.last].next = index
+    queue.last = index
+    queue.waiting += 1
+    pool.pacers.waiting += 1
+    pacers_enter(pool.pacers, pacer)
+
+
+# What its server's place is in the round for is found out when the round comes there.
+cdef void half_open_turn(HalfOpenPool *pool, HalfOpen *record) noexcept nogil:
+    cdef Pacer *queue = &pool.pacers.pacer[record.pacer]
+    if record.previous == HALF_OPEN_NONE:
+        queue.first = record.next
+    else:
+        pool.records[record.previous].next = record.next
+    if record.next == HALF_OPEN_NONE:
+        queue.last = record.previous
+    else:
+        pool.records[record.next].previous = record.previous
+    queue.waiting -= 1
+    pool.pacers.waiting -= 1
+    record.pacer = PACER_NONE
 
 
 cdef Connection *half_open_entry(const ConnTable *table, const HalfOpen *record) noexcept nogil:

@@ -10,18 +10,20 @@ from cython_core.proxy.cookie cimport COOKIE_EPOCH_S, Cookie, cookie_from_mac, c
 from cython_core.proxy.counters cimport (
     CONN_REOPENED, COOKIE_INVALID, COOKIE_RETRANS, COOKIE_VALID, EARLY_DISPLACED, EARLY_HELD,
     FLAGS_INVALID, HALF_OPEN_FULL, NO_CONNECTION, ORIGINATED, RST_OUT_OF_WINDOW, SERVER_NOT_READY,
-    SERVER_SYN_SENT, SYN_RECEIVED, SYNACK_SENT, TABLE_FULL, count,
+    SERVER_SYN_PACED, SERVER_SYN_SENT, SYN_RECEIVED, SYNACK_SENT, TABLE_FULL, count,
 )
 from cython_core.proxy.early cimport (
     EARLY_WINDOW_BYTES, early_hold, early_holds, early_window,
 )
 from cython_core.proxy.half_open cimport (
-    HalfOpen, half_open_arm, half_open_index, half_open_release,
+    HalfOpen, half_open_arm, half_open_index, half_open_release, half_open_wait,
 )
 from cython_core.proxy.handshake cimport (
     Envelope, Tcp, answer_bytes, compose, envelope_reverse, envelope_take,
 )
 from cython_core.proxy.links cimport links_note
+from cython_core.proxy.pacers cimport PACER_NONE
+from cython_core.proxy.pacing cimport pacing_ask, pacing_holds
 from cython_core.proxy.proof cimport PROOF_INVALID, proof_holds
 from cython_core.proxy.room cimport ROOM_IDLE, room_enter, room_take
 from cython_core.proxy.superseded cimport superseded_has, superseded_note
@@ -77,6 +79,7 @@ cdef uint8_t client_stranger(Proxy *proxy, Segment *segment, const Flow *flow,
                              Proof *proof) noexcept nogil:
     cdef Connection *conn
     cdef HalfOpen *record
+    cdef uint32_t pacer
     cdef uint8_t beyond
     # What is refuted needs no second look: a flood of forged ACKs comes this way.
     if proof.state == PROOF_INVALID or not (
@@ -88,7 +91,7 @@ cdef uint8_t client_stranger(Proxy *proxy, Segment *segment, const Flow *flow,
     # G11: with FIN or RST it opens nothing, and with our cookie it is no older connection's.
     if not segment_is_plain_ack(segment):
         return FLAGS_INVALID
-    beyond = bounds_take(proxy, flow, service)
+    beyond = opening_ask(proxy, flow, service, &pacer)
     if beyond != VERDICT_NONE:
         return beyond
     record = room_take(proxy)
@@ -98,14 +101,24 @@ cdef uint8_t client_stranger(Proxy *proxy, Segment *segment, const Flow *flow,
     if conn == NULL:
         half_open_release(proxy.half_open, record)
         return TABLE_FULL
-    return connection_open(proxy, segment, service, conn, record, proof)
+    return connection_open(proxy, segment, service, conn, record, proof, pacer)
 
 
-# A proven client: note what is known and turn its ACK into the SYN to the server.
+# VERDICT_NONE, and where its SYN may have to wait; else the reason to drop a proven client's ACK.
+# Who would have no turn at its server has spent nothing of a bound.
+cdef inline uint8_t opening_ask(Proxy *proxy, const Flow *flow, const Service *service,
+                                uint32_t *pacer) noexcept nogil:
+    cdef uint8_t beyond = pacing_ask(proxy, flow, service, pacer)
+    return bounds_take(proxy, flow, service) if beyond == VERDICT_NONE else beyond
+
+
+# A proven client: note what is known and turn its ACK into the SYN to the server, unless that is
+# to wait at its `pacer`.
 cdef uint8_t connection_open(Proxy *proxy, Segment *segment, const Service *service,
-                             Connection *conn, HalfOpen *record,
-                             const Proof *proof) noexcept nogil:
+                             Connection *conn, HalfOpen *record, const Proof *proof,
+                             uint32_t pacer) noexcept nogil:
     cdef uint32_t client_isn = proof.client_isn
+    cdef bint waits = pacer != PACER_NONE and pacing_holds(proxy, service, pacer)
     entry_begin(proxy.table, conn)
     supply_release(proxy.supplies, conn)
     conn.state = STATE_SYN_SENT
@@ -121,7 +134,7 @@ cdef uint8_t connection_open(Proxy *proxy, Segment *segment, const Service *serv
     record.our_tsval = segment.options.tsecr
     record.client_tsval = segment.options.tsval
     record.client_window = segment.window
-    record.syns_sent = 1
+    record.syns_sent = not waits
     record.syn_retries = service.syn_retries
     record.syn_timeout_ms = service.syn_timeout_ms
     record.row = service.row
@@ -132,11 +145,15 @@ cdef uint8_t connection_open(Proxy *proxy, Segment *segment, const Service *serv
     envelope_take(&record.envelope, segment)
     entry_end(proxy.table)
     links_note(proxy.links, proxy.table, conn, &record.envelope)
-    half_open_arm(proxy.half_open, record, proxy.now_ms, record.syn_timeout_ms)
     if segment.payload_bytes > 0:
         early_note(proxy, segment, record)
-    segment.frame_bytes = server_syn_compose(segment.frame, record, &conn.flow)
     count(proxy.rows, service.row, COOKIE_VALID)
+    if waits:
+        half_open_wait(proxy.half_open, record, pacer, proxy.now_ms)
+        count(proxy.rows, service.row, SERVER_SYN_PACED)
+        return VERDICT_ABSORB
+    half_open_arm(proxy.half_open, record, proxy.now_ms, record.syn_timeout_ms)
+    segment.frame_bytes = server_syn_compose(segment.frame, record, &conn.flow)
     count(proxy.rows, service.row, SERVER_SYN_SENT)
     count(proxy.rows, service.row, ORIGINATED)
     return VERDICT_TO_SERVER
@@ -176,13 +193,15 @@ cdef uint8_t early_note(Proxy *proxy, const Segment *segment, HalfOpen *record) 
     return VERDICT_ABSORB
 
 
-# The client's RST ends the server's half as well: it may have become SYN-RECEIVED.
+# The client's RST ends the server's half as well, unless that was asked nothing yet: it may have
+# become SYN-RECEIVED.
 cdef uint8_t client_gives_up(Proxy *proxy, Segment *segment, const Flow *flow,
                              const Service *service, Connection *conn,
                              HalfOpen *record) noexcept nogil:
     if segment.seq != record.client_isn + 1 and segment.seq != record.client_nxt:
         return RST_OUT_OF_WINDOW
-    server_rst_push(proxy, &record.envelope, flow, record.client_isn + 1, service.row)
+    if record.pacer == PACER_NONE:
+        server_rst_push(proxy, &record.envelope, flow, record.client_isn + 1, service.row)
     handshake_end(proxy, record)
     connection_close(proxy, conn, STATE_REFUSED, service.row)
     return VERDICT_ABSORB
@@ -209,11 +228,12 @@ cdef uint8_t client_reopens(Proxy *proxy, Segment *segment, const Flow *flow,
                             uint8_t otherwise) noexcept nogil:
     cdef HalfOpen *record
     cdef Envelope envelope
+    cdef uint32_t pacer
     cdef uint8_t beyond
     if (not segment_is_plain_ack(segment) or superseded_has(proxy.superseded, flow, segment.ack - 1)
             or not proof_holds(proof, proxy, segment, flow, service)):
         return otherwise
-    beyond = bounds_take(proxy, flow, service)
+    beyond = opening_ask(proxy, flow, service, &pacer)
     if beyond != VERDICT_NONE:
         return beyond
     if conn.state == STATE_SYN_SENT:
@@ -227,4 +247,4 @@ cdef uint8_t client_reopens(Proxy *proxy, Segment *segment, const Flow *flow,
         server_rst_push(proxy, &envelope, flow, conn.server_ack, service.row)
     superseded_note(proxy.superseded, flow, conn.isn)
     count(proxy.rows, service.row, CONN_REOPENED)
-    return connection_open(proxy, segment, service, conn, record, proof)
+    return connection_open(proxy, segment, service, conn, record, proof, pacer)

@@ -59,7 +59,7 @@ cdef struct Service:
     uint32_t half_open_mark     # passed handshakes without an end, of one worker, likewise
     uint32_t hold_ms            # how long the load is below half of each before they go off
     uint32_t grace_ms           # how long after a switch both kinds of handshake are taken
-    # Here the second line begins: how many new connections are taken (proxy/bounds), of one worker.
+    # Here the second line begins: how many new connections are taken, of one worker (proxy/bounds).
     uint32_t open_rate          # each second; 0: as many as come
     uint32_t open_burst         # at once
     uint32_t source_rate        # of clients in one prefix, likewise
@@ -67,7 +67,10 @@ cdef struct Service:
     uint8_t source_bits         # of that prefix, as in a Flow: IPv4's behind ::ffff:0:0/96
     uint8_t source_bits_ipv6
     uint16_t active_ticks       # without a segment it may make room, in activity's ticks
-    uint8_t spare[44]
+    uint32_t pacing_rate        # first SYNs to each server, each second; 0: as they come
+    uint32_t pacing_burst       # at once
+    uint32_t pacing_wait_ms     # how long one waits for its turn at most (proxy/pacing)
+    uint8_t spare[32]
 
 
 # The scale that a SYN-ACK without timestamps announces in that epoch.

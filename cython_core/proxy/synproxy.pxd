@@ -125,6 +125,10 @@ cdef void handshake_settle(Proxy *proxy, HalfOpen *record) noexcept nogil
 # A handshake with the server is over; what early data is left has nowhere to go.
 cdef void handshake_end(Proxy *proxy, HalfOpen *record) noexcept nogil
 
+# A handshake whose server is awaited no longer: its client, which believes to be connected, is
+# told, in a spare frame that there must be.  `reason` is the counter.
+cdef void handshake_give_up(Proxy *proxy, HalfOpen *record, uint8_t reason) noexcept nogil
+
 # Forget it.
 cdef void connection_remove(Proxy *proxy, Connection *conn) noexcept nogil
 

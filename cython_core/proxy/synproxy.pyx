@@ -2,14 +2,15 @@ from libc.string cimport memset
 
 from cython_core.proxy.conntable cimport (
     ACTIVITY_TICK_S, CONN_CLIENT_FIN, CONN_SERVER_FIN, STATE_ESTABLISHED, STATE_HALF_CLOSED,
-    STATE_SYN_SENT, STATE_TIME_WAIT, conntable_remove, conntable_words,
+    STATE_REFUSED, STATE_SYN_SENT, STATE_TIME_WAIT, conntable_entry, conntable_remove,
+    conntable_words,
 )
 from cython_core.proxy.cookie cimport COOKIE_EPOCH_S, cookie_keys_derive
 from cython_core.proxy.counters cimport (
     CONN_CLOSED, CONN_REVIVED, DROP_FIRST, EARLY_DISCARDED, ORIGINATED, SERVER_RST_SENT, count,
 )
 from cython_core.proxy.early cimport early_first, early_pop
-from cython_core.proxy.events cimport events_clock
+from cython_core.proxy.events cimport event_note, events_clock
 from cython_core.proxy.half_open cimport (
     STAGE_WINDOW, half_open_arm, half_open_release, half_open_stage,
 )
@@ -106,6 +107,17 @@ cdef void handshake_end(Proxy *proxy, HalfOpen *record) noexcept nogil:
         early_pop(proxy.half_open.early, &record.early_data)
         count(proxy.rows, record.row, EARLY_DISCARDED)
     half_open_release(proxy.half_open, record)
+
+
+cdef void handshake_give_up(Proxy *proxy, HalfOpen *record, uint8_t reason) noexcept nogil:
+    cdef Connection *conn = conntable_entry(proxy.table, record.connection)
+    cdef Envelope envelope = record.envelope
+    envelope_reverse(&envelope)
+    outbox_push(proxy, client_rst_compose(outbox_peek(proxy), &envelope, conn), False, record.row)
+    count(proxy.rows, record.row, reason)
+    event_note(proxy.events, proxy.now_ns, reason, record.row, &conn.flow)
+    connection_close(proxy, conn, STATE_REFUSED, record.row)
+    handshake_end(proxy, record)
 
 
 cdef void connection_remove(Proxy *proxy, Connection *conn) noexcept nogil:

@@ -1,5 +1,5 @@
-"""Time: ends told of what made room, early data delivered, SYNs and windows said again, servers
-given up, cookies switched off, idle connections forgotten.
+"""Time: ends told of what made room, early data delivered, SYNs said whose turn has come, SYNs and
+windows said again, servers given up, cookies switched off, idle connections forgotten.
 
 A bounded step each turn.  Timeouts are the service's at the moment, so that a change reaches
 old connections too; a connection whose service is gone keeps the defaults below.

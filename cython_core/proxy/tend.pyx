@@ -5,8 +5,8 @@ from cython_core.proxy.answering cimport window_update_compose
 from cython_core.proxy.census cimport census_close, census_count
 from cython_core.proxy.conntable cimport (
     ACTIVITY_TICK_S, CONN_PASSES, CONN_RST_DOUBTFUL, CONN_WINDOW_TOLD, STATE_CLOSED,
-    STATE_ESTABLISHED, STATE_HALF_CLOSED, STATE_REFUSED, STATE_SYN_SENT, STATE_TIME_WAIT,
-    Connection, conntable_entry, conntable_sweep,
+    STATE_ESTABLISHED, STATE_HALF_CLOSED, STATE_SYN_SENT, STATE_TIME_WAIT, Connection,
+    conntable_entry, conntable_sweep,
 )
 from cython_core.proxy.counters cimport (
     CONN_EXPIRED, COOKIES_OFF, COOKIES_ON, SERVER_SYN_RETRANS, SERVER_TIMEOUT, WINDOW_REPEATED,
@@ -19,12 +19,13 @@ from cython_core.proxy.half_open cimport (
     half_open_entry, half_open_wake,
 )
 from cython_core.proxy.handshake cimport Envelope, envelope_reverse
+from cython_core.proxy.pacing cimport pacing_tend
 from cython_core.proxy.parting cimport PARTINGS_A_STEP, Parting, parting_take
 from cython_core.proxy.pulse cimport TOLD_NOTHING, TOLD_OFF, TOLD_ON, Pulse
 from cython_core.proxy.service cimport Service, snapshot_match
 from cython_core.proxy.synproxy cimport (
-    WINDOW_TIMEOUT_MS, client_rst_compose, client_rst_push, connection_close, connection_remove,
-    handshake_end, handshake_settle, outbox_peek, outbox_push, server_rst_push, server_syn_compose,
+    WINDOW_TIMEOUT_MS, client_rst_push, connection_remove, handshake_end, handshake_give_up,
+    handshake_settle, outbox_peek, outbox_push, server_rst_push, server_syn_compose,
 )
 from cython_core.wire.cache cimport __builtin_prefetch
 from cython_core.wire.seq cimport ticks_since
@@ -37,6 +38,7 @@ cdef enum:
 cdef uint32_t proxy_tend(Proxy *proxy) noexcept nogil:
     cdef uint32_t due = tend_partings(proxy)
     due += tend_early_data(proxy)
+    due += pacing_tend(proxy)
     due += tend_half_open(proxy)
     due += tend_connections(proxy)
     tend_activation(proxy)
@@ -90,7 +92,7 @@ cdef uint32_t tend_half_open(Proxy *proxy) noexcept nogil:
         if record.stage == STAGE_WINDOW:
             window_again(proxy, record)
         elif record.syns_sent > record.syn_retries:
-            server_given_up(proxy, record)
+            handshake_give_up(proxy, record, SERVER_TIMEOUT)
         else:
             server_syn_again(proxy, record)
     return TEND_WAKES
@@ -122,18 +124,6 @@ cdef void server_syn_again(Proxy *proxy, HalfOpen *record) noexcept nogil:
     outbox_push(proxy, server_syn_compose(outbox_peek(proxy), record, &conn.flow), True,
                 record.row)
     count(proxy.rows, record.row, SERVER_SYN_RETRANS)
-
-
-# The client believes to be connected: tell it.
-cdef void server_given_up(Proxy *proxy, HalfOpen *record) noexcept nogil:
-    cdef Connection *conn = conntable_entry(proxy.table, record.connection)
-    cdef Envelope envelope = record.envelope
-    envelope_reverse(&envelope)
-    outbox_push(proxy, client_rst_compose(outbox_peek(proxy), &envelope, conn), False, record.row)
-    count(proxy.rows, record.row, SERVER_TIMEOUT)
-    event_note(proxy.events, proxy.now_ns, SERVER_TIMEOUT, record.row, &conn.flow)
-    connection_close(proxy, conn, STATE_REFUSED, record.row)
-    handshake_end(proxy, record)
 
 
 # One service a turn: cookies go off by time alone, while no SYN comes.

@@ -85,6 +85,7 @@ services:
     unknown_rate: 90
     bounds: {rate: 0, burst: 5, source_rate: 6, source_burst: 7, source_prefix: 8,
              source_prefix_ipv6: 128}
+    pacing: {rate: 7, burst: 8, wait: 900ms}
 """
     config = config_parse(text.encode(), "f")
     own = config.services[0].options
@@ -98,4 +99,5 @@ services:
         "hold_s": 3, "grace_s": 0, "unknown_flow": "reset", "unknown_rate": 90,
         "active_timeout_s": 6, "open_rate": 0, "open_burst": 5, "source_rate": 6,
         "source_burst": 7, "source_prefix": 8, "source_prefix_ipv6": 128,
+        "pacing_rate": 7, "pacing_burst": 8, "pacing_wait_ms": 900,
     }

@@ -100,7 +100,7 @@ def test_complete_sets_every_option():
     for field in fields_below(ServiceOptions.DESCRIPTOR):
         parent = field.full_name.split(".")[-2]
         holder = {"Timeouts": options.timeouts, "Marks": options.marks,
-                  "Bounds": options.bounds}.get(parent, options)
+                  "Bounds": options.bounds, "Pacing": options.pacing}.get(parent, options)
         assert holder.HasField(field.name), field.full_name
 
 

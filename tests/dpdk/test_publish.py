@@ -131,3 +131,7 @@ def test_another_service_in_the_slot_has_no_former_wscale():
     first = roster.wscale_announced(web(wscale=7), None, NOW_S)
     assert roster.wscale_announced(web(name="mail", wscale=9), first, NOW_S) == (
         "mail", 9, 9, 0, 9, 255)
+
+
+def test_a_rate_of_all_workers_is_shared_out_rounded_up():
+    assert [roster.share(total, 3) for total in (0, 1, 9, 10)] == [0, 1, 3, 4]

@@ -15,9 +15,10 @@ SYNACK = bytes([0x03, 0x0F, 0x00, 0x05, 0xB4, 0x07])
 REQUEST = bytes([0x01, 0x18, 0x00, 0x08, 0x24])
 RESPONSE = bytes([0x02, 0x18, 0x00, 0x08, 0x26])
 THROUGH = bytes([0x08])
-MINUTE = bytes([0xA9])
+SECOND, MINUTE = bytes([0x59]), bytes([0xA9])
 FORGED = bytes([0x01, 0x10, 0x70, 0x08, 0x00])      # its ACK is 65535 too far
 DELETED = bytes([0x0D])
+PACED = bytes([0x0B, 0x30, *bytes(6)])              # few first SYNs to each server
 
 
 def inputs(target):
@@ -51,6 +52,13 @@ def test_time_and_operators_are_told_as_well():
     assert told(SYN, MINUTE, ACK)["cookie_valid"] == 1
     assert told(SYN, MINUTE, MINUTE, ACK)["cookie_valid"] == 0
     assert told(SYN, ACK, SYNACK, DELETED)["conn_deleted"] == 1
+
+
+def test_one_may_wait_for_its_turn_at_a_server():
+    another = [bytes([step[0] | 4 << 4]) + step[1:] for step in (SYN, ACK)]
+    now = told(PACED, SYN, ACK, *another)
+    assert (now["server_syn_sent"], now["server_syn_paced"]) == (1, 1)
+    assert told(PACED, SYN, ACK, *another, SECOND)["server_syn_sent"] == 2
 
 
 def test_each_life_begins_anew():

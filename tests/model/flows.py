@@ -21,7 +21,8 @@ class Try:
     # Our ISNs, and when each was first said.
     cookies: dict[int, int] = field(default_factory=dict)
     asked_timestamps: bool = False      # of its server, by the last SYN
-    opened: int = 0             # how often its ACK has led to a SYN
+    opened: int = 0             # how often its ACK has led to a SYN, at once or in its turn
+    asked: int = 0              # which of these its server has heard of
     excused: bool = False       # what kept it from opening once more is gone
     over: bool = False          # a RST has ended it, or its server has refused it
 

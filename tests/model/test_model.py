@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from ..proxy.harness import WSCALE_ABSENT
+from ..proxy.harness import WSCALE_ABSENT, service
 from .flows import wrap
 from .frames import SYN, pack, unpack
-from .script import play, settle
+from .script import deliver_all, play, settle
 from .world import World
 
 STEPS = int(os.environ.get("MODEL_STEPS", 200_000))
@@ -27,7 +27,7 @@ OPTIONS = {
     "mss": st.sampled_from([536, 1400, 1460]), "wscale": st.sampled_from([0, 7, 14, WSCALE_ABSENT]),
     "sack": st.booleans(), "timestamps": st.booleans(), "early_data": st.booleans(),
     "auto": st.booleans(), "open_rate": st.sampled_from([0, 1]),
-    "source_rate": st.sampled_from([0, 1]),
+    "source_rate": st.sampled_from([0, 1]), "pacing_rate": st.sampled_from([0, 1, 2]),
 }
 
 
@@ -52,6 +52,17 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(script=SCRIPTS, options=st.fixed_dictionaries({}, optional=OPTIONS))
     def change_options(self, script, options):
         self.world.change(**options)
+        play(self.world, script)
+
+    @rule(script=SCRIPTS, rate=st.sampled_from([1, 2]), wait_ms=st.sampled_from([300, 5000]))
+    def come_at_once(self, script, rate, wait_ms):
+        """All clients anew, to servers that are to be spared; then they may wait for less."""
+        self.world.change(pacing_rate=rate, pacing_wait_ms=5000)
+        for flow in self.world.flows.values():
+            self.world.sever(flow)
+            self.world.connect(flow)
+        deliver_all(self.world)
+        self.world.change(pacing_wait_ms=wait_ms)
         play(self.world, script)
 
     @rule(script=SCRIPTS)
@@ -122,3 +133,14 @@ def test_a_crooked_engine_is_found_out(change):
     world.box = Crooked(world.box, change)
     with pytest.raises((AssertionError, KeyError)):
         play(world, chance.randbytes(4000))
+
+
+def test_a_syn_before_its_turn_is_found_out():
+    world = World(pacing_rate=1)
+    world.box.publish([service(**world.options | {"pacing_rate": 2})])
+    for flow in world.flows.values():
+        world.connect(flow)
+    deliver_all(world)
+    world.pass_time(400)
+    with pytest.raises(AssertionError, match="before its turn"):
+        world.pass_time(200)

@@ -10,7 +10,8 @@ must hold then is said here in plain words, each time a frame comes out:
     a cookie is good for an epoch at least, and for two at most
     an entry is given up for another only where its connection is over, has been silent for
     `timeouts.active`, or has never been used
-    no more connections open in a second than a bound lets
+    no more connections open in a second than a bound lets, and no server hears more first SYNs
+    than `pacing.rate` lets
 
 and what an end must not be told stands in endpoint.
 """
@@ -36,7 +37,8 @@ ACTIVE_TICKS = 4                # silent for longer, a connection may make room 
 ACTIVE_MS = ACTIVE_TICKS * TICK_S * 1000
 UNUSED_MS = TICK_S * 1000       # likewise where its server has said nothing: proxy/room
 EVICTED = ("conn_evicted", "opening_evicted", "unused_evicted", "idle_evicted")
-BOUNDS = {"service_bound": "open_rate", "source_bound": "source_rate"}
+BOUNDS = {"service_bound": "open_rate", "source_bound": "source_rate",
+          "pacing_full": "pacing_rate"}
 TABLES = {"connections": 5, "half_open": 4, "early": 12, "supplies": 8}
 FLOWS = (
     (way("198.51.100.7", 40_000, "10.0.0.2", 80), Abilities(), Abilities(window=65_000)),
@@ -72,6 +74,8 @@ class World:
                         "prefixes": PREFIXES, "active_ticks": ACTIVE_TICKS, "source_prefix": 32,
                         "source_prefix_ipv6": 128} | options
         self.opened: list[tuple[Flow, int]] = []    # under these options, and when
+        self.asked: dict[bytes, int] = {}           # servers, and when they heard a paced SYN last
+        self.paced = 0              # SYNs that had to wait, by the engine
         self.tables = tables
         self.box = self.begun()
         self.flows = {(flow[0].source, flow[0].sport): Flow(*flow) for flow in flows}
@@ -194,6 +198,7 @@ class World:
         if said.flags & (SYN | RST) == SYN:
             attempt = flow.tries[said.seq]
             assert attempt.cookies, "a SYN of a client that has proven nothing"
+            self.check_pacing(flow, attempt)
             attempt.asked_timestamps = said.tsval is not None
             return attempt
         return flow.joined
@@ -242,7 +247,7 @@ class World:
         if attempt is None or said.flags & (SYN | ACK | RST | FIN) != ACK:
             return
         age_ms = self.now_ms - attempt.cookies[wrap(said.ack - 1)]
-        if verdict == "to_server":
+        if verdict == "to_server" or (verdict == "absorb" and self.waits_now()):
             assert age_ms < COOKIE_LIFE_MS, f"a cookie of {age_ms} ms"
             assert attempt.opened == 0 or attempt.excused, "one proof, two SYNs"
             self.check_bounds(flow)
@@ -253,6 +258,24 @@ class World:
                 and said.seq == wrap(attempt.client.isn + 1)):
             assert verdict in ("half_open_full", "table_full") or self.options.get(
                 BOUNDS.get(verdict)), f"a good cookie met {verdict}"
+
+    def waits_now(self) -> bool:
+        """Whether a SYN waits for its turn since now."""
+        if not self.options.get("pacing_rate"):
+            return False
+        before, self.paced = self.paced, self.box.counters()["server_syn_paced"]
+        return self.paced != before
+
+    def check_pacing(self, flow: Flow, attempt: Try) -> None:
+        """A SYN to its server: first ones come one by one, each in its time."""
+        rate, server = self.options.get("pacing_rate"), flow.there.destination
+        if attempt.asked == attempt.opened:
+            return
+        attempt.asked = attempt.opened
+        before_ms = self.asked.pop(server, 0)
+        if rate:
+            self.asked[server] = self.now_ms
+            assert self.now_ms - before_ms >= 1000 // rate, "a SYN before its turn"
 
     def check_bounds(self, flow: Flow) -> None:
         """Each bound is one connection at once, and so many a second; each client has a prefix of
@@ -303,8 +326,8 @@ class World:
         further than their handshake are lost to both ends; what the others say goes on to count."""
         former, self.box = self.box, self.begun()
         self.box.inherit(former)
-        self.sent = self.gone = self.evicted = 0
-        self.opened = []
+        self.sent = self.gone = self.evicted = self.paced = 0
+        self.opened, self.asked = [], {}
         for flow in self.flows.values():
             flow.joined = None
             for attempt in flow.tries.values():

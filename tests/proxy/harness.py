@@ -40,7 +40,7 @@ DEFAULTS = {
     "leaving": False, "unknown_flow": "drop", "unknown_rate": 1000, "syn_rate_mark": 100,
     "half_open_mark": 200, "hold_ms": 60_000, "grace_ms": 120_000, "active_ticks": 75,
     "open_rate": 0, "open_burst": 1, "source_rate": 0, "source_burst": 1, "source_prefix": 24,
-    "source_prefix_ipv6": 56,
+    "source_prefix_ipv6": 56, "pacing_rate": 0, "pacing_burst": 1, "pacing_wait_ms": 5000,
 }
 
 

@@ -102,6 +102,11 @@ def rush_hour(proxy, client):
         proxy.publish(service(row=3, **{f"{bound}_rate": 1}))
         for n in (first, first + 1):
             proxy.from_client(Connection(proxy, client(n)).ask().ack)
+    proxy.publish(service(row=3, pacing_rate=1, pacing_wait_ms=1000))
+    for n in (84, 85, 86):
+        proxy.from_client(Connection(proxy, client(n)).ask().ack)
+    proxy.publish(service(row=3, pacing_rate=1, pacing_wait_ms=500))
+    proxy.clock.advance(0.75)                   # a turn that doesn't come in time
     proxy.publish(service(row=3, active_ticks=1))
     proxy.clock.advance(70)
     for n in range(62, 78):
