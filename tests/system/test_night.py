@@ -23,7 +23,7 @@ from .test_flood import start_flood
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 NIGHT = README.partition("## At 3 a.m., under attack\n")[2].partition("\n## ")[0]
-LOOK, BOUNDS, WITHOUT_A_SERVICE, WITHOUT_ALL, TAKE_BACK, BRIDGE, BACK = [
+LOOK, BOUNDS, PACING, WITHOUT_A_SERVICE, WITHOUT_ALL, TAKE_BACK, BRIDGE, BACK = [
     [line.partition("  #")[0].rstrip() for line in block.splitlines()]
     for block in re.findall(r"^```sh\n(.*?)^```$", NIGHT, re.MULTILINE | re.DOTALL)
 ]
@@ -144,6 +144,12 @@ def test_new_connections_are_bounded(operator: Operator, proxy: Proxy) -> None:
     assert re.search(r"^bounds.rate +0 +5000$", of_all, re.MULTILINE)
     operator.types("synproxy service set web bounds.rate=default bounds.source_rate=default"
                    " bounds.source_burst=default")
+
+
+def test_new_connections_are_paced(operator: Operator, proxy: Proxy) -> None:
+    (line,) = PACING
+    assert re.search(r"^pacing.rate +0 +1000$", operator.types(line), re.MULTILINE)
+    operator.types("synproxy service set web pacing.rate=default")
 
 
 def test_a_service_goes_out_of_protection_and_back(operator: Operator, proxy: Proxy) -> None:
