@@ -45,10 +45,12 @@ def _freeing(execute: Callable[..., Coroutine[Any, Any, None]]) -> Execute:
         told = loop.create_future()
 
         def go_on(_: object) -> None:
-            with suppress(StopIteration):
-                batch.send(None)
-            if not told.done():
-                told.set_result(None)
+            try:
+                with suppress(StopIteration):
+                    batch.send(None)
+            finally:
+                if not told.done():
+                    told.set_result(None)   # whatever came of it: its caller waits
 
         end.add_done_callback(go_on)
         try:

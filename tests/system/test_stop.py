@@ -18,7 +18,7 @@ from appliance.lab.proxy import Proxy
 from appliance.lab.topology import SERVER_IPV4, Lab
 from appliance.lab.waiting import until
 
-from ..appliance.stalled_thread import stalled, threads_named
+from ..appliance.stalled_thread import stalled, worker_threads
 
 PATIENCE_S = 10
 AT_ONCE_S = 5               # gRPC's calls have a second, then the ports are given back
@@ -147,7 +147,7 @@ def test_nor_does_it_wait_for_a_worker_that_makes_no_turn(
         proxy.file.read_text().replace("control_lcore: 0", "control_lcore: 0, on_stall: REPORT"))
     with proxy:
         opened()
-        (worker,) = threads_named(proxy.process.pid, "rte-worker")
+        (worker,) = worker_threads(proxy.process.pid)
         with stalled(worker) as held:
             until(lambda: "is stuck" in proxy.log(), seconds=PATIENCE_S, what="it to be told")
             began_s = time.monotonic()
