@@ -87,11 +87,12 @@ cdef inline Bucket *bucket_first(const ConnTable *table, uint64_t digest) noexce
     return conntable_buckets(table) + (<uint32_t>digest & table.bucket_mask)
 
 
-# The other bucket that an entry with this tag may stand in.
+# The other bucket that an entry with this tag may stand in.  Where there are two it is never the
+# same one: else a small table might have no place for those who have but one bucket.
 cdef inline Bucket *bucket_other(const ConnTable *table, const Bucket *bucket,
                                  uint32_t tag) noexcept nogil:
     cdef uint32_t at = <uint32_t>(bucket - conntable_buckets(table))
-    return conntable_buckets(table) + ((at ^ tag * <uint32_t>0x9E3779B1) & table.bucket_mask)
+    return conntable_buckets(table) + ((at ^ (tag * <uint32_t>0x9E3779B1 | 1)) & table.bucket_mask)
 
 
 cdef void conntable_prefetch(const ConnTable *table, uint64_t digest) noexcept nogil:

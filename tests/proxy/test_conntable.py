@@ -70,6 +70,12 @@ def test_a_table_takes_all_that_it_was_made_for_and_not_one_more(capacity):
     assert not any(table.find(flow(n)) for n in range(capacity, capacity + 100))
 
 
+def test_a_table_of_two_buckets_has_a_place_for_flows_that_begin_in_one():
+    table = _testing_parts.Table(9)
+    for n in (19, 1, 5, 6, 7, 8, 24, 32, 48):
+        assert table.insert(flow(n)), f"flow {n} is the {table.used + 1}th"
+
+
 @pytest.mark.parametrize("capacity", [1000, 1024, 1536, 1537, 4096, 100_000, 1_000_000])
 def test_an_entry_costs_at_most_96_bytes_with_its_index(capacity):
     assert _testing_parts.Table(capacity).bytes <= BYTES_PER_ENTRY * capacity
