@@ -203,7 +203,7 @@ cdef const char *outbox_judge(Engine *engine) noexcept nogil:
             return "a spare frame has lost its place"
         segment.frame = engine.spare[at]
         segment.frame_bytes = engine.proxy.outbox.frame_bytes[at]
-        wrong = made_judge(&segment)
+        wrong = made_judge(&segment, FRAME_BYTES_MIN)
         if wrong != NULL:
             return wrong
         sent_note(engine, &segment, engine.proxy.outbox.to_server[at])
@@ -239,15 +239,16 @@ cdef const char *frame_judge(Engine *engine, uint32_t at) noexcept nogil:
         wrong = translated_judge(segment, engine.came[at])
     else:
         to_server = verdict == VERDICT_TO_SERVER
-        wrong = made_judge(segment)
+        wrong = made_judge(segment, min(engine.came_bytes[at], <uint16_t>FRAME_BYTES_MIN))
     if wrong == NULL:
         sent_note(engine, segment, to_server)
     return wrong
 
 
-# Of the proxy's own making, or early data that is said on.
-cdef const char *made_judge(Segment *segment) noexcept nogil:
-    if segment.frame_bytes < FRAME_BYTES_MIN:
+# Of the proxy's own making, or early data that is said on.  An answer is no longer than what it
+# answers, which a virtual interface may have brought without padding.
+cdef const char *made_judge(Segment *segment, uint16_t least) noexcept nogil:
+    if segment.frame_bytes < least:
         return "a frame of ours is shorter than Ethernet's least"
     return tcp_judge(segment)
 

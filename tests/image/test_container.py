@@ -124,7 +124,8 @@ def test_its_health_and_its_metrics_are_seen(container: Container, lab: Lab, ask
     proved = 'synproxy_service_cookie_valid_total{service="lab"}'
     before = metric(lab, proved)
     ask(REQUESTS)
-    assert metric(lab, proved) - before == REQUESTS
+    until(lambda: metric(lab, proved) - before == REQUESTS, seconds=READY_S,
+          what="a reading of the counters behind the last request")
     until(lambda: is_healthy(container.name), seconds=READY_S, what="its HEALTHCHECK to succeed")
     assert lab.proxy.run([sys.executable, "-P", "-c", PROBE]).stdout.split() == ["1", "1"]
 
