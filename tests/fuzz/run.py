@@ -23,6 +23,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SHOWN = 40          # lines of what a finding says
+HANGS_S = 120       # an input, by the wall's clock: what else runs may have the cores for long
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Fuzzer:
             str(path) for folder in kept for path in sorted(folder.iterdir())))
         done = self.run(
             target, f"-runs={executions}", f"-seed={self._seed}", f"-max_len={target.input_bytes}",
-            "-detect_leaks=0", "-reload=0", "-print_final_stats=1", "-timeout=10",
+            "-detect_leaks=0", "-reload=0", "-print_final_stats=1", f"-timeout={HANGS_S}",
             f"-artifact_prefix={HERE / 'regressions' / target.name}/", f"-seed_inputs=@{seeds}",
             str(new))
         seconds = time.monotonic() - begun
