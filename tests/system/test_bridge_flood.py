@@ -1,8 +1,9 @@
 """A flood that is only bridged, more than a worker takes in, beside real clients of a service, each
 of whom is served.
 
-It is as fast as its core sends.  What the worker doesn't take in is counted as `rx_missed`, whose
-ever it is: what is a client's its kernel says again.
+It is as fast as its core sends, and the worker's ring is short, so that it finds it full however
+fast the worker.  What isn't taken in is counted as `rx_missed`, whose ever it is: what is a
+client's its kernel says again.
 """
 
 import json
@@ -11,7 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
-from appliance.lab.proxy import Proxy
+from appliance.lab.proxy import PortSettings, Proxy
 from appliance.lab.topology import FLOOD_MAC, SERVER_IPV4, Lab
 from appliance.lab.waiting import until
 
@@ -28,13 +29,14 @@ FLOOD_S = 10            # at most: it is ended when the clients have been served
 FRAMES_MAX = 1 << 30    # likewise
 BEGUN_S = 5
 MISSED_MIN = 1000
+SHORT = PortSettings(descriptors=128)
 FEW = 20                # requests, of however busy a host
 
 pytestmark = pytest.mark.usefixtures("website")
 
 
 def test_clients_are_served_beside_more_than_a_worker_takes_in(lab: Lab, figure: Figure) -> None:
-    with Proxy(lab, "AF_XDP") as proxy:
+    with Proxy(lab, "AF_XDP", settings=SHORT) as proxy:
         before = proxy.counters()
         # To a MAC that no interface has: the server's kernel answers none of it.
         flood = start_flood(lab, SERVER_IPV4, AS_FAST_AS_IT_GOES, FLOOD_S, "--count",
