@@ -12,8 +12,6 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from appliance.management.batches import CUT
-
 _LOG = logging.getLogger(__name__)
 _Task = asyncio.Task[Any]
 
@@ -53,6 +51,6 @@ def cut_after(seconds: float, method: str) -> Callable[[], None]:
 def _cut(handles: _Task, waits: _Task, method: str, seconds: float) -> None:
     _LOG.info("%s is cut after %g s: it had no whole request, or its answer isn't taken",
               method, seconds)
-    handles.cancel(CUT)
+    handles.cancel()
     # Where the caller has gone meanwhile, the other ends of itself: it has its turn first.
-    handles.add_done_callback(lambda _: asyncio.get_running_loop().call_soon(waits.cancel, CUT))
+    handles.add_done_callback(lambda _: asyncio.get_running_loop().call_soon(waits.cancel))

@@ -11,7 +11,6 @@ import grpc
 from appliance.config.listening import Listening
 from appliance.host.listening import socket_answers
 from appliance.management.audit import AuditLog
-from appliance.management.batches import batches_freed
 from appliance.management.bounds import CALLS_MAX, server_options
 from appliance.management.certificates import Certificates
 from appliance.management.cutting import calls_cuttable
@@ -44,7 +43,6 @@ class Door:
         else:
             self._bind(self.server.add_insecure_port)
         calls_cuttable()
-        batches_freed()
         await self.server.start()
 
     async def close(self) -> None:
