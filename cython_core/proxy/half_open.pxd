@@ -90,7 +90,7 @@ cdef HalfOpen *half_open_take(HalfOpenPool *pool) noexcept nogil
 # Give back a record, armed, waiting for its turn or neither, in no list, without early data.
 cdef void half_open_release(HalfOpenPool *pool, HalfOpen *record) noexcept nogil
 
-# From STAGE_SERVER_AWAITED on, unarmed and in no queue.
+# From STAGE_SERVER_AWAITED on, unarmed; its SYN has had its turn.
 cdef void half_open_stage(HalfOpenPool *pool, HalfOpen *record, uint8_t stage) noexcept nogil
 
 # To the end of the list of deliveries; and away from its head.

@@ -63,8 +63,6 @@ cdef void half_open_release(HalfOpenPool *pool, HalfOpen *record) noexcept nogil
 cdef void half_open_stage(HalfOpenPool *pool, HalfOpen *record, uint8_t stage) noexcept nogil:
     if record.armed:
         ring_remove(pool, record)
-    if record.pacer != PACER_NONE:
-        half_open_turn(pool, record)
     if record.stage == STAGE_SERVER_AWAITED:
         pool.awaiting -= 1
     record.stage = stage

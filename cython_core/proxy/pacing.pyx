@@ -1,15 +1,13 @@
 from cython_core.proxy.conntable cimport Connection, conntable_entry
-from cython_core.proxy.counters cimport PACING_TIMEOUT, SERVER_SYN_SENT, count
+from cython_core.proxy.counters cimport PACING_TIMEOUT, SERVER_SYN_SENT
 from cython_core.proxy.gate cimport GATE_NS_PER_S, GATE_SHUT, gate_spend
-from cython_core.proxy.half_open cimport (
-    HalfOpen, HalfOpenPool, half_open_arm, half_open_turn,
-)
+from cython_core.proxy.half_open cimport HalfOpen, HalfOpenPool, half_open_turn
 from cython_core.proxy.pacers cimport (
     Pacer, Pacers, pacers_digest, pacers_enter, pacers_find, pacers_next,
 )
 from cython_core.proxy.service cimport snapshot_match
 from cython_core.proxy.synproxy cimport (
-    NS_PER_MS, handshake_give_up, outbox_peek, outbox_push, server_syn_compose,
+    NS_PER_MS, handshake_give_up, outbox_peek, server_syn_push,
 )
 
 
@@ -85,18 +83,11 @@ cdef bint head_goes(Proxy *proxy, Pacer *pacer) noexcept nogil:
     conn = conntable_entry(proxy.table, record.connection)
     service = snapshot_match(proxy.snapshot, conn.flow.server_address, conn.flow.server_port)
     if service == NULL or service.pacing_rate == 0 or is_turn(pacer, service, proxy.now_ns):
-        server_syn_first(proxy, record, conn)
+        half_open_turn(proxy.half_open, record)
+        record.syns_sent = 1
+        server_syn_push(proxy, record, conn, SERVER_SYN_SENT)
         return True
     if <uint32_t>proxy.now_ms - record.waits_since_ms > service.pacing_wait_ms:
         handshake_give_up(proxy, record, PACING_TIMEOUT)
         return True
     return False
-
-
-cdef void server_syn_first(Proxy *proxy, HalfOpen *record, const Connection *conn) noexcept nogil:
-    half_open_turn(proxy.half_open, record)
-    record.syns_sent = 1
-    half_open_arm(proxy.half_open, record, proxy.now_ms, record.syn_timeout_ms)
-    outbox_push(proxy, server_syn_compose(outbox_peek(proxy), record, &conn.flow), True,
-                record.row)
-    count(proxy.rows, record.row, SERVER_SYN_SENT)

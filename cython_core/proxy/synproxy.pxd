@@ -122,6 +122,11 @@ cdef void connection_revive(Proxy *proxy, Connection *conn, uint32_t row) noexce
 # have to hear of the window again.
 cdef void handshake_settle(Proxy *proxy, HalfOpen *record) noexcept nogil
 
+# The SYN to the server, in a spare frame that there must be, and armed for the next; `counter` is
+# what it counts as.
+cdef void server_syn_push(Proxy *proxy, HalfOpen *record, const Connection *conn,
+                          uint8_t counter) noexcept nogil
+
 # A handshake with the server is over; what early data is left has nowhere to go.
 cdef void handshake_end(Proxy *proxy, HalfOpen *record) noexcept nogil
 

@@ -109,6 +109,14 @@ cdef void handshake_end(Proxy *proxy, HalfOpen *record) noexcept nogil:
     half_open_release(proxy.half_open, record)
 
 
+cdef void server_syn_push(Proxy *proxy, HalfOpen *record, const Connection *conn,
+                          uint8_t counter) noexcept nogil:
+    half_open_arm(proxy.half_open, record, proxy.now_ms, record.syn_timeout_ms)
+    outbox_push(proxy, server_syn_compose(outbox_peek(proxy), record, &conn.flow), True,
+                record.row)
+    count(proxy.rows, record.row, counter)
+
+
 cdef void handshake_give_up(Proxy *proxy, HalfOpen *record, uint8_t reason) noexcept nogil:
     cdef Connection *conn = conntable_entry(proxy.table, record.connection)
     cdef Envelope envelope = record.envelope

@@ -25,7 +25,7 @@ from cython_core.proxy.pulse cimport TOLD_NOTHING, TOLD_OFF, TOLD_ON, Pulse
 from cython_core.proxy.service cimport Service, snapshot_match
 from cython_core.proxy.synproxy cimport (
     WINDOW_TIMEOUT_MS, client_rst_push, connection_remove, handshake_end, handshake_give_up,
-    handshake_settle, outbox_peek, outbox_push, server_rst_push, server_syn_compose,
+    handshake_settle, outbox_peek, outbox_push, server_rst_push, server_syn_push,
 )
 from cython_core.wire.cache cimport __builtin_prefetch
 from cython_core.wire.seq cimport ticks_since
@@ -120,10 +120,7 @@ cdef void server_syn_again(Proxy *proxy, HalfOpen *record) noexcept nogil:
     cdef Connection *conn = conntable_entry(proxy.table, record.connection)
     record.syns_sent += 1
     record.syn_timeout_ms *= 2
-    half_open_arm(proxy.half_open, record, proxy.now_ms, record.syn_timeout_ms)
-    outbox_push(proxy, server_syn_compose(outbox_peek(proxy), record, &conn.flow), True,
-                record.row)
-    count(proxy.rows, record.row, SERVER_SYN_RETRANS)
+    server_syn_push(proxy, record, conn, SERVER_SYN_RETRANS)
 
 
 # One service a turn: cookies go off by time alone, while no SYN comes.
