@@ -1,7 +1,5 @@
 """HTTP/2 frame by frame (RFC 9113), for callers that do what no gRPC library does."""
 
-import socket
-from collections.abc import Iterator
 
 CONNECTION_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"     # §3.4
 DATA, HEADERS, SETTINGS, PING = 0, 1, 4, 6
@@ -13,13 +11,6 @@ def frame(kind: int, flags: int = 0, stream: int = 0, body: bytes = b"") -> byte
     """§4.1; stream 0 is the connection."""
     head = len(body).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big")
     return head + body
-
-
-def frames(caller: socket.socket) -> Iterator[tuple[int, int, bytes]]:
-    """Kind, stream and body of each that comes, until the connection ends."""
-    while head := caller.recv(9, socket.MSG_WAITALL):
-        body = caller.recv(int.from_bytes(head[:3], "big"), socket.MSG_WAITALL)
-        yield head[3], int.from_bytes(head[5:9], "big"), body
 
 
 def window(size: int) -> bytes:

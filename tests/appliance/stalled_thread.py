@@ -21,8 +21,6 @@ WALL = 0x40000000       # waitpid(2): threads, too
 STEP_S = 0.005
 RIP_BYTES = 16 * 8      # sys/user.h: struct user_regs_struct
 JUMP_TO_ITSELF = 0xFEEB     # jmp -2, in the order of memory
-# As EAL begins the name of a worker's thread: until DPDK 23.07, and since.
-WORKERS = ("rte-worker", "dpdk-worker")
 
 
 class Held:
@@ -82,11 +80,6 @@ def _mapped(thread_id: int, address: int) -> str:
         if begin <= address < end:
             return line.split()[-1]
     return ""
-
-
-def worker_threads(process_id: int) -> list[int]:
-    return [int(task.name) for task in Path(f"/proc/{process_id}/task").iterdir()
-            if (task / "comm").read_text().startswith(WORKERS)]
 
 
 def _ptrace(request: int, thread_id: int, address: int = 0, word: int = 0) -> int:

@@ -1,4 +1,4 @@
-"""What callers leave behind in the daemon's memory: nothing that adds up.
+"""What callers leave behind in the daemon's memory.
 
 `make soak-management` looks at it for longer, and in every way at once.
 """
@@ -21,7 +21,7 @@ import ctypes, threading
 from appliance.host.heap import heap_bound
 heap_bound()
 libc = ctypes.CDLL(None)
-libc.malloc.restype = libc.open_memstream.restype = libc.fopen.restype = ctypes.c_void_p
+libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
 libc.malloc_info.argtypes = ctypes.c_int, ctypes.c_void_p
 libc.fflush.argtypes = ctypes.c_void_p,
 for _ in range(4):

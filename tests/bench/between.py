@@ -20,10 +20,9 @@ from appliance.lab.bridge import bridged
 from appliance.lab.proxy import Proxy
 from appliance.lab.topology import SERVER_IPV4, WORKER_LCORE, Lab, stop
 from appliance.lab.waiting import until
+from appliance.lab.worker_threads import worker_threads
 
 READY_S = 20                # as the proxy
-# As EAL begins the name of a worker's thread: until DPDK 23.07, and since.
-WORKERS = ("rte-worker", "dpdk-worker")
 
 
 @contextmanager
@@ -82,6 +81,6 @@ def waited_s(between: object) -> float:
     figure of the proxy's own is to be blamed for (sched-stats, schedstat).  The kernel has none."""
     if not isinstance(between, Proxy):
         return 0.0
-    tasks = Path(f"/proc/{between.process.pid}/task").iterdir()
-    return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks
-               if (task / "comm").read_text().startswith(WORKERS)) / 1e9
+    pid = between.process.pid
+    return sum(int(Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[1])
+               for thread in worker_threads(pid)) / 1e9

@@ -33,7 +33,7 @@ from pathlib import Path
 
 import grpc
 from contestants import MAIN_LCORE, WORKER_LCORE, device, thread_times
-from ill_treatment import SERVICES, WAYS, disturbed
+from ill_treatment import SERVICES, WAYS, disturbed, way_add
 from report import report_write
 from syn_pcap import PORT, SERVER
 from synproxy.v1.stats_service_pb2 import GetStatsRequest
@@ -174,8 +174,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=within(2, 100), default=12, help="default %(default)s")
     parser.add_argument("--seconds", type=within(0.5, 60.0), default=2.0,
                         help="of each state; default %(default)s")
-    parser.add_argument("--way", choices=list(WAYS), nargs="+", default=list(WAYS),
-                        help="to ill-treat it; default all")
+    way_add(parser)
     parser.add_argument("--json", type=Path, default=RESULTS,
                         help="where the figures are written; default %(default)s")
     arguments = parser.parse_args()

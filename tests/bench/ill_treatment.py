@@ -3,6 +3,7 @@
 Every one goes on until it is told to stop, and counts what it has done.
 """
 
+import argparse
 import multiprocessing
 import os
 import queue
@@ -197,6 +198,12 @@ def disturb(way: str, address: str, begun: Barrier, end: Event, sums: Any) -> No
         WAYS[way].run(address, end, done)
     finally:
         sums.put((way, done))
+
+
+def way_add(parser: argparse.ArgumentParser) -> None:
+    """Of a program that ill-treats a daemon."""
+    parser.add_argument("--way", choices=list(WAYS), nargs="+", default=list(WAYS),
+                        help="to ill-treat it; default all")
 
 
 @contextmanager

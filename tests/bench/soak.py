@@ -33,10 +33,10 @@ from attack import (
     standing,
 )
 from favoured import priority
-from growth import TOO_FEW, Growth, growth, growth_faults, settled
+from growth import Growth, growth, growth_faults, settled
 from ill_treatment import SERVICES, WAYS, disturbed
 from report import report_write
-from rests import descriptors, memory_kib
+from rests import descriptors, memory_kib, show_rests
 from rich.console import Console
 
 from appliance.host.heap import TRIM_S
@@ -150,12 +150,8 @@ def run(given: argparse.Namespace) -> int:
         soak.run()
     faults = soak.faults()
     good = not faults and all(map(is_good, soak.rounds))
-    print("meanwhile: " + ", ".join(
-        f"{what} {count}" for what, count in sorted(soak.managed.items())))
     grown = soak.growth()
-    print(f"memory: {grown or TOO_FEW}")
-    for fault in faults:
-        print(f"fault: {fault}")
+    show_rests(soak.managed, grown, faults)
     report_write(given.json, {
         "driver": given.driver, "good": good, "faults": faults, "meanwhile": soak.managed,
         "growth": grown and asdict(grown),

@@ -19,10 +19,10 @@ from typing import Any
 
 from contestants import MAIN_LCORE
 from disturbance import Daemon
-from growth import TOO_FEW, growth, growth_faults, settled
-from ill_treatment import WAYS, disturbed
+from growth import growth, growth_faults, settled
+from ill_treatment import WAYS, disturbed, way_add
 from report import report_write
-from rests import descriptors, memory_kib
+from rests import descriptors, memory_kib, show_rests
 
 from appliance.host.heap import TRIM_S
 from appliance.lab.program import within
@@ -52,10 +52,7 @@ def main() -> int:
         f"nothing of {done}" for way in given.way for done in WAYS[way].done if not total[done])]
     if len({rest["descriptors"] for rest in rests}) > 1:
         faults.append("descriptors differ")
-    print("meanwhile: " + ", ".join(f"{what} {count}" for what, count in sorted(total.items())))
-    print(f"memory: {grown or TOO_FEW}")
-    for fault in faults:
-        print(f"fault: {fault}")
+    show_rests(total, grown, faults)
     report_write(given.json, {"rests": rests, "meanwhile": total, "faults": faults,
                               "growth": grown and vars(grown)})
     return 1 if faults else 0
@@ -79,8 +76,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=within(1.0, 864_000.0), default=1200.0,
                         help="default %(default)s")
-    parser.add_argument("--way", choices=list(WAYS), nargs="+", default=list(WAYS),
-                        help="to ill-treat it; default all")
+    way_add(parser)
     parser.add_argument("--json", type=Path, default=RESULTS,
                         help="where the figures are written; default %(default)s")
     return parser.parse_args()

@@ -11,8 +11,9 @@ import pytest
 from appliance.exit_codes import ExitCode
 from appliance.lab.topology import SERVERS, Lab, stop
 from appliance.lab.waiting import until
+from appliance.lab.worker_threads import worker_threads
 
-from ..appliance.stalled_thread import stalled, worker_threads
+from ..appliance.stalled_thread import stalled
 from .conftest import CONFIGURATION, MISTAKEN, VIEWER
 from .host import UNIT, Host
 

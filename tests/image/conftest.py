@@ -6,10 +6,10 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import pytest
 
+from appliance.lab.huge_pages import reserved
 from appliance.lab.namespace import python_module
 from appliance.lab.report import Report
 from appliance.lab.topology import SERVER_IPV4, SERVER_MAC, Lab
@@ -20,8 +20,6 @@ from .engine import network_of, sweep
 from .left import Left, left_behind
 from .traffic import Ask, Connected, Flood, connect
 
-POOL = Path("/proc/sys/vm/nr_hugepages")
-PAGE_MIB = 2
 FLOOD_PPS = 30_000
 MOST_S = 240                # longer than any test
 
@@ -54,10 +52,8 @@ def network(lab: Lab, image: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def huge_pages() -> Iterator[None]:
     """As many more as a container takes."""
-    before = int(POOL.read_text())
-    POOL.write_text(str(before + SIZE_MIB // PAGE_MIB))
-    yield
-    POOL.write_text(str(before))
+    with reserved(SIZE_MIB):
+        yield
 
 
 @pytest.fixture(scope="session")

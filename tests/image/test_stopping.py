@@ -13,8 +13,9 @@ import pytest
 from appliance.exit_codes import ExitCode
 from appliance.lab.topology import Lab
 from appliance.lab.waiting import until
+from appliance.lab.worker_threads import worker_threads
 
-from ..appliance.stalled_thread import stalled, worker_threads
+from ..appliance.stalled_thread import stalled
 from .container import GRACE_S, READY_S, Container
 from .left import Left, files_below, left_behind
 from .traffic import REQUESTS, Ask, Connected, Flood, answered, connect, counter

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from appliance.host.cgroup import MOUNT
+from appliance.lab.huge_pages import reserved
 
 from ..appliance.daemon_process import LCORES, Running
 
-POOL = Path("/proc/sys/vm/nr_hugepages")
-PAGE_MIB = 2
 POOL_MIB, LIMIT_MIB = 512, 192
 MIB = 1 << 20
 CONFIGURATION = f"""\
@@ -41,10 +40,8 @@ def unified() -> Path:
 
 @pytest.fixture
 def pool() -> Iterator[None]:
-    before = int(POOL.read_text())
-    POOL.write_text(str(before + POOL_MIB // PAGE_MIB))
-    yield
-    POOL.write_text(str(before))
+    with reserved(POOL_MIB):
+        yield
 
 
 @pytest.fixture

@@ -25,8 +25,9 @@ from appliance.lab.topology import SERVER_IPV4, Lab
 from appliance.lab.traffic import Kind, Traffic
 from appliance.lab.waiting import until
 from appliance.lab.webserver import Website
+from appliance.lab.worker_threads import worker_threads
 
-from ..appliance.stalled_thread import stalled, worker_threads
+from ..appliance.stalled_thread import stalled
 from .test_flood import start_flood
 from .test_killed import GO_ON, LASTING, lanes, opened, percentile
 

@@ -17,8 +17,9 @@ from appliance.lab.peers import Peer
 from appliance.lab.proxy import Proxy
 from appliance.lab.topology import SERVER_IPV4, Lab
 from appliance.lab.waiting import until
+from appliance.lab.worker_threads import worker_threads
 
-from ..appliance.stalled_thread import stalled, worker_threads
+from ..appliance.stalled_thread import stalled
 
 PATIENCE_S = 10
 AT_ONCE_S = 5               # gRPC's calls have a second, then the ports are given back
