@@ -5,9 +5,7 @@ import ctypes
 import gc
 import time
 
-# malloc.h
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
-BLOCK_BYTES = 128 << 10     # glibc's own at first
+M_ARENA_MAX = -8        # malloc.h
 TRIM_S = 10.0
 PAUSE_FACTOR = 1000     # of the control core a thousandth, at most
 
@@ -16,14 +14,11 @@ def heap_bound() -> None:
     """To be called before there are threads.
 
     Left to itself glibc gives each of gRPC's threads an arena, which keeps the most that was ever
-    wanted of it; and once a block of some MiB has been freed, others up to its size come out of an
-    arena, and twice as much is kept at its end.
+    wanted of it.  When a large block is to be mapped, rather than taken from the arena, stays
+    glibc's choice: each one that is unmapped again interrupts the workers' cores, which have this
+    memory in their page tables, too (`make disturbance`).
     """
-    libc = ctypes.CDLL(None)
-    for option, value in (
-        (M_ARENA_MAX, 1), (M_MMAP_THRESHOLD, BLOCK_BYTES), (M_TRIM_THRESHOLD, BLOCK_BYTES),
-    ):
-        libc.mallopt(option, value)
+    ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
 async def heap_tend() -> None:
