@@ -1,6 +1,8 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from cython_core.proxy.burst cimport Burst
+from cython_core.proxy.early cimport EarlyPool
+from cython_core.proxy.pacers cimport Pacers
 from cython_core.proxy.service cimport Snapshot
 from cython_core.proxy.shard_file cimport Shard, ShardFile
 from cython_core.proxy.synproxy cimport Proxy
@@ -12,6 +14,8 @@ cdef class Box:
     cdef uint8_t *buffers
     cdef uint8_t *spares
     cdef Snapshot *snapshot
+    cdef EarlyPool *early
+    cdef Pacers *pacers
     cdef Box beside             # what is shared is the first one's
     cdef bint first
     cdef object memory          # that the shards lie in, or None

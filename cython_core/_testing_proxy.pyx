@@ -120,10 +120,10 @@ cdef class Box:
         self.proxy.sources = <Sources *>calloc(1, sizeof(Sources))
         self.proxy.events = <Events *>calloc(1, sizeof(Events))
         self.proxy.links = <Links *>calloc(1, links_bytes(connections))
-        self.proxy.half_open = half_open_init(
-            shard.half_open, half_open,
-            early_init(block(early_bytes(early)), early), now_ms)
-        self.proxy.half_open.pacers = <Pacers *>calloc(1, sizeof(Pacers))
+        self.early = early_init(block(early_bytes(early)), early)
+        self.pacers = <Pacers *>calloc(1, sizeof(Pacers))
+        self.proxy.half_open = half_open_init(shard.half_open, half_open, self.early, now_ms)
+        self.proxy.half_open.pacers = self.pacers
         cdef uint32_t i
         for i in range(OUTBOX_FRAMES):
             self.proxy.outbox.frame[i] = self.spares + i * ROOM_BYTES
@@ -132,6 +132,7 @@ cdef class Box:
         self.set_clock(now_ms)
 
     def __dealloc__(self):
+        """Where a cycle is collected the file's memory goes first."""
         free(self.burst)
         free(self.buffers)
         free(self.spares)
@@ -142,17 +143,15 @@ cdef class Box:
             if self.first:
                 free(self.proxy.learned)
             free(self.proxy.table)
+            free(self.proxy.half_open)
             free(self.proxy.supplies)
             free(self.proxy.superseded)
         free(self.proxy.overtaken)
         free(self.proxy.sources)
         free(self.proxy.links)
         free(self.proxy.events)
-        if self.proxy.half_open != NULL:
-            free(self.proxy.half_open.early)
-            free(self.proxy.half_open.pacers)
-        if self.file == NULL:
-            free(self.proxy.half_open)
+        free(self.early)
+        free(self.pacers)
         snapshot_free(self.snapshot)
 
     cdef Shard shard(self, uint32_t index, uint32_t connections, uint32_t half_open) except *:
