@@ -155,10 +155,16 @@ class Proxy(AbstractContextManager["Proxy"]):
         return total
 
     def connections(self, prefix: str = "") -> list[Connection]:
-        """A thousand of the table's entries, of clients in `prefix` where one is given."""
-        listed = ConnectionsServiceStub(self._channel).ListConnections(
-            ListConnectionsRequest(client_prefix=prefix, page_size=1000), timeout=CALL_S)
-        return list(listed.connections)
+        """The table's entries, of clients in `prefix` where one is given."""
+        stub = ConnectionsServiceStub(self._channel)
+        request = ListConnectionsRequest(client_prefix=prefix, page_size=1000)
+        listed = stub.ListConnections(request, timeout=CALL_S)
+        connections = list(listed.connections)
+        while listed.next_page_token:
+            request.page_token = listed.next_page_token
+            listed = stub.ListConnections(request, timeout=CALL_S)
+            connections += listed.connections
+        return connections
 
     def buffers_in_use(self) -> int:
         return sum(pool.in_use for pool in self.stats().mempools)
