@@ -155,16 +155,38 @@ class Namespace:
         return socket.socket(family, kind, protocol)
 
     def processes(self) -> list[int]:
-        done = run_tool(["ip", "netns", "pids", self.name], check=False)
-        return [int(word) for word in done.stdout.split()]
+        return _processes_in(self._identity())
 
     def remove(self) -> None:
-        """Kill what still runs here, then take the name away; the kernel removes the
-        interfaces, and with them the far ends of their pairs.  Nothing there is no error."""
+        """Kill what runs here and take the name away; the kernel removes the interfaces, and with
+        them the far ends of their pairs.  Nothing there is no error."""
         if not self.exists():
             return
-        for process in self.processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-        until(lambda: not self.processes(), seconds=5, what=f"{self.name} to be empty")
+        identity = self._identity()
+        _killed(identity)       # while a later run would still find them
         ip([f"netns delete {self.name}"])
+        # Whom a crash met on the way in has come meanwhile; now nobody can any more.
+        until(lambda: not _killed(identity), seconds=5, what=f"{self.name} to be empty")
+
+    def _identity(self) -> tuple[int, int]:
+        there = (NAMED / self.name).stat()
+        return there.st_dev, there.st_ino
+
+
+def _processes_in(identity: tuple[int, int]) -> list[int]:
+    """Those of a network namespace, by the identity of its file: namespaces(7)."""
+    found: list[int] = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):      # it has ended meanwhile
+            there = (process / "ns/net").stat()
+            if (there.st_dev, there.st_ino) == identity:
+                found.append(int(process.name))
+    return found
+
+
+def _killed(identity: tuple[int, int]) -> list[int]:
+    processes = _processes_in(identity)
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    return processes

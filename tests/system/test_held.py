@@ -96,7 +96,7 @@ def test_a_worker_that_is_held_ends_the_daemon_and_its_connections_go_on(
            f" {max(acted):.2f} s at most, gap p50 {percentile(gaps, 50):.2f} s, at most"
            f" {max(gaps):.2f} s, {len(transfers)} connections, {len(failed)} lost, {torn} entries"
            f" torn, longest silence {max(one.silence_s for one in lasting):.1f} s")
-    assert len(lasting) == LASTING
+    assert len(lasting) == LASTING, failed
     assert len(failed) <= (1 - GO_ON) * len(transfers), (moments, failed)
 
 

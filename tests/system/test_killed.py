@@ -80,7 +80,7 @@ def test_killed_at_any_moment_its_connections_go_on(
            f" at most {max(ends):.3f} s of it the end of the process, {len(transfers)} connections,"
            f" {len(failed)} lost, {entries} entries adopted, {torn} torn,"
            f" longest silence of a connection {max(silences):.2f} s")
-    assert len(lasting) == LASTING
+    assert len(lasting) == LASTING, failed
     assert len(failed) <= (1 - GO_ON) * len(transfers), failed
     assert all(one.carried_bytes for one in transfers if not one.failure)
     assert KILLS < GAP_KILLS or percentile(gaps, 99) <= GAP_S

@@ -12,6 +12,7 @@ from appliance.lab.namespace import NAMED
 from appliance.lab.record import RECORDS, sweep
 from appliance.lab.topology import FLOOD_MAC, SERVER_IPV4, SERVER_IPV6, SERVER_MAC, Lab
 from appliance.lab.volley import Volley
+from appliance.lab.waiting import until
 
 # A run that lays a lab, says its name, and is never heard of again.
 CRASHING = """
@@ -22,6 +23,9 @@ with Lab() as lab:
     print(lab.id, flush=True)
     sys.stdin.read()
 """
+
+# Someone comes in each time that one has been killed there (128 + SIGKILL), until the place is gone.
+COMERS = "while ip netns exec {} sleep 1000; [ $? = 137 ]; do :; done"
 
 
 def traces(lab_id: str) -> list[str]:
@@ -55,6 +59,15 @@ def test_a_later_run_removes_what_a_crash_left() -> None:
     crashing.wait()
     assert lab_id in sweep()
     assert not traces(lab_id)
+
+
+def test_who_comes_in_meanwhile_keeps_nothing_from_its_end() -> None:
+    with Lab() as lab:
+        comers = subprocess.Popen(["sh", "-c", COMERS.format(lab.server.name)],
+                                  stderr=subprocess.DEVNULL)
+        until(lab.server.processes, seconds=5, what="the first to come")
+    assert not traces(lab.id)
+    assert comers.wait(timeout=5) == 0
 
 
 def test_the_proxys_own_kernel_stays_silent() -> None:
