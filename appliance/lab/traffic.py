@@ -31,9 +31,8 @@ from appliance.lab.topology import Lab, stop
 Step = TypeVar("Step")
 
 SEEDS = 16              # the payloads, made before the clock runs
-# A transfer that makes no progress for so long is given up, and has failed.
 SILENCE_MAX_S = 20
-END_S = 30              # from the end of stdin to the program's own
+END_S = 10              # from the last lane's end to the program's own
 
 
 class Kind(enum.StrEnum):
@@ -56,6 +55,8 @@ class Lane:
     transfer_bytes: int = 1 << 20
     transfers: int | None = None        # no more than so many
     pause_s: float = 0                  # between two pieces to and fro, or else two transfers
+    # A transfer that makes no progress for so long is given up, and has failed.
+    silence_max_s: float = SILENCE_MAX_S
 
 
 @dataclass
@@ -77,6 +78,7 @@ class Traffic(AbstractContextManager["Traffic"]):
     def __init__(self, lab: Lab, lanes: Sequence[Lane], name: str = "traffic") -> None:
         """`name` keeps several of a lab apart."""
         self._journal = lab.directory / f"{name}.journal"
+        self._end_s = END_S + max(lane.silence_max_s for lane in lanes)
         with self._journal.open("wb") as lines:
             self._process = lab.start(lab.client, python_module("appliance.lab.traffic"),
                                       stdin=subprocess.PIPE, stdout=lines)
@@ -87,7 +89,7 @@ class Traffic(AbstractContextManager["Traffic"]):
 
     def __exit__(self, *reason: object) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.communicate(timeout=END_S)
+            self._process.communicate(timeout=self._end_s)
         stop(self._process)
         if self._process.returncode:
             raise LabError(f"the traffic ended with exit {self._process.returncode}")
@@ -103,7 +105,7 @@ def transfer_all(lab: Lab, lanes: Sequence[Lane]) -> list[Transfer]:
     order = json.dumps({"lanes": [dataclasses.asdict(lane) for lane in lanes]})
     most = max(lane.transfers or 0 for lane in lanes)
     done = lab.client.run(python_module("appliance.lab.traffic"), input=order + "\n",
-                          seconds=END_S + most * SILENCE_MAX_S)
+                          seconds=END_S + most * max(lane.silence_max_s for lane in lanes))
     return [Transfer(**json.loads(line)) for line in done.stdout.splitlines()]
 
 
@@ -177,7 +179,7 @@ class _Carrier:
 
     async def _heeded(self, step: Awaitable[Step]) -> Step:
         """Wait for a step of progress, and note how long there had been none."""
-        async with asyncio.timeout(SILENCE_MAX_S):
+        async with asyncio.timeout(self.lane.silence_max_s):
             done = await step
         now_s = time.monotonic()
         self.transfer.silence_s = max(self.transfer.silence_s, now_s - self._progress_s)

@@ -24,7 +24,7 @@ with Lab() as lab:
     sys.stdin.read()
 """
 
-# Someone comes in each time that one has been killed there (128 + SIGKILL), until the place is gone.
+# Someone comes in each time that one has been killed there, 128 + SIGKILL, until the place is gone.
 COMERS = "while ip netns exec {} sleep 1000; [ $? = 137 ]; do :; done"
 
 
