@@ -158,13 +158,13 @@ class Proxy(AbstractContextManager["Proxy"]):
         """The table's entries, of clients in `prefix` where one is given."""
         stub = ConnectionsServiceStub(self._channel)
         request = ListConnectionsRequest(client_prefix=prefix, page_size=1000)
-        listed = stub.ListConnections(request, timeout=CALL_S)
-        connections = list(listed.connections)
-        while listed.next_page_token:
-            request.page_token = listed.next_page_token
-            listed = stub.ListConnections(request, timeout=CALL_S)
-            connections += listed.connections
-        return connections
+        connections: list[Connection] = []
+        while True:
+            page = stub.ListConnections(request, timeout=CALL_S)
+            connections += page.connections
+            if not page.next_page_token:
+                return connections
+            request.page_token = page.next_page_token
 
     def buffers_in_use(self) -> int:
         return sum(pool.in_use for pool in self.stats().mempools)
