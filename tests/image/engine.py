@@ -26,6 +26,7 @@ AMBIENT = ENGINE == "podman"
 READ_ONLY = ["--read-only", *(["--read-only-tmpfs=false"] if ENGINE == "podman" else [])]
 # Docker has it asked by itself.
 CHECKS = [] if ENGINE == "podman" else ["--health-interval", "1s"]
+HOLDER = "-holder"
 HELD_S = 10
 # A container of a lab's has the lab's id in its name.
 OF_A_LAB = re.compile(r"synlab-(?:[a-z]+-)?(\d+-[0-9a-f]{6})\b")
@@ -61,8 +62,10 @@ def is_healthy(name: str) -> bool:
 
 
 def sweep() -> None:
-    """Remove the containers of labs that are no more, which a crash has left."""
-    for name in engine("ps", "--all", "--format", "{{.Names}}").split():
+    """Remove the containers of labs that are no more, which a crash has left; those that hold a
+    network behind those that are in it."""
+    names = engine("ps", "--all", "--format", "{{.Names}}").split()
+    for name in sorted(names, key=lambda name: name.endswith(HOLDER)):
         found = OF_A_LAB.match(name)
         if found and not (record.RECORDS / f"{found[1]}.json").exists():
             engine("rm", "--force", name)
@@ -72,7 +75,7 @@ def sweep() -> None:
 def network_of(place: Namespace, image: str) -> Iterator[str]:
     """A namespace of the lab's, as `--network` takes it, for the length of a `with` statement:
     Docker knows none by its path, but each engine knows that of a container, and one goes there."""
-    name = f"{place.name}-holder"
+    name = f"{place.name}{HOLDER}"
     engine("run", "--detach", "--name", name, "--pull", "never", "--no-healthcheck",
            "--stop-signal", "KILL", "--network", "none", "--read-only", "--user", "0",
            "--cap-drop", "all", "--cap-add", "SYS_ADMIN",
