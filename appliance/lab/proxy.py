@@ -98,6 +98,7 @@ class Proxy(AbstractContextManager["Proxy"]):
 
     def __enter__(self) -> "Proxy":
         self.start()
+        self._lab.forget_neighbours()
         return self
 
     def start(self) -> None:

@@ -148,6 +148,15 @@ class Lab(AbstractContextManager["Lab"]):
         self._stack.callback(stop, process)
         return process
 
+    def forget_neighbours(self) -> None:
+        """The hosts ask for one another anew.
+
+        Where nothing joined them they may be amid a question that nobody heard: at its end Linux
+        fails all who wait for the answer (EHOSTUNREACH), also who came after the proxy did.
+        """
+        for host in (self.client, self.server):
+            host.ip(["neighbour flush dev eth0"])
+
     def _lay(self, wire_places: dict[str, Namespace]) -> None:
         self.client.create(HOST_SYSCTLS)
         self.proxy.create(PROXY_SYSCTLS)

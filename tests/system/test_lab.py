@@ -1,16 +1,29 @@
 """The lab itself: laid twice at once, and removed after a crash."""
 
+import errno
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+
+import pytest
 
 from appliance.lab import datagram, syn
 from appliance.lab.bridge import bridged
 from appliance.lab.namespace import NAMED
+from appliance.lab.peers import Peer, start_peers
+from appliance.lab.proxy import Proxy
 from appliance.lab.record import RECORDS, sweep
-from appliance.lab.topology import FLOOD_MAC, SERVER_IPV4, SERVER_IPV6, SERVER_MAC, Lab
+from appliance.lab.topology import (
+    FLOOD_MAC,
+    SERVER_IPV4,
+    SERVER_IPV6,
+    SERVER_MAC,
+    SERVERS,
+    Lab,
+)
 from appliance.lab.volley import Volley
 from appliance.lab.waiting import until
 
@@ -26,6 +39,10 @@ with Lab() as lab:
 
 # Someone comes in each time that one has been killed there, 128 + SIGKILL, until the place is gone.
 COMERS = "while ip netns exec {} sleep 1000; [ $? = 137 ]; do :; done"
+
+# A host asks for its neighbour three times; the second saying comes long after the proxy does.
+ASKS_AGAIN_MS = "60000"
+LATE_S = 5
 
 
 def traces(lab_id: str) -> list[str]:
@@ -77,6 +94,21 @@ def test_the_proxys_own_kernel_stays_silent() -> None:
         # Nothing joins the two sides, so nobody may answer.
         refused = lab.client.run(["ping", "-c", "1", "-W", "1", SERVER_IPV4], check=False)
         assert refused.returncode == 1
+
+
+@pytest.mark.parametrize("family", SERVERS)
+def test_what_was_asked_before_the_proxy_came_delays_nobody(family: str) -> None:
+    server = SERVERS[family]
+    with Lab() as lab:
+        lab.client.configure({f"net/{family.lower()}/neigh/eth0/retrans_time_ms": ASKS_AGAIN_MS})
+        with lab.client.open_socket(server.family, socket.SOCK_STREAM) as early:
+            early.setblocking(False)
+            assert early.connect_ex((server.address, Peer.ECHOES)) == errno.EINPROGRESS
+            start_peers(lab)
+            with Proxy(lab, "AF_PACKET"), lab.client.open_socket(
+                    server.family, socket.SOCK_STREAM) as late:
+                late.settimeout(LATE_S)
+                late.connect((server.address, Peer.ECHOES))
 
 
 def test_the_floods_frames_are_whole() -> None:
