@@ -5,8 +5,10 @@ A frame goes from the client's interface to a port, which has it or has missed i
 at a worker.  So what a kind's fate lacks of what was sent of that kind the port has missed, too,
 and a drop reason that no kind meets has no frame.
 
-Real clients are on the way meanwhile.  Their SYNs are counted by their own kernel; what else of
-theirs is dropped isn't the attack's, and shows as more than was sent.
+Real clients are on the way meanwhile.  Their SYNs are counted by their own kernel, and so are the
+RSTs of both hosts, of which the proxy may drop any: whose first segments are lost takes up ports
+that others had with a segment that proves nothing, which goes to the server as one of theirs, and
+its RST is of nobody's window.  What else of theirs is dropped shows as more than was sent.
 """
 
 import json
@@ -26,6 +28,7 @@ BLIND = 2**-26              # cookies without timestamps that an ACK hits by cha
 DEVIATIONS = 6              # of that count, which nothing exceeds
 QUIET_S = 10
 SYNS = ("TcpActiveOpens", "TcpExtTCPSynRetrans")
+RSTS = "TcpOutRsts"
 ERRORS = ("IcmpInDestUnreachs", "Icmp6InPktTooBigs")
 
 
@@ -39,13 +42,14 @@ class Reading:
     received: int           # by the port that it leads to
     missed: int             # by that port, for want of room
     client_syns: int
+    rsts: int               # of the hosts' own
     errors: int             # of ICMP, at the server
 
     def since(self, before: "Reading") -> "Reading":
         # A Counter's difference has no zeros, and no counter ever falls.
         return Reading(self.fates - before.fates, self.drops - before.drops,
                        *(getattr(self, name) - getattr(before, name) for name in (
-                           "offered", "received", "missed", "client_syns", "errors")))
+                           "offered", "received", "missed", "client_syns", "rsts", "errors")))
 
 
 def read(lab: Lab, proxy: Proxy) -> Reading:
@@ -68,7 +72,9 @@ def read(lab: Lab, proxy: Proxy) -> Reading:
     (port,) = (port for port in stats.ports if port.role == "client")
     return Reading(
         fates, drops, offered, port.rx_packets, port.rx_missed,
-        sum(map(lab.client.counter, SYNS)), sum(map(lab.server.counter, ERRORS)))
+        sum(map(lab.client.counter, SYNS)),
+        sum(host.counter(RSTS) for host in (lab.client, lab.server)),
+        sum(map(lab.server.counter, ERRORS)))
 
 
 def frames_sent(lab: Lab) -> int:
@@ -113,8 +119,10 @@ class Ledger:
         """Drops that nothing of what was sent explains, by reason."""
         excess = {line.fate: line.met - line.sent for line in self.lines if line.met > line.sent}
         fates = {line.fate for line in self.lines}
-        return excess | {reason: count for reason, count in self.gained.drops.items()
-                         if reason not in fates}
+        theirs = Counter(rst_out_of_window=self.gained.rsts)
+        others = Counter({reason: count for reason, count in self.gained.drops.items()
+                          if reason not in fates})
+        return excess | dict(others - theirs)
 
     @property
     def lost(self) -> int:

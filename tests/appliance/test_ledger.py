@@ -9,11 +9,11 @@ from appliance.lab.mixture import Kind
 KINDS = [Kind("SYN", "synack_sent", (), 1), Kind("ACK", "cookie_invalid", (), 1),
          Kind("FIN", "no_connection", (), 1), Kind("unreachable", "bridged", (), 1)]
 SENT = {"SYN": 600, "ACK": 300, "FIN": 90, "unreachable": 10}
-NOTHING = Reading(Counter(), Counter(), 0, 0, 0, 0, 0)
+NOTHING = Reading(Counter(), Counter(), 0, 0, 0, 0, 0, 0)
 # Three SYNs of clients among them, and seven frames that they sent besides.
 WHOLE = Reading(
     Counter(synack_sent=603, translated=7), Counter(cookie_invalid=300, no_connection=90),
-    offered=1010, received=1010, missed=0, client_syns=3, errors=10)
+    offered=1010, received=1010, missed=0, client_syns=3, rsts=4, errors=10)
 
 
 def faults(gained: Reading) -> list[str]:
@@ -46,6 +46,13 @@ def test_a_drop_that_nothing_explains_is_found() -> None:
     assert faults(replace(WHOLE, drops=more)) == [
         "2 frames more are no_connection than were sent to be",
         "5 frames more are table_full than were sent to be"]
+
+
+def test_the_hosts_own_rsts_may_be_dropped_and_no_more() -> None:
+    dropped = WHOLE.drops + Counter(rst_out_of_window=4)
+    assert faults(replace(WHOLE, drops=dropped)) == []
+    assert faults(replace(WHOLE, drops=dropped, rsts=3)) == [
+        "1 frames more are rst_out_of_window than were sent to be"]
 
 
 def test_a_frame_that_came_nowhere_is_found() -> None:

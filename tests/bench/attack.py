@@ -142,7 +142,8 @@ def ledger_told(ledger: Ledger) -> dict[str, Any]:
     gained: Reading = ledger.gained
     return {"lines": [vars(line) for line in ledger.lines], "unattributed": ledger.unattributed,
             "offered": gained.offered, "received": gained.received, "missed": gained.missed,
-            "lost": ledger.lost, "client_syns": gained.client_syns}
+            "lost": ledger.lost, "client_syns": gained.client_syns,
+            "rsts": gained.rsts}
 
 
 @contextmanager
