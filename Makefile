@@ -298,7 +298,7 @@ $(RACE)/built: build/fuzz-packages build/installed tests/race/python.c
 	@touch $@
 
 killed: setup
-	LAB_KILLS=500 LAB_SKIPS=fail $(BIN)/pytest tests/system/test_killed.py -k killed
+	LAB_KILLS=500 LAB_SKIPS=fail $(BIN)/pytest --timeout 3600 tests/system/test_killed.py -k killed_at
 
 holds: setup
 	LAB_HOLDS=50 LAB_SKIPS=fail $(BIN)/pytest --timeout 1800 tests/system/test_held.py

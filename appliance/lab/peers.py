@@ -26,7 +26,6 @@ BANNER = b"220 the server speaks first\r\n"
 FAREWELL_SEED = 7           # `pseudorandom` of what LEAVES_FIRST sends
 FAREWELL_BYTES = 1_000_000
 PIECE_BYTES = 1 << 16
-Received = bytes | bytearray
 NO_LINGER = struct.pack("ii", 1, 0)     # close(2) sends a RST (socket(7), SO_LINGER)
 
 
@@ -50,54 +49,76 @@ def pseudorandom(seed: int, size_bytes: int) -> bytes:
     return random.Random(seed).randbytes(size_bytes)
 
 
-async def echo(reader: StreamReader, writer: StreamWriter) -> Received:
-    received = bytearray()
-    while piece := await reader.read(PIECE_BYTES):
-        received += piece
+class Heard:
+    """What a client says, and of what it has said the size and the digest: kept, the bytes of a
+    connection that lasts would fill the machine."""
+
+    def __init__(self, reader: StreamReader) -> None:
+        self._reader = reader
+        self._digest = hashlib.sha256()
+        self.size_bytes = 0
+
+    async def piece(self) -> bytes:
+        """Empty at the client's FIN."""
+        return self._noted(await self._reader.read(PIECE_BYTES))
+
+    async def line(self) -> bytes:
+        return self._noted(await self._reader.readline())
+
+    async def to_end(self) -> None:
+        while await self.piece():
+            pass
+
+    def _noted(self, said: bytes) -> bytes:
+        self.size_bytes += len(said)
+        self._digest.update(said)
+        return said
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+
+async def echo(heard: Heard, writer: StreamWriter) -> None:
+    while piece := await heard.piece():
         writer.write(piece)
         await writer.drain()
-    return received
 
 
-async def greet(reader: StreamReader, writer: StreamWriter) -> Received:
+async def greet(heard: Heard, writer: StreamWriter) -> None:
     writer.write(BANNER)
-    return await echo(reader, writer)
+    await echo(heard, writer)
 
 
-async def reset(reader: StreamReader, writer: StreamWriter) -> bytes:
-    received = await reader.read(PIECE_BYTES)
+async def reset(heard: Heard, writer: StreamWriter) -> None:
+    await heard.piece()
     connection = writer.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
-    return received
 
 
-async def echo_once(reader: StreamReader, writer: StreamWriter) -> bytes:
-    first = await reader.read(PIECE_BYTES)
-    writer.write(first)
-    return first + await reset(reader, writer)
+async def echo_once(heard: Heard, writer: StreamWriter) -> None:
+    writer.write(await heard.piece())
+    await reset(heard, writer)
 
 
-async def answer_at_end(reader: StreamReader, writer: StreamWriter) -> bytes:
-    received = await reader.read()
-    writer.write(f"{len(received)} {hashlib.sha256(received).hexdigest()}\n".encode())
-    return received
+async def answer_at_end(heard: Heard, writer: StreamWriter) -> None:
+    await heard.to_end()
+    writer.write(f"{heard.size_bytes} {heard.sha256}\n".encode())
 
 
-async def leave_first(reader: StreamReader, writer: StreamWriter) -> bytes:
+async def leave_first(heard: Heard, writer: StreamWriter) -> None:
     writer.write(pseudorandom(FAREWELL_SEED, FAREWELL_BYTES))
     writer.write_eof()
-    return await reader.read()
+    await heard.to_end()
 
 
 # Who asks again is not to wait for it to be made.
 supplied = functools.lru_cache(maxsize=16)(pseudorandom)
 
 
-async def supply(reader: StreamReader, writer: StreamWriter) -> bytes:
-    order = await reader.readline()
-    seed, size_bytes = map(int, order.split())
+async def supply(heard: Heard, writer: StreamWriter) -> None:
+    seed, size_bytes = map(int, (await heard.line()).split())
     writer.write(supplied(seed, size_bytes))
-    return order
 
 
 MANNERS = {
@@ -122,11 +143,10 @@ class DatagramEcho(asyncio.DatagramProtocol):
 
 async def listen(peer: Peer) -> None:
     async def converse(reader: StreamReader, writer: StreamWriter) -> None:
-        received = await MANNERS[peer](reader, writer)
+        heard = Heard(reader)
+        await MANNERS[peer](heard, writer)
         writer.close()
-        # Of some hundred megabytes it takes half a second, in which the loop is to close others.
-        digest = await asyncio.to_thread(hashlib.sha256, received)
-        print(json.dumps({"port": peer, "bytes": len(received), "sha256": digest.hexdigest()}),
+        print(json.dumps({"port": peer, "bytes": heard.size_bytes, "sha256": heard.sha256}),
               flush=True)
 
     await asyncio.start_server(converse, ["0.0.0.0", "::"], peer, backlog=1024)

@@ -32,6 +32,7 @@ Step = TypeVar("Step")
 
 SEEDS = 16              # the payloads, made before the clock runs
 SILENCE_MAX_S = 20
+FAILED_PAUSE_S = 0.1    # who is refused at once doesn't fill the disk with it
 END_S = 10              # from the last lane's end to the program's own
 
 
@@ -169,7 +170,7 @@ class _Carrier:
 
     async def _pause(self) -> None:
         """Which is no silence of theirs."""
-        await pause(self.lane, self.ended)
+        await pause(self.lane.pause_s, self.ended)
         self._progress_s = time.monotonic()
 
     async def _send(self, writer: StreamWriter, piece: bytes, *, counted: bool = True) -> None:
@@ -187,11 +188,11 @@ class _Carrier:
         return done
 
 
-async def pause(lane: Lane, ended: asyncio.Event) -> None:
-    if not lane.pause_s:
+async def pause(seconds: float, ended: asyncio.Event) -> None:
+    if not seconds:
         return
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(lane.pause_s):
+        async with asyncio.timeout(seconds):
             await ended.wait()
 
 
@@ -211,7 +212,7 @@ async def use(lane: Lane, number: int, payloads: Mapping[tuple[int, int], bytes]
                            Transfer(number, lane.kind, time.monotonic()))
         await carrier.carry()
         print(json.dumps(dataclasses.asdict(carrier.transfer)), flush=True)
-        await pause(lane, ended)
+        await pause(max(lane.pause_s, FAILED_PAUSE_S if carrier.transfer.failure else 0), ended)
 
 
 async def serve(lanes: Sequence[Lane]) -> None:
