@@ -8,7 +8,7 @@ from pathlib import Path
 
 from libc.stdint cimport uint8_t
 
-from cython_core.dpdk.clock cimport CLOCK_NS_PER_S, clock_ns, clock_start
+from cython_core.dpdk.clock cimport CLOCK_NS_PER_S, clock_boottime_ns, clock_ns, clock_start
 from cython_core.dpdk.rte cimport rte_get_tsc_hz, rte_rdtsc
 from cython_core.proxy.shard_file cimport (
     BOOT_ID_BYTES, FITS, FOREIGN, OTHER_BOOT, OTHER_LAYOUT, OTHER_SIZE, ClockBase, Fitness, Shape,
@@ -79,7 +79,8 @@ cdef class Shards:
             self.unkept = f"{error.filename}: {error.strerror}"
 
     cdef void clock_begin(self) noexcept:
-        clock_start(&self.clock, rte_get_tsc_hz(), rte_rdtsc(), time.time_ns())
+        clock_start(&self.clock, rte_get_tsc_hz(), rte_rdtsc(), time.time_ns(),
+                    clock_boottime_ns())
 
     cdef int lock_take(self) except -1:
         cdef FileSystem where
@@ -140,8 +141,7 @@ cdef class Shards:
         if fitness == FITS:
             why = clock_strangeness(&self.former.clock)
         if not why:
-            clock_start(&self.clock, self.former.clock.hz, self.former.clock.cycles,
-                        self.former.clock.time_ns)
+            clock_go_on(&self.clock, &self.former.clock)
             age_s = (self.now_ns() - min(
                 self.now_ns(), shard_file_alive_ns(self.former))) // CLOCK_NS_PER_S
             if age_s > STALE_S:
@@ -240,21 +240,26 @@ cdef void *map_file(path, int fd, size_t size, int access, int flags) except NUL
     return block
 
 
-# Of a clock that has just been started or has gone on: where it stands at its last whole second.
+# Where it stands.
 cdef ClockBase clock_base(const Clock *clock):
     cdef ClockBase base
-    cdef uint64_t past = rte_rdtsc() - clock.base_cycles
     base.hz = clock.hz
-    base.cycles = clock.base_cycles
-    base.time_ns = clock.base_ns
-    base.boottime_ns = <uint64_t>(time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-                                  - past * CLOCK_NS_PER_S // clock.hz)
+    base.cycles = rte_rdtsc()
+    base.boottime_ns = clock_boottime_ns()
+    base.time_ns = clock.boot_ns + base.boottime_ns
     return base
+
+
+# As if the former process were still there: what it has stamped keeps its age.
+cdef void clock_go_on(Clock *clock, const ClockBase *base) noexcept:
+    cdef uint64_t boottime_ns = clock_boottime_ns()
+    clock_start(clock, base.hz, rte_rdtsc(), base.time_ns + boottime_ns - base.boottime_ns,
+                boottime_ns)
 
 
 # Whether the TSC has run on since, as CLOCK_BOOTTIME has; why not, or "".
 cdef str clock_strangeness(const ClockBase *base):
-    boottime_s = (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - int(base.boottime_ns)) / 1e9
+    boottime_s = (int(clock_boottime_ns()) - int(base.boottime_ns)) / 1e9
     tsc_s = (int(rte_rdtsc()) - int(base.cycles)) / max(float(base.hz), 1)
     if abs(tsc_s - boottime_s) > CLOCKS_APART_S + abs(boottime_s) / CLOCKS_APART_PART:
         return f"its clock has not run on: {tsc_s:.0f} s by the TSC, {boottime_s:.0f} s since then"
