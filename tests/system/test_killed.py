@@ -25,6 +25,8 @@ WORD_PAUSE_S = 0.05
 # From one start to the next kill: within any phase of a retransmission, whose back-off doubles with
 # each kill that meets it.
 APART_S = (0.3, 4)
+# TCP's own patience: some gaps meet one retransmission after the other.
+SILENCE_MAX_S = 120
 GAP_S = 1.0                 # nothing is translated for so long at most, 99 times of 100,
 GAP_KILLS = 20              # which fewer kills don't tell
 OPENED_S = 10
@@ -35,9 +37,11 @@ pytestmark = pytest.mark.usefixtures("journal")
 
 def lanes() -> list[Lane]:
     lasting = [
-        Lane(server.address, Kind.TO_AND_FRO, pause_s=WORD_PAUSE_S if at % 4 else 0)
+        Lane(server.address, Kind.TO_AND_FRO, pause_s=WORD_PAUSE_S if at % 4 else 0,
+             silence_max_s=SILENCE_MAX_S)
         for server in SERVERS.values() for at in range(LASTING // 2)]
-    transfers = [Lane(server.address, kind) for server in SERVERS.values()
+    transfers = [Lane(server.address, kind, silence_max_s=SILENCE_MAX_S)
+                 for server in SERVERS.values()
                  for kind in (Kind.UP, Kind.DOWN)]
     return lasting + transfers
 
