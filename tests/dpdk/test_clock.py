@@ -1,9 +1,8 @@
-"""A worker's clock keeps to the kernel's, whatever the TSC's rate is held to be, and never falls."""
+"""A worker's clock keeps to the kernel's whatever the TSC's rate is held to be, and never falls."""
 
-from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
-
 from cython_core._testing_clock import WorkerClock
 
 NS_PER_S = 1_000_000_000
@@ -16,12 +15,11 @@ RATES = {"slower by 1,486 ppm": 2_596_141_794, "as held": HELD_HZ,
 
 
 @pytest.fixture
-def clock() -> WorkerClock:
+def clock():
     return WorkerClock(HELD_HZ, STARTED_NS, BOOTTIME_NS)
 
 
-def readings(clock: WorkerClock, hz: int, turns: range,
-             stepped_ns: int = 0) -> Iterator[tuple[int, int]]:
+def readings(clock, hz, turns, stepped_ns=0):
     """What is told and what is true, turn by turn; `stepped_ns` is what CLOCK_BOOTTIME has more
     than the TSC has counted, as after the machine's sleep."""
     for turn in turns:
@@ -31,8 +29,7 @@ def readings(clock: WorkerClock, hz: int, turns: range,
 
 
 @pytest.mark.parametrize("hz", RATES.values(), ids=RATES)
-def test_it_is_never_off_by_more_than_the_tscs_error_in_two_seconds(
-        clock: WorkerClock, hz: int) -> None:
+def test_it_is_never_off_by_more_than_the_tscs_error_in_two_seconds(clock, hz):
     most_ns = 2 * NS_PER_S * abs(hz - HELD_HZ) // hz + 1000
     before = 0
     for told, true in readings(clock, hz, range(86_400 * TURNS_A_S)):
@@ -42,7 +39,7 @@ def test_it_is_never_off_by_more_than_the_tscs_error_in_two_seconds(
 
 
 @pytest.mark.parametrize("hz", RATES.values(), ids=RATES)
-def test_what_it_has_slept_through_is_told_at_once(clock: WorkerClock, hz: int) -> None:
+def test_what_it_has_slept_through_is_told_at_once(clock, hz):
     for _ in readings(clock, hz, range(10 * TURNS_A_S)):
         pass
     awake = list(readings(clock, hz, range(70 * TURNS_A_S, 75 * TURNS_A_S)))
@@ -51,12 +48,12 @@ def test_what_it_has_slept_through_is_told_at_once(clock: WorkerClock, hz: int) 
 
 
 @pytest.mark.parametrize("stepped_s", [3600, -2], ids=["far ahead", "behind"])
-def test_it_comes_back_to_the_kernels_without_a_step(clock: WorkerClock, stepped_s: int) -> None:
+def test_it_comes_back_to_the_kernels_without_a_step(clock, stepped_s):
     for _ in readings(clock, HELD_HZ, range(10 * TURNS_A_S)):
         pass
     turns = range(10 * TURNS_A_S, 10 * TURNS_A_S + 3 * 3600 * TURNS_A_S)
     told = [now for now, _ in readings(clock, HELD_HZ, turns, stepped_s * NS_PER_S)]
-    steps = [later - sooner for sooner, later in zip(told, told[1:], strict=False)]
+    steps = [later - sooner for sooner, later in pairwise(told)]
     assert min(steps) >= NS_PER_S // (2 * TURNS_A_S) - 1000
     assert max(steps) <= 3 * NS_PER_S // (2 * TURNS_A_S) + 1000
     true_ns = STARTED_NS + turns[-1] * NS_PER_S // TURNS_A_S + stepped_s * NS_PER_S

@@ -10,7 +10,6 @@ import os
 import random
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +46,6 @@ FLOOD_PPS = 5000
 FLOOD_S = 2
 MISSED = 0.1            # of a flood, by an AF_PACKET ring: its kernel part has a core with all else
 PATIENCE_S = 10
-# A frame that waits in a ring for the next daemon is a sample of the round trip, too: RTO is 3.6 s
-# from then on, and doubles with each hold that meets its end; 29 s were seen (ss -ti).
-SILENCE_MAX_S = 120
 
 pytestmark = pytest.mark.usefixtures("journal")
 
@@ -73,8 +69,7 @@ def test_a_worker_that_is_held_ends_the_daemon_and_its_connections_go_on(
     moments: list[tuple[float, float]] = []     # held, and again ready
     chance = random.Random(HOLDS)
     with Proxy(lab, driver, shard_file=str(shard_file)) as proxy:
-        patient = [replace(lane, silence_max_s=SILENCE_MAX_S) for lane in lanes()]
-        with Traffic(lab, patient) as traffic:
+        with Traffic(lab, lanes()) as traffic:
             opened(proxy)
             for _ in range(worker_holds(driver)):
                 # Senders back off: each has tried again once as long has passed as it was in vain.

@@ -25,7 +25,9 @@ WORD_PAUSE_S = 0.05
 # From one start to the next kill: within any phase of a retransmission, whose back-off doubles with
 # each kill that meets it.
 APART_S = (0.3, 4)
-# TCP's own patience: some gaps meet one retransmission after the other.
+# As patient as TCP.  A frame that waits in a ring for the next daemon is a sample of the round trip
+# as well: RTO is longer from then on, and doubles with each gap that meets its end; 29 s were seen
+# (ss -ti).
 SILENCE_MAX_S = 120
 GAP_S = 1.0                 # nothing is translated for so long at most, 99 times of 100,
 GAP_KILLS = 20              # which fewer kills don't tell
@@ -41,8 +43,7 @@ def lanes() -> list[Lane]:
              silence_max_s=SILENCE_MAX_S)
         for server in SERVERS.values() for at in range(LASTING // 2)]
     transfers = [Lane(server.address, kind, silence_max_s=SILENCE_MAX_S)
-                 for server in SERVERS.values()
-                 for kind in (Kind.UP, Kind.DOWN)]
+                 for server in SERVERS.values() for kind in (Kind.UP, Kind.DOWN)]
     return lasting + transfers
 
 
