@@ -2,7 +2,9 @@
 
 from libc.stdint cimport uint64_t
 
-from cython_core.dpdk.clock cimport Clock, clock_ns, clock_settle, clock_start
+from cython_core.dpdk.clock cimport (
+    Clock, clock_is_due, clock_ns, clock_settle, clock_start,
+)
 
 
 cdef class WorkerClock:
@@ -15,6 +17,6 @@ cdef class WorkerClock:
     def told_ns(self, uint64_t cycles, uint64_t boottime_ns):
         """Since 1970, at that TSC, as a turn reads it; CLOCK_BOOTTIME is read where a second is
         over."""
-        if cycles - self.clock.base_cycles >= self.clock.hz:
+        if clock_is_due(&self.clock, cycles):
             clock_settle(&self.clock, cycles, boottime_ns)
         return clock_ns(&self.clock, cycles)

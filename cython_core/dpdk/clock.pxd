@@ -41,7 +41,12 @@ cdef inline void clock_start(Clock *clock, uint64_t hz, uint64_t cycles, uint64_
     clock.boot_ns = now_ns - boottime_ns
 
 
-# A second or more after the base.  What the clock lacks by then, or is ahead, the next second makes
+# Whether a second is over.
+cdef inline bint clock_is_due(const Clock *clock, uint64_t cycles) noexcept nogil:
+    return cycles - clock.base_cycles >= clock.hz
+
+
+# Where it is due.  What the clock lacks by then, or is ahead, the next second makes
 # up for.  Less than a second is left to multiply each time, so 64 bits are enough.
 cdef inline void clock_settle(Clock *clock, uint64_t cycles, uint64_t boottime_ns) noexcept nogil:
     cdef uint64_t elapsed = cycles - clock.base_cycles
@@ -57,6 +62,6 @@ cdef inline void clock_settle(Clock *clock, uint64_t cycles, uint64_t boottime_n
 
 
 cdef inline uint64_t clock_ns(Clock *clock, uint64_t cycles) noexcept nogil:
-    if cycles - clock.base_cycles >= clock.hz:
+    if clock_is_due(clock, cycles):
         clock_settle(clock, cycles, clock_boottime_ns())
     return clock.base_ns + ((cycles - clock.base_cycles) * clock.ns_per_cycle_32 >> 32)
